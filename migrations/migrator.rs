@@ -1,0 +1,37 @@
+//! The schema, one definition for both databases. Migrations are only ever added.
+
+use sea_orm_migration::prelude::*;
+
+mod m0001_spine;
+
+/// All migrations in order.
+pub(crate) struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_spine::Migration)]
+    }
+}
+
+/// Runs DDL in which `{uuid}`, `{timestamp}`, … stand for a type's name in the database at hand.
+/// SQLite tables are STRICT, so that a value of the wrong type is refused there as on PostgreSQL.
+async fn run(manager: &SchemaManager<'_>, ddl: &str) -> Result<(), DbErr> {
+    const TYPES: [(&str, &str, &str); 10] = [
+        ("{uuid}", "uuid", "BLOB"),
+        ("{timestamp}", "timestamptz", "TEXT"),
+        ("{date}", "date", "TEXT"),
+        ("{json}", "json", "TEXT"),
+        ("{bytes}", "bytea", "BLOB"),
+        ("{bigint}", "bigint", "INTEGER"),
+        ("{int}", "integer", "INTEGER"),
+        ("{smallint}", "smallint", "INTEGER"),
+        ("{bool}", "boolean", "INTEGER"),
+        ("{strict}", "", "STRICT"),
+    ];
+    let postgres = manager.get_database_backend() == sea_orm::DatabaseBackend::Postgres;
+    let ddl = TYPES.iter().fold(ddl.to_owned(), |ddl, (token, on_postgres, on_sqlite)| {
+        ddl.replace(token, if postgres { on_postgres } else { on_sqlite })
+    });
+    manager.get_connection().execute_unprepared(&ddl).await.map(drop)
+}

@@ -1,0 +1,32 @@
+//! A value of a row, decoded but not judged: what decoders hand to adapters.
+
+use super::{arena::Text, field::Field};
+
+/// A field and its value.
+#[derive(Debug, Clone, Copy)]
+pub struct Cell {
+    /// Which field.
+    pub field: Field,
+    /// Its value.
+    pub value: Value,
+}
+
+/// A value that is there and not blank.
+#[derive(Debug, Clone, Copy)]
+pub enum Value {
+    /// Text; a JSON number is the text of its digits.
+    Text(Text),
+    /// Text that must hold JSON: a CSV cell of a JSON column, or a key that ends in `_json`.
+    EncodedJson(Text),
+    /// A native JSON object, array, true or false, as it was written.
+    Json(Text),
+}
+
+impl Value {
+    /// Its text, of whatever kind.
+    pub const fn text(self) -> Text {
+        match self {
+            Self::Text(text) | Self::EncodedJson(text) | Self::Json(text) => text,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! What an import is: the words and rules every other room shares. Pure: no I/O, no clock.
+
+pub mod fault;
+pub mod ids;
+pub mod import;
+pub mod issue;
+pub mod ledger;
+pub mod limits;
+pub mod lines;
+pub mod refusal;
+pub mod segment;

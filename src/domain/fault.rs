@@ -1,0 +1,136 @@
+//! Why a source as a whole is unusable. A fault fails its import; rows settled before stay.
+
+use thiserror::Error;
+
+/// A whole-file fault.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SourceFault {
+    /// No byte, or nothing but a BOM.
+    #[error("the file is empty")]
+    Empty,
+    /// Neither name nor content tell the format.
+    #[error("cannot tell whether the file is CSV or NDJSON: name it .csv or .ndjson, or set source_format")]
+    UnknownFormat,
+    /// A byte order mark of UTF-16.
+    #[error("the file is {0}; send it as UTF-8")]
+    Encoding(&'static str),
+    /// An archive or a packing that is not read.
+    #[error("the file is {0}; send it plain, or packed with gzip or zstd")]
+    UnsupportedCompression(&'static str),
+    /// The packed stream ends early or does not decode.
+    #[error("the packed file cannot be read behind decoded byte {at}: {detail}")]
+    CorruptCompression {
+        /// Decoded bytes before the fault.
+        at: u64,
+        /// What the decoder said.
+        detail: String,
+    },
+    /// A packed file that grows too much.
+    #[error("the packed file grows more than {limit}-fold when decoded (limit compression_ratio)")]
+    CompressionRatio {
+        /// The limit.
+        limit: u64,
+    },
+    /// Too many bytes.
+    #[error("the file has more than {limit} bytes (limit upload_bytes)")]
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
+    /// Too many rows.
+    #[error("the file has more than {limit} rows (limit rows)")]
+    TooManyRows {
+        /// The limit.
+        limit: u64,
+    },
+    /// The header line does not end within the size of a row.
+    #[error("the header line has more than {limit} bytes (limit row_bytes)")]
+    HeaderTooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// The header is not UTF-8.
+    #[error("the header line is not UTF-8 text")]
+    HeaderEncoding,
+    /// Too many columns.
+    #[error("the header names {found} columns, and {limit} are allowed (limit columns)")]
+    TooManyColumns {
+        /// Columns found.
+        found: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A mandatory column is missing.
+    #[error("the header has no column \"{column}\"; found: {found}")]
+    MissingColumn {
+        /// What is missing.
+        column: &'static str,
+        /// The columns there are, cut.
+        found: String,
+    },
+    /// Two columns mean the same field.
+    #[error("the header names the field \"{0}\" twice")]
+    DuplicateColumn(String),
+    /// A quote is open at the end of the file.
+    #[error("the quoted cell that begins in the record on line {line} is never closed")]
+    UnterminatedQuote {
+        /// Line on which the record begins.
+        line: u64,
+    },
+    /// One large JSON text instead of one object a line.
+    #[error("the file is not NDJSON but {0}; write one object a line")]
+    NotNdjson(&'static str),
+    /// The whole file's SHA-256 is not what the caller said.
+    #[error("the SHA-256 of the upload is {actual}, the caller announced {announced}")]
+    Sha256 {
+        /// Hash of what arrived.
+        actual: String,
+        /// Hash the caller announced.
+        announced: String,
+    },
+    /// The server could not settle a segment.
+    #[error("the server could not settle rows {first_row} to {last_row}; retry with a new import")]
+    Unprocessable {
+        /// First row of the segment.
+        first_row: i64,
+        /// Its last row.
+        last_row: i64,
+    },
+    /// Nobody went on with the upload.
+    #[error("the upload was not finished within {hours} hours")]
+    Abandoned {
+        /// The limit.
+        hours: u64,
+    },
+}
+
+impl SourceFault {
+    /// Whether a limit was passed, which is answered as such.
+    pub const fn is_limit(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::TooManyRows { .. } | Self::CompressionRatio { .. })
+    }
+
+    /// A stable word for programs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Empty => "EMPTY_FILE",
+            Self::UnknownFormat => "UNKNOWN_FORMAT",
+            Self::Encoding(_) => "UNSUPPORTED_ENCODING",
+            Self::UnsupportedCompression(_) => "UNSUPPORTED_COMPRESSION",
+            Self::CorruptCompression { .. } => "CORRUPT_COMPRESSION",
+            Self::CompressionRatio { .. } => "COMPRESSION_RATIO",
+            Self::TooLarge { .. } => "UPLOAD_TOO_LARGE",
+            Self::TooManyRows { .. } => "TOO_MANY_ROWS",
+            Self::HeaderTooLarge { .. } => "HEADER_TOO_LARGE",
+            Self::HeaderEncoding => "HEADER_ENCODING",
+            Self::TooManyColumns { .. } => "TOO_MANY_COLUMNS",
+            Self::MissingColumn { .. } => "MISSING_COLUMN",
+            Self::DuplicateColumn(_) => "DUPLICATE_COLUMN",
+            Self::UnterminatedQuote { .. } => "UNTERMINATED_QUOTE",
+            Self::NotNdjson(_) => "NOT_NDJSON",
+            Self::Sha256 { .. } => "SHA256_MISMATCH",
+            Self::Unprocessable { .. } => "UNPROCESSABLE_SEGMENT",
+            Self::Abandoned { .. } => "UPLOAD_ABANDONED",
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! An import: what was asked for, its states and its counters.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ids::{ApplicationId, ImportId, WorkflowId},
+    ledger::Outcome,
+};
+
+/// Makes an enum that is kept as a word in the database.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            /// Every value.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word it is written as.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+
+            /// The value a word stands for.
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == word)
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                Self::from_word(&word).ok_or_else(|| serde::de::Error::custom(concat!("no ", stringify!($name))))
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// What the rows of a source describe.
+    ImportType {
+        /// Verifications of people.
+        UserVerification = "user_verification",
+    }
+}
+
+words! {
+    /// How the records of a source are written.
+    SourceFormat {
+        /// RFC 4180 text with a header.
+        Csv = "csv",
+        /// One JSON object a line.
+        Ndjson = "ndjson",
+    }
+}
+
+words! {
+    /// How a source is packed.
+    Compression {
+        /// Not packed.
+        None = "none",
+        /// gzip members.
+        Gzip = "gzip",
+        /// zstd frames.
+        Zstd = "zstd",
+    }
+}
+
+words! {
+    /// When rows begin to be processed.
+    StartMode {
+        /// With the first stored segment.
+        OnArrival = "on_arrival",
+        /// Once the upload is finished.
+        AfterUpload = "after_upload",
+    }
+}
+
+words! {
+    /// Where an import stands.
+    ImportStatus {
+        /// Accepted; no row has been processed.
+        Pending = "PENDING",
+        /// Rows are in work, or more of the source is awaited.
+        Processing = "PROCESSING",
+        /// Every row has an outcome.
+        Completed = "COMPLETED",
+        /// The source as a whole is unusable.
+        Failed = "FAILED",
+        /// Held until somebody resumes it.
+        Paused = "PAUSED",
+        /// Stopped on request.
+        Cancelled = "CANCELLED",
+    }
+}
+
+impl ImportStatus {
+    /// Nothing about the import will change any more.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    /// Whether an import in this state may go over to `next`.
+    pub const fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Pending => !matches!(next, Self::Pending),
+            Self::Processing => !matches!(next, Self::Pending | Self::Processing),
+            Self::Paused => {
+                matches!(next, Self::Pending | Self::Processing | Self::Cancelled | Self::Failed)
+            }
+            Self::Completed | Self::Failed | Self::Cancelled => false,
+        }
+    }
+}
+
+/// What to import and how; fixed once the import exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportSpec {
+    /// What the rows describe.
+    pub import_type: ImportType,
+    /// Source label for rows that carry none.
+    pub provider: String,
+    /// Workflow of the sessions.
+    pub workflow_id: Option<WorkflowId>,
+    /// Format, where the caller or the file name told it.
+    pub source_format: Option<SourceFormat>,
+    /// The customer's name for the file.
+    pub source_filename: String,
+    /// CSV delimiter, where the caller told it.
+    pub csv_delimiter: Option<u8>,
+    /// When rows begin to be processed.
+    pub start: StartMode,
+    /// Write no record.
+    pub dry_run: bool,
+    /// Announced size of the upload.
+    pub source_size: Option<i64>,
+    /// The caller's labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How many rows had which outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Rows that made a record.
+    pub created: i64,
+    /// Rows that changed one.
+    pub updated: i64,
+    /// Rows whose key was known.
+    pub skipped: i64,
+    /// Rows that broke a rule.
+    pub failed: i64,
+    /// Of the skipped: rows whose key stood earlier in the same source.
+    pub duplicate: i64,
+}
+
+impl Counters {
+    /// Rows with an outcome.
+    pub const fn processed(&self) -> i64 {
+        self.created + self.updated + self.skipped + self.failed
+    }
+
+    /// Counts one more row.
+    pub const fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Created => self.created += 1,
+            Outcome::Updated => self.updated += 1,
+            Outcome::Skipped => self.skipped += 1,
+            Outcome::Failed => self.failed += 1,
+        }
+    }
+}
+
+/// An import as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Import {
+    /// Its id.
+    pub id: ImportId,
+    /// Its tenant.
+    pub application_id: ApplicationId,
+    /// What was asked for.
+    pub spec: ImportSpec,
+    /// Where it stands.
+    pub status: ImportStatus,
+    /// Resolved format; unknown until the first bytes told it.
+    pub format: Option<SourceFormat>,
+    /// How the source is packed; unknown until the first bytes told it.
+    pub compression: Option<Compression>,
+    /// CSV delimiter in use.
+    pub delimiter: Option<u8>,
+    /// CSV column names.
+    pub columns: Vec<String>,
+    /// Rows known so far.
+    pub total_rows: i64,
+    /// Outcomes so far.
+    pub counters: Counters,
+    /// Every row up to this one is settled.
+    pub checkpoint_row: i64,
+    /// Why it failed: a stable word and a sentence.
+    pub failure: Option<(String, String)>,
+    /// Wire bytes stored for good.
+    pub committed_size: i64,
+    /// Decoded bytes stored for good.
+    pub source_bytes: i64,
+    /// Decoded bytes whose rows are settled.
+    pub processed_bytes: i64,
+    /// The whole source is stored.
+    pub upload_finished: bool,
+    /// Which upload stream may write; an older one has been taken over.
+    pub upload_epoch: i64,
+    /// Rises with every change.
+    pub sequence: i64,
+    /// When it was accepted.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// When its first row was taken up.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+impl Import {
+    /// Rows settled a second between the start and `now` (or the end).
+    pub fn rows_per_second(&self, now: DateTime<Utc>) -> f64 {
+        let Some(started) = self.started_at else { return 0.0 };
+        let seconds = (self.completed_at.unwrap_or(now) - started).as_seconds_f64();
+        if seconds > 0.0 { self.counters.processed() as f64 / seconds } else { 0.0 }
+    }
+
+    /// Seconds to the end at the rate so far, by bytes; unknown while the size of the source is.
+    pub fn eta_seconds(&self, now: DateTime<Utc>) -> Option<f64> {
+        let total = if self.upload_finished {
+            self.source_bytes
+        } else {
+            // Only an unpacked source's announced size counts the same bytes as `processed_bytes`.
+            self.spec.source_size.filter(|_| self.compression == Some(Compression::None))?
+        };
+        let elapsed = (now - self.started_at?).as_seconds_f64();
+        let left = total.checked_sub(self.processed_bytes).filter(|left| *left >= 0)?;
+        (self.processed_bytes > 0 && !self.status.is_terminal())
+            .then(|| left as f64 * elapsed / self.processed_bytes as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ImportStatus::{self, *};
+
+    #[test]
+    fn nothing_leaves_a_terminal_state_and_every_live_state_can_end() {
+        for &from in ImportStatus::ALL {
+            for &to in ImportStatus::ALL {
+                assert!(!(from.is_terminal() && from.may_become(to)), "{from:?} -> {to:?}");
+            }
+            assert_eq!(from.may_become(Cancelled), !from.is_terminal(), "{from:?}");
+            assert!(!from.may_become(from), "{from:?}");
+        }
+        assert!(!Processing.may_become(Pending));
+        assert!(Pending.may_become(Completed), "a source without rows");
+    }
+}

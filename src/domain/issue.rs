@@ -1,0 +1,95 @@
+//! What can be wrong with a row.
+
+use serde::{Deserialize, Serialize};
+
+use super::import::words;
+
+words! {
+    /// What kind of fault an issue is.
+    IssueCode {
+        /// A field that must be given is missing or blank.
+        Required = "REQUIRED",
+        /// Not one of the words, or not of the shape, the field allows.
+        InvalidValue = "INVALID_VALUE",
+        /// Longer than the field allows.
+        TooLong = "TOO_LONG",
+        /// Outside the field's range.
+        OutOfRange = "OUT_OF_RANGE",
+        /// The wrong JSON type.
+        WrongType = "WRONG_TYPE",
+        /// More or fewer cells than the header.
+        ColumnCount = "COLUMN_COUNT",
+        /// Not JSON.
+        BadJson = "BAD_JSON",
+        /// JSON, but not an object.
+        NotAnObject = "NOT_AN_OBJECT",
+        /// A key stands twice.
+        DuplicateKey = "DUPLICATE_KEY",
+        /// Nested too deep.
+        TooDeep = "TOO_DEEP",
+        /// Not UTF-8.
+        Encoding = "ENCODING",
+        /// A NUL character.
+        NulCharacter = "NUL_CHARACTER",
+        /// Larger than a row may be.
+        RecordTooLarge = "RECORD_TOO_LARGE",
+        /// A URL Carryover would refuse to fetch.
+        UnsafeUrl = "UNSAFE_URL",
+    }
+}
+
+/// One fault of a row, in the form it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issue {
+    /// What kind of fault, as [`IssueCode::as_str`] writes it.
+    pub code: String,
+    /// Field or column; empty when the record as a whole is at fault.
+    pub field: String,
+    /// What is wrong, in words.
+    pub message: String,
+    /// The offending value, cut and masked.
+    pub value: String,
+}
+
+/// Longest offending value that is kept, in characters.
+const VALUE_CHARS: usize = 64;
+
+impl Issue {
+    /// An issue of the record as a whole.
+    pub fn of_record(code: IssueCode, message: impl Into<String>) -> Self {
+        Self::of_field(code, "", message)
+    }
+
+    /// An issue of a field whose value is not shown.
+    pub fn of_field(code: IssueCode, field: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.as_str().to_owned(),
+            field: field.to_owned(),
+            message: message.into(),
+            value: String::new(),
+        }
+    }
+
+    /// Shows the offending value, cut; of a sensitive field only its first character and length.
+    pub fn with_value(mut self, value: &str, sensitive: bool) -> Self {
+        let mut chars = value.chars();
+        self.value = if sensitive {
+            match chars.next() {
+                Some(first) => format!("{first}*** ({} characters)", chars.count() + 1),
+                None => String::new(),
+            }
+        } else {
+            let mut cut: String = chars.by_ref().take(VALUE_CHARS).collect();
+            if chars.next().is_some() {
+                cut.push('…');
+            }
+            cut
+        };
+        self
+    }
+
+    /// The issue as one line: field, then what is wrong.
+    pub fn line(&self) -> String {
+        if self.field.is_empty() { self.message.clone() } else { format!("{}: {}", self.field, self.message) }
+    }
+}

@@ -1,0 +1,148 @@
+//! Why a call is refused. The edge turns these into gRPC status, in one place.
+
+use thiserror::Error;
+
+use super::import::{ImportStatus, words};
+
+words! {
+    /// What a key may do; each role includes the ones before it.
+    Role {
+        /// Read imports and records.
+        Reader = "reader",
+        /// Import, too.
+        Importer = "importer",
+        /// Control any import of the application, too.
+        Operator = "operator",
+        /// Administer; belongs to no application.
+        Admin = "admin",
+    }
+}
+
+/// What is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldViolation {
+    /// Path of the field, such as `spec.workflow_id`.
+    pub field: String,
+    /// What is wrong, and what would be right.
+    pub description: String,
+}
+
+impl FieldViolation {
+    /// A violation of `field`.
+    pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self { field: field.into(), description: description.into() }
+    }
+}
+
+/// A call that is refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// Fields that are missing or wrong, all of them.
+    #[error("{}", .0.iter().map(|v| format!("{}: {}", v.field, v.description)).collect::<Vec<_>>().join("; "))]
+    InvalidFields(Vec<FieldViolation>),
+    /// No key, or none that is good.
+    #[error("send a valid API key as x-api-key, or as authorization: Bearer")]
+    Unauthenticated,
+    /// The key's role does not reach.
+    #[error("this call needs the role {}, and the key has {}", needed.as_str(), actual.as_str())]
+    RoleTooLow {
+        /// The least role that may call.
+        needed: Role,
+        /// The key's role.
+        actual: Role,
+    },
+    /// An admin key called for an application's data.
+    #[error("this key belongs to no application; use a key of the application")]
+    NoApplication,
+    /// Imports are switched off.
+    #[error("imports are not switched on for this application; an admin can do it")]
+    ImportsNotEnabled,
+    /// A sandbox.
+    #[error("sandbox applications cannot import")]
+    Sandbox,
+    /// Unknown to this application.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The same request id with another spec.
+    #[error("this request_id was used for an import with another spec")]
+    RequestIdReused,
+    /// Too many imports at once.
+    #[error("the application has {active} active imports, and {limit} are allowed (limit max_active_imports)")]
+    ActiveImports {
+        /// Active ones.
+        active: i64,
+        /// The limit.
+        limit: i64,
+    },
+    /// The import's state does not allow the call.
+    #[error("the import is {}, and {needed}", status.as_str())]
+    WrongState {
+        /// Where it stands.
+        status: ImportStatus,
+        /// What the call needs.
+        needed: &'static str,
+    },
+    /// Bytes for another place than the next one.
+    #[error("the upload goes on at offset {expected}, not at {actual}")]
+    WrongOffset {
+        /// Where it goes on.
+        expected: u64,
+        /// What the caller said.
+        actual: i64,
+    },
+    /// A chunk whose checksum disagrees.
+    #[error("the CRC-32C of the chunk at offset {offset} is {actual:08x}, not {announced:08x}; send it again")]
+    ChunkChecksum {
+        /// Where the chunk begins.
+        offset: u64,
+        /// What arrived.
+        actual: u32,
+        /// What the caller said.
+        announced: u32,
+    },
+    /// The file's hash disagrees; the import has failed.
+    #[error("{0}")]
+    SourceChecksum(String),
+    /// A limit of the source was passed; the import has failed.
+    #[error("{message}")]
+    SourceLimit {
+        /// Stable word.
+        reason: &'static str,
+        /// Which limit, and its value.
+        message: String,
+    },
+    /// The file sent again is another one; the import stays as it is.
+    #[error("the file sent again differs from the one begun, at decoded byte {at}")]
+    SourceChanged {
+        /// Beginning of the first segment that differs.
+        at: i64,
+    },
+    /// Another stream goes on with the upload.
+    #[error("another stream has taken over this upload")]
+    UploadTakenOver,
+    /// The stream ended before finish.
+    #[error("the stream ended without finish; {committed} bytes are stored, resume from there")]
+    UploadUnfinished {
+        /// Bytes stored for good.
+        committed: i64,
+    },
+    /// Nothing came for too long.
+    #[error("no byte came for {seconds} seconds; resume from the committed size")]
+    UploadIdle {
+        /// The limit.
+        seconds: u64,
+    },
+    /// The source is no longer kept.
+    #[error("the source of this import is no longer kept")]
+    SourceGone,
+    /// The server is going down.
+    #[error("the server is shutting down; try again elsewhere")]
+    ShuttingDown,
+}
+
+impl Refusal {
+    /// One wrong field.
+    pub fn field(field: &str, description: impl Into<String>) -> Self {
+        Self::InvalidFields(vec![FieldViolation::new(field, description)])
+    }
+}

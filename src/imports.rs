@@ -1,0 +1,194 @@
+//! What a caller may ask of imports.
+
+mod export;
+mod source;
+mod watch;
+
+use std::sync::Arc;
+
+use futures_util::{Stream, stream};
+use serde_json::{Map, Value};
+
+use crate::{
+    canonical::field::Field,
+    clock,
+    domain::{
+        ids::{ApplicationId, ImportId},
+        import::{Import, ImportSpec, ImportStatus, SourceFormat},
+        ledger::Outcome,
+        refusal::Refusal,
+    },
+    error::Error,
+    feed::Feed,
+    intake::{Intake, Upload},
+    objects::Objects,
+    store::{ImportPage, Store, StoredRowError},
+};
+use source::SourceReader;
+pub use watch::WatchEvent;
+
+/// Imports of all applications; cheap to clone.
+#[derive(Clone)]
+pub struct Imports {
+    store: Store,
+    objects: Objects,
+    feed: Feed,
+    intake: Intake,
+}
+
+/// A failed row, and the row itself as its source has it.
+#[derive(Debug)]
+pub struct RowError {
+    /// What is kept of it.
+    pub stored: StoredRowError,
+    /// The row as an object; none once the source is gone.
+    pub raw: Option<Map<String, Value>>,
+}
+
+/// Row errors read at a time.
+const ERROR_PAGE: u64 = 200;
+
+impl Imports {
+    /// Imports over these parts.
+    pub fn new(store: Store, objects: Objects, feed: Feed, intake: Intake) -> Self {
+        Self { store, objects, feed, intake }
+    }
+
+    /// Makes an import, or finds the one this request id made.
+    pub async fn create(
+        &self,
+        application: ApplicationId,
+        spec: ImportSpec,
+        request_id: Option<String>,
+    ) -> Result<Import, Error> {
+        let id = ImportId(clock::new_id());
+        Ok(self.store.create_import(application, id, spec, request_id, clock::now()).await?)
+    }
+
+    /// Opens an upload stream; the import itself when its upload is finished already.
+    pub async fn open_upload(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        offset: i64,
+    ) -> Result<Result<Upload, Box<Import>>, Error> {
+        self.intake.open(application, id, offset).await
+    }
+
+    /// An import of the application.
+    pub async fn get(&self, application: ApplicationId, id: ImportId) -> Result<Import, Error> {
+        Ok(self.store.find_import(application, id).await?.ok_or(Refusal::NotFound("import"))?)
+    }
+
+    /// Lists imports, newest first.
+    pub async fn list(&self, application: ApplicationId, page: ImportPage) -> Result<Vec<Import>, Error> {
+        Ok(self.store.list_imports(application, page).await?)
+    }
+
+    /// Cancels an import; one that is cancelled already stays so.
+    pub async fn cancel(&self, application: ApplicationId, id: ImportId) -> Result<Import, Error> {
+        let import = self.store.cancel_import(application, id, clock::now()).await?;
+        self.feed.changed(id);
+        if import.status == ImportStatus::Cancelled {
+            return Ok(import);
+        }
+        Err(Refusal::WrongState { status: import.status, needed: "only one that has not ended can be cancelled" }.into())
+    }
+
+    /// Follows an import from behind change `after`.
+    pub async fn watch(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        after: i64,
+    ) -> Result<impl Stream<Item = Result<WatchEvent, Error>> + Send + use<>, Error> {
+        self.get(application, id).await?;
+        Ok(watch::watch(self.store.clone(), self.feed.clone(), application, id, after))
+    }
+
+    /// Failed rows behind row `after`, in row order, at most `limit`. Of a running import only those
+    /// before its checkpoint, so that no page ever misses one.
+    pub async fn list_row_errors(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        after: i64,
+        limit: u64,
+    ) -> Result<Vec<RowError>, Error> {
+        let import = self.get(application, id).await?;
+        let mut source = SourceReader::new(self.store.clone(), self.objects.clone(), &import);
+        self.read_row_errors(&import, &mut source, after, limit).await
+    }
+
+    async fn read_row_errors(
+        &self,
+        import: &Import,
+        source: &mut SourceReader,
+        after: i64,
+        limit: u64,
+    ) -> Result<Vec<RowError>, Error> {
+        let up_to = if import.status.is_terminal() { i64::MAX } else { import.checkpoint_row };
+        let stored = self.store.list_row_errors(import.application_id, import.id, after, up_to, limit).await?;
+        let mut errors = Vec::with_capacity(stored.len());
+        for stored in stored {
+            let raw = source.raw_row(&stored).await?;
+            errors.push(RowError { stored, raw });
+        }
+        Ok(errors)
+    }
+
+    /// Streams failed rows behind row `after`; with `follow`, until the import has ended.
+    pub async fn stream_row_errors(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        after: i64,
+        follow: bool,
+    ) -> Result<impl Stream<Item = Result<Vec<RowError>, Error>> + Send + use<>, Error> {
+        let import = self.get(application, id).await?;
+        let source = SourceReader::new(self.store.clone(), self.objects.clone(), &import);
+        let state = (self.clone(), source, self.feed.subscribe(id), after, false);
+        Ok(stream::try_unfold(state, move |(imports, mut source, mut changes, after, ended)| async move {
+            if ended {
+                return Ok(None);
+            }
+            loop {
+                let import = imports.get(application, id).await?;
+                let errors = imports.read_row_errors(&import, &mut source, after, ERROR_PAGE).await?;
+                if let Some(last) = errors.last() {
+                    let after = last.stored.row_number;
+                    return Ok(Some((errors, (imports, source, changes, after, false))));
+                }
+                if !follow || import.status.is_terminal() {
+                    return Ok(Some((errors, (imports, source, changes, after, true))));
+                }
+                watch::changed_or_polled(&mut changes).await;
+            }
+        }))
+    }
+
+    /// Streams rows with these outcomes, byte for byte, under the source's header.
+    pub async fn export(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        outcomes: Vec<Outcome>,
+    ) -> Result<impl Stream<Item = Result<bytes::Bytes, Error>> + Send + use<>, Error> {
+        let import = Arc::new(self.get(application, id).await?);
+        Ok(export::export(self.store.clone(), self.objects.clone(), import, outcomes))
+    }
+}
+
+/// An empty file of user verifications.
+pub fn template(format: SourceFormat) -> String {
+    match format {
+        SourceFormat::Csv => {
+            let names: Vec<_> = Field::ALL.iter().map(|field| field.csv_name()).collect();
+            names.join(",") + "\n"
+        }
+        SourceFormat::Ndjson => {
+            let members: Vec<_> = Field::ALL.iter().map(|field| format!("\"{}\":null", field.name())).collect();
+            format!("{{{}}}\n", members.join(","))
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Bytes in: an upload becomes stored segments.
+//!
+//! wire bytes → decompress → sniff → split → store. Each step waits for the next one, so a slow
+//! store makes the client wait by HTTP/2 flow control, and memory is bounded by one segment.
+
+mod decompress;
+mod scanner;
+mod sniff;
+pub mod splitter;
+mod upload;
+
+pub use sniff::format_of_name;
+pub use upload::{Finish, Intake, Piece, Upload};

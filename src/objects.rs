@@ -1,0 +1,85 @@
+//! The object store: where segments are kept.
+
+use std::{path::Path, sync::Arc};
+
+use bytes::Bytes;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path as Key};
+use thiserror::Error;
+
+use crate::domain::{
+    ids::{ApplicationId, ImportId},
+    segment::SegmentRange,
+};
+
+/// Why an object could not be stored or read.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The store said no.
+    #[error("{action} in the object store")]
+    Store {
+        /// What was being done.
+        action: &'static str,
+        /// What it said.
+        #[source]
+        source: object_store::Error,
+    },
+    /// Its folder cannot be made.
+    #[error("make the object store's folder")]
+    Folder(#[from] std::io::Error),
+    /// It is gone.
+    #[error("the object is not in the store")]
+    Gone,
+    /// It is not what was stored.
+    #[error("segment {seq} is damaged: its checksum disagrees")]
+    Damaged {
+        /// Number of the segment.
+        seq: i32,
+    },
+}
+
+/// A handle to the object store; cheap to clone.
+#[derive(Clone)]
+pub struct Objects(Arc<dyn ObjectStore>);
+
+impl Objects {
+    /// A store in a local folder, which is made if it does not exist.
+    pub fn open_folder(folder: &Path) -> Result<Self, Error> {
+        std::fs::create_dir_all(folder)?;
+        let store = LocalFileSystem::new_with_prefix(folder)
+            .map_err(|source| Error::Store { action: "open the folder", source })?
+            // What was acknowledged must survive a power loss.
+            .with_fsync(true);
+        Ok(Self(Arc::new(store)))
+    }
+
+    /// Stores a segment for good; storing the same one again replaces it.
+    pub async fn put_segment(
+        &self,
+        application: ApplicationId,
+        import: ImportId,
+        seq: i32,
+        bytes: Bytes,
+    ) -> Result<(), Error> {
+        let put = self.0.put(&segment_key(application, import, seq), PutPayload::from_bytes(bytes)).await;
+        put.map(drop).map_err(|source| Error::Store { action: "store a segment", source })
+    }
+
+    /// Reads a segment and checks that it is what was stored.
+    pub async fn get_segment(
+        &self,
+        application: ApplicationId,
+        import: ImportId,
+        range: &SegmentRange,
+    ) -> Result<Bytes, Error> {
+        let read = async { self.0.get(&segment_key(application, import, range.seq)).await?.bytes().await };
+        let bytes = read.await.map_err(|source| match source {
+            object_store::Error::NotFound { .. } => Error::Gone,
+            source => Error::Store { action: "read a segment", source },
+        })?;
+        if crc32c::crc32c(&bytes) == range.crc32c { Ok(bytes) } else { Err(Error::Damaged { seq: range.seq }) }
+    }
+}
+
+fn segment_key(application: ApplicationId, import: ImportId, seq: i32) -> Key {
+    Key::from(format!("imports/{application}/{import}/{seq:08}"))
+}

@@ -1,0 +1,101 @@
+//! CSV records to rows.
+
+use bytes::Bytes;
+use csv_async::{AsyncReader, AsyncReaderBuilder, ByteRecord};
+use futures_util::FutureExt;
+use tokio::io::{AsyncReadExt, Chain};
+
+use super::rows::Rows;
+use crate::{
+    canonical::{cell::Value, header::Header},
+    domain::{
+        fault::SourceFault,
+        issue::{Issue, IssueCode},
+        segment::SegmentRange,
+    },
+};
+
+/// A reader over memory. It begins with a line end of ours: csv-core takes a byte order mark off the
+/// first bytes it sees, and only the first bytes of the *file* may be one.
+type Reader<'b> = AsyncReader<Chain<&'b [u8], &'b [u8]>>;
+
+/// Bytes that come before the segment's own.
+const LEAD: &[u8] = b"\n";
+
+fn reader(bytes: &[u8], delimiter: u8) -> Reader<'_> {
+    AsyncReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .buffer_capacity(256 << 10)
+        .create_reader(LEAD.chain(bytes))
+}
+
+/// Reads the next record and tells which bytes it takes; reading memory never waits.
+fn next_record(
+    reader: &mut Reader<'_>,
+    bytes: &[u8],
+    record: &mut ByteRecord,
+) -> Option<std::ops::Range<usize>> {
+    let begun = reader.position().byte() as usize;
+    match reader.read_byte_record(record).now_or_never() {
+        Some(Ok(true)) => {}
+        // Memory gives no I/O error, and a flexible byte reader knows no other.
+        _ => return None,
+    }
+    let at = |position: usize| position.saturating_sub(LEAD.len());
+    let blank = bytes[at(begun)..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+    let mut end = at(reader.position().byte() as usize);
+    if end > 0 && bytes[end - 1] == b'\r' && bytes.get(end) == Some(&b'\n') {
+        end += 1;
+    }
+    Some(at(begun) + blank..end)
+}
+
+/// Column names of a header record.
+pub fn read_header(header: &[u8], delimiter: u8) -> Result<Vec<String>, SourceFault> {
+    let mut record = ByteRecord::new();
+    next_record(&mut reader(header, delimiter), header, &mut record).ok_or(SourceFault::Empty)?;
+    let text = |cell: &[u8]| String::from_utf8(cell.to_vec()).map_err(|_| SourceFault::HeaderEncoding);
+    record.iter().map(text).collect()
+}
+
+pub(super) fn parse(range: &SegmentRange, source: Bytes, header: &Header, delimiter: u8) -> Rows {
+    let bytes = source.slice(range.preamble as usize..);
+    let mut rows = Rows::new(range, source);
+    let mut reader = reader(&bytes, delimiter);
+    let mut record = ByteRecord::with_capacity(1024, header.len());
+    while let Some(taken) = next_record(&mut reader, &bytes, &mut record) {
+        rows.begin(range.preamble as usize + taken.start, taken.len());
+        match std::str::from_utf8(record.as_slice()) {
+            Ok(text) => add_cells(&mut rows, &record, text, header),
+            Err(_) => rows.refuse(not_utf8()),
+        }
+        if record.len() != header.len() {
+            let message = format!("the record has {} cells, and the header {}", record.len(), header.len());
+            rows.refuse(Issue::of_record(IssueCode::ColumnCount, message));
+        }
+    }
+    rows
+}
+
+/// The cells in front of what is wrong are kept even of a bad record: they tell its key.
+fn add_cells(rows: &mut Rows, record: &ByteRecord, text: &str, header: &Header) {
+    let whole = rows.arena.push(text);
+    for column in 0..record.len().min(header.len()) {
+        let (Some(field), Some(range)) = (header.field(column), record.range(column)) else { continue };
+        // Two broken characters side by side may look whole across a cell's edge.
+        if !text.is_char_boundary(range.start) || !text.is_char_boundary(range.end) {
+            return rows.refuse(not_utf8());
+        }
+        if text[range.clone()].trim().is_empty() {
+            continue;
+        }
+        let cell = whole.part(range);
+        rows.add(field, if field.is_json() { Value::EncodedJson(cell) } else { Value::Text(cell) });
+    }
+}
+
+fn not_utf8() -> Issue {
+    Issue::of_record(IssueCode::Encoding, "the record is not UTF-8 text")
+}

@@ -1,0 +1,288 @@
+//! Applications, workflows and API keys.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, TryIntoModel, sea_query::Expr,
+};
+
+use super::{
+    Store,
+    entities::{api_key, application, workflow},
+    error::Error,
+};
+use crate::domain::{
+    ids::{ApiKeyId, ApplicationId, WorkflowId},
+    import::words,
+    refusal::{Refusal, Role},
+};
+
+words! {
+    /// What sessions a workflow is for.
+    WorkflowKind {
+        /// People.
+        User = "user",
+        /// Companies.
+        Business = "business",
+    }
+}
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Application {
+    /// Its id.
+    pub id: ApplicationId,
+    /// Its name, for people.
+    pub name: String,
+    /// Whether it may import.
+    pub imports_enabled: bool,
+    /// Whether it is a sandbox, which never may.
+    pub sandbox: bool,
+    /// How many imports may be active at a time.
+    pub max_active_imports: i32,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// An API key without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Whose it is; none for admin keys.
+    pub application_id: Option<ApplicationId>,
+    /// Its name, for people.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The application of the key; none for admin keys.
+    pub application: Option<ApplicationId>,
+    /// What the key may do.
+    pub role: Role,
+}
+
+/// A workflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workflow {
+    /// Its id.
+    pub id: WorkflowId,
+    /// Whose it is.
+    pub application_id: ApplicationId,
+    /// Its name, for people.
+    pub name: String,
+    /// What sessions it is for.
+    pub kind: WorkflowKind,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Most keys or workflows a list shows.
+const LIST_LIMIT: u64 = 1_000;
+
+impl From<application::Model> for Application {
+    fn from(row: application::Model) -> Self {
+        Self {
+            id: ApplicationId(row.id),
+            name: row.name,
+            imports_enabled: row.imports_enabled,
+            sandbox: row.sandbox,
+            max_active_imports: row.max_active_imports,
+            created_at: row.created_at,
+        }
+    }
+}
+
+impl TryFrom<api_key::Model> for ApiKey {
+    type Error = Error;
+
+    fn try_from(row: api_key::Model) -> Result<Self, Error> {
+        Ok(Self {
+            id: ApiKeyId(row.id),
+            application_id: row.application_id.map(ApplicationId),
+            name: row.name,
+            role: Role::from_word(&row.role).ok_or(Error::Corrupt("api_keys.role"))?,
+            created_at: row.created_at,
+            revoked_at: row.revoked_at,
+        })
+    }
+}
+
+impl TryFrom<workflow::Model> for Workflow {
+    type Error = Error;
+
+    fn try_from(row: workflow::Model) -> Result<Self, Error> {
+        Ok(Self {
+            id: WorkflowId(row.id),
+            application_id: ApplicationId(row.application_id),
+            name: row.name,
+            kind: WorkflowKind::from_word(&row.kind).ok_or(Error::Corrupt("workflows.kind"))?,
+            created_at: row.created_at,
+        })
+    }
+}
+
+impl Store {
+    /// Adds an application.
+    pub async fn add_application(&self, new: Application) -> Result<Application, Error> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let row = application::ActiveModel {
+                    id: Set(new.id.0),
+                    name: Set(new.name),
+                    imports_enabled: Set(new.imports_enabled),
+                    sandbox: Set(new.sandbox),
+                    max_active_imports: Set(new.max_active_imports),
+                    next_session_number: Set(1),
+                    created_at: Set(new.created_at),
+                };
+                Ok(row.insert(tx).await?.into())
+            })
+        })
+        .await
+    }
+
+    /// Changes an application's switches; what is `None` stays.
+    pub async fn change_application(
+        &self,
+        id: ApplicationId,
+        imports_enabled: Option<bool>,
+        max_active_imports: Option<i32>,
+    ) -> Result<Application, Error> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let row = application::Entity::find_by_id(id.0).one(tx).await?;
+                let mut row = row.ok_or(Refusal::NotFound("application"))?.into_active_model();
+                if let Some(enabled) = imports_enabled {
+                    row.imports_enabled = Set(enabled);
+                }
+                if let Some(limit) = max_active_imports {
+                    row.max_active_imports = Set(limit);
+                }
+                Ok(if row.is_changed() { row.update(tx).await? } else { row.try_into_model()? }.into())
+            })
+        })
+        .await
+    }
+
+    /// Lists applications in the order they were made, those behind `after` only.
+    pub async fn list_applications(&self, after: Option<ApplicationId>, limit: u64) -> Result<Vec<Application>, Error> {
+        let mut query = application::Entity::find();
+        if let Some(after) = after {
+            query = query.filter(application::Column::Id.gt(after.0));
+        }
+        let rows = query.order_by_asc(application::Column::Id).limit(limit).all(&self.db).await?;
+        Ok(rows.into_iter().map(Application::from).collect())
+    }
+
+    /// Adds an API key by the hash of its secret.
+    pub async fn add_api_key(&self, new: ApiKey, hash: [u8; 32]) -> Result<ApiKey, Error> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                if let Some(application) = new.application_id {
+                    let found = application::Entity::find_by_id(application.0).one(tx).await?;
+                    found.ok_or(Refusal::NotFound("application"))?;
+                }
+                let row = api_key::ActiveModel {
+                    id: Set(new.id.0),
+                    application_id: Set(new.application_id.map(|id| id.0)),
+                    name: Set(new.name),
+                    role: Set(new.role.as_str().to_owned()),
+                    hash: Set(hash.to_vec()),
+                    created_at: Set(new.created_at),
+                    revoked_at: Set(None),
+                };
+                row.insert(tx).await?.try_into()
+            })
+        })
+        .await
+    }
+
+    /// Ends a key; the first end counts.
+    pub async fn revoke_api_key(&self, id: ApiKeyId, now: DateTime<Utc>) -> Result<ApiKey, Error> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                api_key::Entity::update_many()
+                    .col_expr(api_key::Column::RevokedAt, Expr::value(now))
+                    .filter(api_key::Column::Id.eq(id.0))
+                    .filter(api_key::Column::RevokedAt.is_null())
+                    .exec(tx)
+                    .await?;
+                let row = api_key::Entity::find_by_id(id.0).one(tx).await?;
+                row.ok_or(Refusal::NotFound("API key"))?.try_into()
+            })
+        })
+        .await
+    }
+
+    /// Lists the keys of an application, or the admin keys.
+    pub async fn list_api_keys(&self, application: Option<ApplicationId>) -> Result<Vec<ApiKey>, Error> {
+        let query = api_key::Entity::find().order_by_asc(api_key::Column::Id).limit(LIST_LIMIT);
+        let query = match application {
+            Some(application) => query.filter(api_key::Column::ApplicationId.eq(application.0)),
+            None => query.filter(api_key::Column::ApplicationId.is_null()),
+        };
+        query.all(&self.db).await?.into_iter().map(ApiKey::try_from).collect()
+    }
+
+    /// Whom a secret's hash belongs to; revoked keys belong to nobody.
+    pub async fn find_caller(&self, hash: [u8; 32]) -> Result<Option<Caller>, Error> {
+        let row = api_key::Entity::find()
+            .filter(api_key::Column::Hash.eq(hash.to_vec()))
+            .filter(api_key::Column::RevokedAt.is_null())
+            .one(&self.db)
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let key = ApiKey::try_from(row)?;
+        Ok(Some(Caller { application: key.application_id, role: key.role }))
+    }
+
+    /// Whether there is any admin key, revoked ones included.
+    pub async fn has_admin_key(&self) -> Result<bool, Error> {
+        Ok(api_key::Entity::find().filter(api_key::Column::Role.eq(Role::Admin.as_str())).count(&self.db).await? > 0)
+    }
+
+    /// Adds a workflow.
+    pub async fn add_workflow(&self, new: Workflow) -> Result<Workflow, Error> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let found = application::Entity::find_by_id(new.application_id.0).one(tx).await?;
+                found.ok_or(Refusal::NotFound("application"))?;
+                let row = workflow::ActiveModel {
+                    application_id: Set(new.application_id.0),
+                    id: Set(new.id.0),
+                    name: Set(new.name),
+                    kind: Set(new.kind.as_str().to_owned()),
+                    created_at: Set(new.created_at),
+                };
+                row.insert(tx).await?.try_into()
+            })
+        })
+        .await
+    }
+
+    /// A workflow of the application.
+    pub async fn find_workflow(&self, application: ApplicationId, id: WorkflowId) -> Result<Option<Workflow>, Error> {
+        let row = workflow::Entity::find_by_id((application.0, id.0)).one(&self.db).await?;
+        row.map(Workflow::try_from).transpose()
+    }
+
+    /// Lists the workflows of an application in the order they were made.
+    pub async fn list_workflows(&self, application: ApplicationId) -> Result<Vec<Workflow>, Error> {
+        let rows = workflow::Entity::find()
+            .filter(workflow::Column::ApplicationId.eq(application.0))
+            .order_by_asc(workflow::Column::Id)
+            .limit(LIST_LIMIT)
+            .all(&self.db)
+            .await?;
+        rows.into_iter().map(Workflow::try_from).collect()
+    }
+}

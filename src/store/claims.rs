@@ -1,0 +1,179 @@
+//! Claims on segments: who works on what, and for how long.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
+use uuid::Uuid;
+
+use super::{
+    Bulk, Store,
+    commit::{Batch, Commit, Committed},
+    entities::segment,
+    error::Error,
+};
+use crate::domain::{
+    ids::{ApplicationId, ImportId},
+    import::Import,
+    segment::{SegmentKind, SegmentRange},
+};
+
+/// A segment held for processing. Only [`Store::claim`] makes one, and every write of its rows asks
+/// for it.
+#[derive(Debug)]
+pub struct Claim {
+    pub(super) application_id: ApplicationId,
+    pub(super) import_id: ImportId,
+    pub(super) range: SegmentRange,
+    pub(super) first_session_number: i64,
+    pub(super) epoch: i64,
+    attempts: i32,
+}
+
+impl Claim {
+    /// The application it belongs to.
+    pub fn application_id(&self) -> ApplicationId {
+        self.application_id
+    }
+
+    /// The import it belongs to.
+    pub fn import_id(&self) -> ImportId {
+        self.import_id
+    }
+
+    /// Where the segment stands in the source.
+    pub fn range(&self) -> &SegmentRange {
+        &self.range
+    }
+
+    /// How often it has been claimed, this time included.
+    pub fn attempts(&self) -> i32 {
+        self.attempts
+    }
+}
+
+impl segment::Model {
+    pub(super) fn range(&self) -> Result<SegmentRange, Error> {
+        Ok(SegmentRange {
+            seq: self.seq,
+            kind: SegmentKind::from_code(self.kind).ok_or(Error::Corrupt("segments.kind"))?,
+            first_row: self.first_row,
+            rows: self.row_count,
+            byte_offset: self.byte_offset,
+            bytes: self.byte_count,
+            preamble: self.preamble,
+            first_line: self.first_line,
+            crc32c: u32::try_from(self.crc32c).map_err(|_| Error::Corrupt("segments.crc32c"))?,
+        })
+    }
+}
+
+/// Takes the oldest open segment of the application after the one served last, so that claims go
+/// round over applications, and within one the oldest import comes first. `=`, not `IN`: with `IN`
+/// PostgreSQL may run the subquery again and claim more than one.
+const CLAIM: &str = "
+UPDATE segments SET state = 'CLAIMED', owner = $1, epoch = epoch + 1, attempts = attempts + 1, lease_expires_at = $2
+WHERE (application_id, import_id, seq) = (
+    SELECT s.application_id, s.import_id, s.seq
+    FROM segments s JOIN imports i ON i.application_id = s.application_id AND i.id = s.import_id
+    WHERE s.state <> 'DONE' AND (s.state = 'READY' OR s.lease_expires_at < $3)
+        AND i.status IN ('PENDING', 'PROCESSING') AND NOT i.held
+    ORDER BY (s.application_id > $4) DESC, s.application_id, s.import_id, s.seq
+    LIMIT 1 {lock}
+)
+RETURNING *";
+
+const MARK_STARTED: &str = "
+UPDATE imports SET status = 'PROCESSING', started_at = $3, updated_at = $3, sequence = sequence + 1
+WHERE application_id = $1 AND id = $2 AND status = 'PENDING'";
+
+/// Gives a segment back; it may be claimed again from `$4` on.
+const RELEASE: &str = "
+UPDATE segments SET lease_expires_at = $4
+WHERE application_id = $1 AND import_id = $2 AND seq = $3 AND epoch = $5 AND state = 'CLAIMED'";
+
+impl Store {
+    /// Claims the next segment for `owner`, if there is one.
+    pub async fn claim(
+        &self,
+        owner: Uuid,
+        after: Option<ApplicationId>,
+        now: DateTime<Utc>,
+        lease_until: DateTime<Utc>,
+    ) -> Result<Option<Claim>, Error> {
+        let lock = match self.bulk {
+            Bulk::Postgres(_) => "FOR UPDATE OF s SKIP LOCKED",
+            Bulk::Sqlite(_) => "",
+        };
+        let after = after.map_or(Uuid::nil(), |id| id.0);
+        let claim = self.statement(
+            &CLAIM.replace("{lock}", lock),
+            [owner.into(), lease_until.into(), now.into(), after.into()],
+        );
+        let store = self.clone();
+        self.write(move |tx| {
+            Box::pin(async move {
+                let Some(row) = tx.query_one_raw(claim).await? else { return Ok(None) };
+                let row = segment::Model::from_query_result(&row, "")?;
+                let started = [row.application_id.into(), row.import_id.into(), now.into()];
+                tx.execute_raw(store.statement(MARK_STARTED, started)).await?;
+                Ok(Some(Claim {
+                    application_id: ApplicationId(row.application_id),
+                    import_id: ImportId(row.import_id),
+                    range: row.range()?,
+                    first_session_number: row.first_session_number,
+                    epoch: row.epoch,
+                    attempts: row.attempts,
+                }))
+            })
+        })
+        .await
+    }
+
+    /// Gives a segment back, to be claimed again from `not_before` on.
+    pub async fn release(&self, claim: &Claim, not_before: DateTime<Utc>) -> Result<(), Error> {
+        let values = [
+            claim.application_id.0.into(),
+            claim.import_id.0.into(),
+            claim.range.seq.into(),
+            not_before.into(),
+            claim.epoch.into(),
+        ];
+        self.db.execute_raw(self.statement(RELEASE, values)).await?;
+        Ok(())
+    }
+
+    /// Settles a claimed segment: everything its rows came to, in one transaction.
+    pub async fn commit_segment(
+        &self,
+        claim: Arc<Claim>,
+        import: &Import,
+        batch: Batch,
+        now: DateTime<Utc>,
+    ) -> Result<Committed, Error> {
+        let workflow_id = import.spec.workflow_id.ok_or(Error::Corrupt("imports.spec"))?;
+        self.write_segment(Commit {
+            claim,
+            batch,
+            provider: import.spec.provider.clone(),
+            workflow_id,
+            imported_at: import.created_at,
+            dry_run: import.spec.dry_run,
+            // Where one key was known, the next ones may be.
+            expect_existing: import.counters.skipped > 0,
+            now,
+        })
+        .await
+    }
+
+    /// A segment of an import by its number.
+    pub async fn find_segment(
+        &self,
+        application: ApplicationId,
+        import: ImportId,
+        seq: i32,
+    ) -> Result<Option<SegmentRange>, Error> {
+        let key = (application.0, import.0, seq);
+        segment::Entity::find_by_id(key).one(&self.db).await?.map(|row| row.range()).transpose()
+    }
+}

@@ -1,0 +1,84 @@
+//! Opening a database and bringing its schema up to date.
+
+use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+
+use sea_orm::{ConnectionTrait, SqlxPostgresConnector, SqlxSqliteConnector};
+use sea_orm_migration::MigratorTrait;
+use sqlx::{
+    ConnectOptions,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::sync::Semaphore;
+use tracing::log::LevelFilter;
+
+use super::{Bulk, Store, error::Error, migrations::Migrator, sqlite};
+
+/// Key of the advisory lock under which one process at a time migrates a PostgreSQL database.
+const MIGRATION_LOCK: i64 = 0x6361_7272_796f;
+
+/// How long a writer of SQLite waits for another process.
+pub(super) const SQLITE_BUSY: Duration = Duration::from_secs(30);
+
+impl Store {
+    /// Opens the SQLite database at `path`, which is made if it does not exist.
+    pub async fn open_sqlite(path: &Path) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was acknowledged must survive a power loss; NORMAL forgets the last commits.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(SQLITE_BUSY)
+            .foreign_keys(true)
+            .log_statements(LevelFilter::Trace);
+        let pool = SqlitePoolOptions::new().max_connections(8).connect_with(options).await?;
+        let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+        Migrator::up(&db, None).await?;
+        let writer = sqlite::Writer::open(path)?;
+        Ok(Self { db, bulk: Bulk::Sqlite(writer), turn: Arc::new(Semaphore::new(1)) })
+    }
+
+    /// Opens a PostgreSQL database.
+    pub async fn open_postgres(url: &str, max_connections: u32) -> Result<Self, Error> {
+        let options = PgConnectOptions::from_str(url)?
+            .application_name("carryover")
+            .options([("idle_in_transaction_session_timeout", "60000"), ("jit", "off")])
+            .log_statements(LevelFilter::Trace);
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(Duration::from_secs(30))
+            .connect_with(options)
+            .await?;
+        migrate_postgres(&pool).await?;
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+        Ok(Self { db, bulk: Bulk::Postgres(pool), turn: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.db.execute_unprepared("SELECT 1").await?;
+        Ok(())
+    }
+
+    /// Which database this is, for people.
+    pub fn backend_name(&self) -> &'static str {
+        match self.bulk {
+            Bulk::Postgres(_) => "PostgreSQL",
+            Bulk::Sqlite(_) => "SQLite",
+        }
+    }
+}
+
+/// SeaORM's migrator takes no lock; two replicas that start together would both migrate.
+async fn migrate_postgres(pool: &sqlx::PgPool) -> Result<(), Error> {
+    let pool = pool.clone();
+    tokio::spawn(async move {
+        let mut lock = pool.acquire().await?;
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
+        let migrated = Migrator::up(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool), None).await;
+        sqlx::query("SELECT pg_advisory_unlock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
+        Ok(migrated?)
+    })
+    .await?
+}

@@ -1,0 +1,63 @@
+//! Where transactions begin.
+//!
+//! Every transaction runs in a task of its own that is awaited and never dropped: under sqlx 0.9.0 a
+//! future dropped inside `begin()` poisons its pooled connection, and later writes of others are
+//! acknowledged and lost. It also makes every handler droppable.
+
+use futures_util::future::BoxFuture;
+use sea_orm::{
+    DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    Value,
+};
+
+use super::{Bulk, Store, commit::Commit, commit::Committed, error::Error, postgres};
+
+impl Store {
+    /// Runs `work` in one transaction; commits when it returns `Ok`.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t DatabaseTransaction) -> BoxFuture<'t, Result<T, Error>> + Send + 'static,
+    {
+        let store = self.clone();
+        let transaction = async move {
+            let _turn = store.turn.acquire().await;
+            let options = TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            };
+            let tx = store.db.begin_with_options(options).await?;
+            match work(&tx).await {
+                Ok(value) => {
+                    tx.commit().await?;
+                    Ok(value)
+                }
+                Err(error) => {
+                    tx.rollback().await?;
+                    Err(error)
+                }
+            }
+        };
+        tokio::spawn(transaction).await?
+    }
+
+    /// Writes a segment in one transaction: records, row errors, ledger, counters, checkpoint.
+    pub(super) async fn write_segment(&self, commit: Commit) -> Result<Committed, Error> {
+        match self.bulk.clone() {
+            Bulk::Postgres(pool) => tokio::spawn(postgres::commit(pool, commit)).await?,
+            Bulk::Sqlite(writer) => {
+                let turn = self.turn.clone();
+                tokio::spawn(async move {
+                    let _turn = turn.acquire().await;
+                    tokio::task::spawn_blocking(move || writer.commit(&commit)).await?
+                })
+                .await?
+            }
+        }
+    }
+
+    /// A statement in the dialect both databases share.
+    pub(super) fn statement(&self, sql: &str, values: impl IntoIterator<Item = Value>) -> Statement {
+        Statement::from_sql_and_values(self.db.get_database_backend(), sql, values)
+    }
+}

@@ -1,0 +1,222 @@
+//! The upload's side of an import: who may write, and what is stored for good.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect, sea_query::Expr,
+};
+
+use super::{
+    Store,
+    commit::{COMPLETE, MOVE_CHECKPOINT},
+    entities::{application, import, segment},
+    error::Error,
+    imports,
+};
+use crate::domain::{
+    fault::SourceFault,
+    ids::{ApplicationId, ImportId},
+    import::{Compression, Import, ImportStatus, SourceFormat},
+    refusal::Refusal,
+    segment::SegmentRange,
+};
+
+/// Which upload stream may write to an import.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadLease {
+    /// The application.
+    pub application: ApplicationId,
+    /// The import.
+    pub import: ImportId,
+    /// The stream's number; a later stream has a higher one.
+    pub epoch: i64,
+}
+
+/// What the first bytes of a source told.
+#[derive(Debug, Clone)]
+pub struct SourceShape {
+    /// How it is written.
+    pub format: SourceFormat,
+    /// How it is packed.
+    pub compression: Compression,
+    /// CSV delimiter.
+    pub delimiter: u8,
+    /// CSV columns.
+    pub columns: Vec<String>,
+}
+
+impl Store {
+    /// Makes the caller the one who may write, whoever it was before.
+    pub async fn open_upload(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        now: DateTime<Utc>,
+    ) -> Result<(Import, UploadLease), Error> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                import::Entity::update_many()
+                    .col_expr(import::Column::UploadEpoch, Expr::col(import::Column::UploadEpoch).add(1))
+                    .col_expr(import::Column::UpdatedAt, Expr::value(now))
+                    .filter(import::Column::ApplicationId.eq(application.0))
+                    .filter(import::Column::Id.eq(id.0))
+                    .filter(import::Column::UploadFinished.eq(false))
+                    .exec(tx)
+                    .await?;
+                let import = imports::find(tx, application, id).await?.ok_or(Refusal::NotFound("import"))?;
+                let lease = UploadLease { application, import: id, epoch: import.upload_epoch };
+                Ok((import, lease))
+            })
+        })
+        .await
+    }
+
+    /// The segments of an import from number `from` on.
+    pub async fn list_segments(
+        &self,
+        application: ApplicationId,
+        import: ImportId,
+        from: i32,
+    ) -> Result<Vec<SegmentRange>, Error> {
+        let rows = segment::Entity::find()
+            .filter(segment::Column::ApplicationId.eq(application.0))
+            .filter(segment::Column::ImportId.eq(import.0))
+            .filter(segment::Column::Seq.gte(from))
+            .order_by_asc(segment::Column::Seq)
+            .all(&self.db)
+            .await?;
+        rows.iter().map(segment::Model::range).collect()
+    }
+
+    /// Adds a stored segment, and the block of session numbers its rows may use.
+    pub async fn add_segment(
+        &self,
+        lease: UploadLease,
+        range: SegmentRange,
+        shape: SourceShape,
+        committed_size: i64,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                let columns = serde_json::to_value(&shape.columns).map_err(|_| Error::Corrupt("columns"))?;
+                let update = import::Entity::update_many()
+                    .col_expr(import::Column::Format, Expr::value(shape.format.as_str()))
+                    .col_expr(import::Column::Compression, Expr::value(shape.compression.as_str()))
+                    .col_expr(import::Column::Delimiter, Expr::value(i32::from(shape.delimiter)))
+                    .col_expr(import::Column::Columns, Expr::value(columns))
+                    .col_expr(
+                        import::Column::TotalRows,
+                        Expr::col(import::Column::TotalRows).add(i64::from(range.rows)),
+                    )
+                    .col_expr(import::Column::SourceBytes, Expr::value(range.byte_end()))
+                    .col_expr(import::Column::CommittedSize, Expr::value(committed_size));
+                touch(tx, lease, update, now).await?;
+                let first_session_number = reserve_numbers(tx, lease.application, i64::from(range.rows)).await?;
+                let row = segment::ActiveModel {
+                    application_id: Set(lease.application.0),
+                    import_id: Set(lease.import.0),
+                    seq: Set(range.seq),
+                    kind: Set(range.kind.code()),
+                    first_row: Set(range.first_row),
+                    row_count: Set(range.rows),
+                    byte_offset: Set(range.byte_offset),
+                    byte_count: Set(range.bytes),
+                    preamble: Set(range.preamble),
+                    first_line: Set(range.first_line),
+                    crc32c: Set(i64::from(range.crc32c)),
+                    first_session_number: Set(first_session_number),
+                    state: Set("READY".to_owned()),
+                    owner: Set(None),
+                    epoch: Set(0),
+                    lease_expires_at: Set(None),
+                    attempts: Set(0),
+                    ledger: Set(None),
+                };
+                segment::Entity::insert(row).exec_without_returning(tx).await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+
+    /// Ends the upload: the source is complete, or unusable from here on (`fault`). Rows stored
+    /// before a fault are still settled, and the import fails then.
+    pub async fn finish_upload(
+        &self,
+        lease: UploadLease,
+        size: i64,
+        fault: Option<SourceFault>,
+        now: DateTime<Utc>,
+    ) -> Result<Import, Error> {
+        let key = [lease.application.0.into(), lease.import.0.into()];
+        let checkpoint = self.statement(MOVE_CHECKPOINT, key.clone());
+        let complete = self.statement(COMPLETE, key.into_iter().chain([now.into()]));
+        self.write(move |tx| {
+            Box::pin(async move {
+                let mut update = import::Entity::update_many()
+                    .col_expr(import::Column::UploadFinished, Expr::value(true))
+                    .col_expr(import::Column::Held, Expr::value(false))
+                    .col_expr(import::Column::CommittedSize, Expr::value(size));
+                if let Some(fault) = fault {
+                    update = update
+                        .col_expr(import::Column::FailureReason, Expr::value(fault.reason()))
+                        .col_expr(import::Column::Failure, Expr::value(fault.to_string()));
+                }
+                touch(tx, lease, update, now).await?;
+                // Separate statements: each sees what a segment that waited with us has committed.
+                tx.execute_raw(checkpoint).await?;
+                tx.execute_raw(complete).await?;
+                let import = imports::find(tx, lease.application, lease.import).await?;
+                import.ok_or_else(|| Refusal::NotFound("import").into())
+            })
+        })
+        .await
+    }
+}
+
+/// Runs an update of the import that only the stream in charge of its upload may make.
+async fn touch(
+    tx: &DatabaseTransaction,
+    lease: UploadLease,
+    update: sea_orm::UpdateMany<import::Entity>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let live = [ImportStatus::Pending, ImportStatus::Processing, ImportStatus::Paused].map(ImportStatus::as_str);
+    let updated = update
+        .col_expr(import::Column::UpdatedAt, Expr::value(now))
+        .col_expr(import::Column::Sequence, Expr::col(import::Column::Sequence).add(1))
+        .filter(import::Column::ApplicationId.eq(lease.application.0))
+        .filter(import::Column::Id.eq(lease.import.0))
+        .filter(import::Column::UploadEpoch.eq(lease.epoch))
+        .filter(import::Column::UploadFinished.eq(false))
+        .filter(import::Column::Status.is_in(live))
+        .exec(tx)
+        .await?;
+    if updated.rows_affected == 1 {
+        return Ok(());
+    }
+    let import = imports::find(tx, lease.application, lease.import).await?.ok_or(Refusal::NotFound("import"))?;
+    if import.status.is_terminal() {
+        let needed = "an upload needs one that has not ended";
+        return Err(Refusal::WrongState { status: import.status, needed }.into());
+    }
+    Err(Refusal::UploadTakenOver.into())
+}
+
+async fn reserve_numbers(tx: &DatabaseTransaction, application: ApplicationId, count: i64) -> Result<i64, Error> {
+    let next = application::Column::NextSessionNumber;
+    application::Entity::update_many()
+        .col_expr(next, Expr::col(next).add(count))
+        .filter(application::Column::Id.eq(application.0))
+        .exec(tx)
+        .await?;
+    let end: i64 = application::Entity::find_by_id(application.0)
+        .select_only()
+        .column(next)
+        .into_tuple()
+        .one(tx)
+        .await?
+        .ok_or(Refusal::NotFound("application"))?;
+    Ok(end - count)
+}
