@@ -14,10 +14,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     // With `compile_fds` tonic-prost-build ignores its own descriptor-set path; reflection needs it.
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("carryover_descriptor.bin"), descriptors.encode_to_vec())?;
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
         .bytes(".carryover.v1.UploadChunk.data")
         .bytes(".carryover.v1.ExportRowsResponse.data")
         .bytes(".carryover.v1.GetImportTemplateResponse.data")
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -78,7 +78,11 @@ impl Administration {
     }
 
     /// Lists applications in the order they were made.
-    pub async fn list_applications(&self, after: Option<ApplicationId>, limit: u64) -> Result<Vec<Application>, Error> {
+    pub async fn list_applications(
+        &self,
+        after: Option<ApplicationId>,
+        limit: u64,
+    ) -> Result<Vec<Application>, Error> {
         Ok(self.store.list_applications(after, limit).await?)
     }
 

@@ -92,7 +92,11 @@ impl Imports {
         if import.status == ImportStatus::Cancelled {
             return Ok(import);
         }
-        Err(Refusal::WrongState { status: import.status, needed: "only one that has not ended can be cancelled" }.into())
+        Err(Refusal::WrongState {
+            status: import.status,
+            needed: "only one that has not ended can be cancelled",
+        }
+        .into())
     }
 
     /// Follows an import from behind change `after`.
@@ -128,7 +132,8 @@ impl Imports {
         limit: u64,
     ) -> Result<Vec<RowError>, Error> {
         let up_to = if import.status.is_terminal() { i64::MAX } else { import.checkpoint_row };
-        let stored = self.store.list_row_errors(import.application_id, import.id, after, up_to, limit).await?;
+        let stored =
+            self.store.list_row_errors(import.application_id, import.id, after, up_to, limit).await?;
         let mut errors = Vec::with_capacity(stored.len());
         for stored in stored {
             let raw = source.raw_row(&stored).await?;
@@ -187,7 +192,8 @@ pub fn template(format: SourceFormat) -> String {
             names.join(",") + "\n"
         }
         SourceFormat::Ndjson => {
-            let members: Vec<_> = Field::ALL.iter().map(|field| format!("\"{}\":null", field.name())).collect();
+            let members: Vec<_> =
+                Field::ALL.iter().map(|field| format!("\"{}\":null", field.name())).collect();
             format!("{{{}}}\n", members.join(","))
         }
     }

@@ -3,16 +3,23 @@
 
 pub mod adapters;
 pub mod administration;
+pub mod app;
 pub mod canonical;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod error;
 pub mod feed;
+pub mod grpc;
 pub mod guard;
 pub mod imports;
 pub mod intake;
+pub mod lifecycle;
 pub mod objects;
 pub mod pipeline;
 pub mod records;
+pub mod sample;
 pub mod store;
+pub mod telemetry;
 pub mod worker;

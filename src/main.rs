@@ -1,1 +1,7 @@
-fn main(){}
+//! The `carryover` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    carryover::cli::main()
+}

@@ -76,7 +76,11 @@ impl Objects {
             object_store::Error::NotFound { .. } => Error::Gone,
             source => Error::Store { action: "read a segment", source },
         })?;
-        if crc32c::crc32c(&bytes) == range.crc32c { Ok(bytes) } else { Err(Error::Damaged { seq: range.seq }) }
+        if crc32c::crc32c(&bytes) == range.crc32c {
+            Ok(bytes)
+        } else {
+            Err(Error::Damaged { seq: range.seq })
+        }
     }
 }
 

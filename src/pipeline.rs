@@ -12,9 +12,6 @@ mod transform;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-pub use csv::read_header;
-pub use raw::{raw_row, record_spans};
-pub use rows::Rows;
 use crate::{
     canonical::header::Header,
     domain::{
@@ -25,6 +22,9 @@ use crate::{
     },
     store::Batch,
 };
+pub use csv::read_header;
+pub use raw::{raw_row, record_spans};
+pub use rows::Rows;
 
 /// How the records of an import are read; the same for all its segments.
 #[derive(Debug, Clone)]
@@ -56,7 +56,9 @@ impl Reading {
 /// Parses a segment's bytes into rows.
 pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes) -> Rows {
     match (range.kind, reading) {
-        (SegmentKind::Records, Reading::Csv { header, delimiter }) => csv::parse(range, source, header, *delimiter),
+        (SegmentKind::Records, Reading::Csv { header, delimiter }) => {
+            csv::parse(range, source, header, *delimiter)
+        }
         (SegmentKind::Records, Reading::Ndjson) => ndjson::parse(range, source),
         (SegmentKind::OversizedRecord, _) => Rows::oversized(range, source, Limits::default().row_bytes),
         (SegmentKind::OversizedRest, _) => Rows::new(range, source),

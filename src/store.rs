@@ -31,8 +31,8 @@ pub use commit::{Batch, Committed, RowFailure, SessionRow};
 pub use error::Error;
 pub use imports::ImportPage;
 pub use row_errors::{SettledSegment, StoredRowError};
-pub use uploads::{SourceShape, UploadLease};
 pub use sessions::{SessionFilter, StoredSession};
+pub use uploads::{SourceShape, UploadLease};
 pub use users::UserProfile;
 
 /// A handle to the database; cheap to clone.

@@ -111,7 +111,11 @@ impl Worker {
                 Ok(Some(work)) => {
                     last_served = Some(work.claim.application_id());
                     self.feed.changed(work.claim.import_id());
-                    match self.objects.get_segment(work.claim.application_id(), work.claim.import_id(), work.claim.range()).await {
+                    match self
+                        .objects
+                        .get_segment(work.claim.application_id(), work.claim.import_id(), work.claim.range())
+                        .await
+                    {
                         Ok(bytes) => {
                             if next.send((work, bytes)).await.is_err() {
                                 return;
@@ -139,7 +143,9 @@ impl Worker {
     ) -> Result<Option<InWork>, store::Error> {
         let now = clock::now();
         let lease_until = now + self.settings.lease;
-        let Some(claim) = self.store.claim(self.owner, last_served, now, lease_until).await? else { return Ok(None) };
+        let Some(claim) = self.store.claim(self.owner, last_served, now, lease_until).await? else {
+            return Ok(None);
+        };
         let import = self.store.find_import(claim.application_id(), claim.import_id()).await?;
         let import = import.ok_or(store::Error::Corrupt("segments.import_id"))?;
         Ok(Some(InWork { claim: Arc::new(claim), import: Arc::new(import), permit }))
@@ -171,7 +177,11 @@ impl Worker {
         }
     }
 
-    async fn transform(self, mut segments: ReceiverStream<(InWork, Rows)>, next: mpsc::Sender<(InWork, Batch)>) {
+    async fn transform(
+        self,
+        mut segments: ReceiverStream<(InWork, Rows)>,
+        next: mpsc::Sender<(InWork, Batch)>,
+    ) {
         while let Some((work, rows)) = segments.next().await {
             let import = work.import.clone();
             let now = clock::now();
@@ -227,7 +237,8 @@ impl Worker {
         let range = claim.range();
         let id = claim.import_id();
         let helpless = claim.attempts() >= self.settings.attempts;
-        let unprocessable = SourceFault::Unprocessable { first_row: range.first_row, last_row: range.last_row() };
+        let unprocessable =
+            SourceFault::Unprocessable { first_row: range.first_row, last_row: range.last_row() };
         let fault = match failed {
             Failed::Store(error) => {
                 error!(import.id = %id, segment.seq = range.seq, attempt = claim.attempts(),
@@ -246,7 +257,9 @@ impl Worker {
             }
         };
         let done = match fault {
-            Some(fault) => self.store.fail_import(claim.application_id(), id, &fault, clock::now()).await.map(drop),
+            Some(fault) => {
+                self.store.fail_import(claim.application_id(), id, &fault, clock::now()).await.map(drop)
+            }
             None => self.store.release(claim, clock::now() + backoff(claim.attempts())).await,
         };
         if let Err(error) = done {

@@ -102,7 +102,8 @@ impl Reader<'_> {
     fn refuse<T>(&mut self, code: IssueCode, message: impl Into<String>) -> Option<T> {
         let field = self.cell.field;
         let value = self.arena.get(self.cell.value.text());
-        self.issues.push(Issue::of_field(code, field.name(), message).with_value(value, field.is_sensitive()));
+        self.issues
+            .push(Issue::of_field(code, field.name(), message).with_value(value, field.is_sensitive()));
         None
     }
 
@@ -130,7 +131,8 @@ impl Reader<'_> {
         if value.len() > max {
             let count = value.chars().count();
             if count > max {
-                return self.refuse(IssueCode::TooLong, format!("has {count} characters, and {max} are allowed"));
+                return self
+                    .refuse(IssueCode::TooLong, format!("has {count} characters, and {max} are allowed"));
             }
         }
         Some(text)
@@ -160,19 +162,30 @@ impl Reader<'_> {
     fn date(&mut self) -> Option<NaiveDate> {
         let text = self.text(TEXT_CHARS)?;
         let date = parse_date(self.arena.get(text));
-        if date.is_none() { self.refuse(IssueCode::InvalidValue, "is not a date of the form YYYY-MM-DD") } else { date }
+        if date.is_none() {
+            self.refuse(IssueCode::InvalidValue, "is not a date of the form YYYY-MM-DD")
+        } else {
+            date
+        }
     }
 
     fn past_date(&mut self) -> Option<NaiveDate> {
         let date = self.date()?;
-        if date <= self.now.date_naive() { Some(date) } else { self.refuse(IssueCode::OutOfRange, "lies in the future") }
+        if date <= self.now.date_naive() {
+            Some(date)
+        } else {
+            self.refuse(IssueCode::OutOfRange, "lies in the future")
+        }
     }
 
     fn timestamp(&mut self) -> Option<DateTime<Utc>> {
         let text = self.text(TEXT_CHARS)?;
         let time = parse_timestamp(self.arena.get(text));
         if time.is_none() {
-            return self.refuse(IssueCode::InvalidValue, "is not an RFC 3339 timestamp such as 2024-03-11T09:20:41Z");
+            return self.refuse(
+                IssueCode::InvalidValue,
+                "is not an RFC 3339 timestamp such as 2024-03-11T09:20:41Z",
+            );
         }
         time
     }
@@ -198,7 +211,8 @@ impl Reader<'_> {
                 // A provider's link carries its token in the query, which must not be shown.
                 let url = self.arena.get(text);
                 let shown = url.split(['?', '#']).next().unwrap_or_default();
-                let issue = Issue::of_field(IssueCode::UnsafeUrl, self.cell.field.name(), refused.to_string());
+                let issue =
+                    Issue::of_field(IssueCode::UnsafeUrl, self.cell.field.name(), refused.to_string());
                 self.issues.push(issue.with_value(shown, false));
                 None
             }
@@ -248,7 +262,8 @@ impl Reader<'_> {
         let mut count = 0;
         for tag in tags.iter().filter(|tag| !tag.is_empty()) {
             if tag.chars().count() > TEXT_CHARS {
-                return self.refuse(IssueCode::TooLong, format!("a tag has more than {TEXT_CHARS} characters"));
+                return self
+                    .refuse(IssueCode::TooLong, format!("a tag has more than {TEXT_CHARS} characters"));
             }
             if count > 0 {
                 list.push(',');

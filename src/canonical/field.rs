@@ -100,7 +100,10 @@ mod tests {
     fn every_spelling_of_a_field_finds_it() {
         for &field in Field::ALL {
             assert_eq!(Field::from_name(field.name()), Some(field));
-            assert_eq!(Field::from_column(&format!(" {}\u{a0}", field.csv_name().to_uppercase())), Some(field));
+            assert_eq!(
+                Field::from_column(&format!(" {}\u{a0}", field.csv_name().to_uppercase())),
+                Some(field)
+            );
         }
         assert_eq!(Field::Metadata.csv_name(), "metadata_json");
         assert_eq!(Field::Tags.csv_name(), "tags");

@@ -14,7 +14,8 @@ pub fn is_provider(label: &str) -> bool {
 /// Whether a text is a plain decimal number from 0 to 100, such as `97.5`; no sign, no exponent.
 pub fn is_score(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').map_or((text, None), |(w, f)| (w, Some(f)));
-    let digits = |part: &str| !part.is_empty() && part.len() <= 17 && part.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        |part: &str| !part.is_empty() && part.len() <= 17 && part.bytes().all(|b| b.is_ascii_digit());
     digits(whole)
         && (whole.len() == 1 || !whole.starts_with('0'))
         && fraction.is_none_or(digits)
@@ -29,7 +30,9 @@ pub fn is_email(text: &str) -> bool {
         && !text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ','))
         && !local.contains('@')
         && domain.split('.').count() >= 2
-        && domain.split('.').all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
+        && domain
+            .split('.')
+            .all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
 }
 
 /// Whether a text is a phone number in E.164 form.
@@ -47,21 +50,42 @@ mod tests {
 
     #[test]
     fn tables() {
-        for (text, good) in [("sumsub", true), ("a-b_9", true), ("", false), ("-a", false), ("Sumsub", false), ("a b", false)] {
+        for (text, good) in
+            [("sumsub", true), ("a-b_9", true), ("", false), ("-a", false), ("Sumsub", false), ("a b", false)]
+        {
             assert_eq!(is_provider(text), good, "{text:?}");
         }
         for (text, good) in [
-            ("0", true), ("100", true), ("97.5", true), ("100.0", true), ("100.1", false), ("1e1", false),
-            ("+1", false), ("-0", false), ("0x1", false), ("NaN", false), ("1,5", false), (".5", false), ("5.", false), ("007", false),
+            ("0", true),
+            ("100", true),
+            ("97.5", true),
+            ("100.0", true),
+            ("100.1", false),
+            ("1e1", false),
+            ("+1", false),
+            ("-0", false),
+            ("0x1", false),
+            ("NaN", false),
+            ("1,5", false),
+            (".5", false),
+            ("5.", false),
+            ("007", false),
         ] {
             assert_eq!(is_score(text), good, "{text:?}");
         }
         for (text, good) in [
-            ("a@b.example", true), ("a@b", false), ("a b@c.example", false), ("@b.example", false), ("a@@b.example", false), ("a@.example", false),
+            ("a@b.example", true),
+            ("a@b", false),
+            ("a b@c.example", false),
+            ("@b.example", false),
+            ("a@@b.example", false),
+            ("a@.example", false),
         ] {
             assert_eq!(is_email(text), good, "{text:?}");
         }
-        for (text, good) in [("+441134960000", true), ("441134960000", false), ("+0123456789", false), ("+44 113", false)] {
+        for (text, good) in
+            [("+441134960000", true), ("441134960000", false), ("+0123456789", false), ("+44 113", false)]
+        {
             assert_eq!(is_phone(text), good, "{text:?}");
         }
     }

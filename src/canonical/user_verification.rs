@@ -97,7 +97,12 @@ pub struct Details {
 
 /// Keys of the media URLs inside the details, in the order of [`Details::media`].
 pub const MEDIA_KEYS: [&str; 7] = [
-    "front_image", "back_image", "portrait_image", "selfie_image", "front_video", "back_video",
+    "front_image",
+    "back_image",
+    "portrait_image",
+    "selfie_image",
+    "front_video",
+    "back_video",
     "liveness_video",
 ];
 

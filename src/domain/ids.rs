@@ -89,7 +89,10 @@ mod tests {
         let id = |provider, external| SessionId::of_user_session(application, provider, external);
         assert_eq!(id("sumsub", "a"), id("sumsub", "a"));
         assert_ne!(id("sumsub", "a"), id("sumsuba", ""));
-        assert_ne!(id("sumsub", "a"), SessionId::of_user_session(ApplicationId(Uuid::from_u128(2)), "sumsub", "a"));
+        assert_ne!(
+            id("sumsub", "a"),
+            SessionId::of_user_session(ApplicationId(Uuid::from_u128(2)), "sumsub", "a")
+        );
         assert_eq!(id("sumsub", "a").0.get_version_num(), 8);
     }
 }

@@ -21,8 +21,7 @@ impl LineCounter {
     /// Passes over `bytes`.
     pub fn advance(&mut self, bytes: &[u8]) {
         for position in memchr::memchr2_iter(b'\n', b'\r', bytes) {
-            let follows_cr =
-                if position == 0 { self.after_cr } else { bytes[position - 1] == b'\r' };
+            let follows_cr = if position == 0 { self.after_cr } else { bytes[position - 1] == b'\r' };
             if bytes[position] == b'\r' || !follows_cr {
                 self.line += 1;
             }

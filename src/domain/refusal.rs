@@ -67,7 +67,9 @@ pub enum Refusal {
     #[error("this request_id was used for an import with another spec")]
     RequestIdReused,
     /// Too many imports at once.
-    #[error("the application has {active} active imports, and {limit} are allowed (limit max_active_imports)")]
+    #[error(
+        "the application has {active} active imports, and {limit} are allowed (limit max_active_imports)"
+    )]
     ActiveImports {
         /// Active ones.
         active: i64,
@@ -91,7 +93,9 @@ pub enum Refusal {
         actual: i64,
     },
     /// A chunk whose checksum disagrees.
-    #[error("the CRC-32C of the chunk at offset {offset} is {actual:08x}, not {announced:08x}; send it again")]
+    #[error(
+        "the CRC-32C of the chunk at offset {offset} is {actual:08x}, not {announced:08x}; send it again"
+    )]
     ChunkChecksum {
         /// Where the chunk begins.
         offset: u64,

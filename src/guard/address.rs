@@ -46,7 +46,9 @@ pub(super) fn is_public(address: IpAddr) -> bool {
             let isatap = matches!(v6.segments()[4..6], [0 | 0x200, 0x5efe]);
             v6.to_bits() >> 125 == 1
                 && !isatap
-                && !IPV6_DENIED.iter().any(|(net, prefix)| (v6.to_bits() ^ net.to_bits()) >> (128 - prefix) == 0)
+                && !IPV6_DENIED
+                    .iter()
+                    .any(|(net, prefix)| (v6.to_bits() ^ net.to_bits()) >> (128 - prefix) == 0)
         }
     }
 }
@@ -67,13 +69,26 @@ mod tests {
                 for high in [0xffff_u128 << 32, 0, 0x0064_ff9b_u128 << 96] {
                     assert!(!is_public(Ipv6Addr::from_bits(high | low).into()), "{v4} embedded");
                 }
-                assert!(!is_public(Ipv6Addr::from_bits(0x2002_u128 << 112 | low << 80 | 1).into()), "6to4 {v4}");
+                assert!(
+                    !is_public(Ipv6Addr::from_bits(0x2002_u128 << 112 | low << 80 | 1).into()),
+                    "6to4 {v4}"
+                );
             }
         }
-        for public in ["8.8.8.8", "100.63.255.254", "100.128.0.1", "172.32.0.1", "11.0.0.0", "168.63.129.17"] {
+        for public in ["8.8.8.8", "100.63.255.254", "100.128.0.1", "172.32.0.1", "11.0.0.0", "168.63.129.17"]
+        {
             assert!(is_public(public.parse().expect("address")), "{public}");
         }
-        for private in ["::1", "::", "fe80::1", "fc00::1", "ff02::1", "2001:470::5efe:10.0.0.1", "4000::1", "2001:0:4136::1"] {
+        for private in [
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "2001:470::5efe:10.0.0.1",
+            "4000::1",
+            "2001:0:4136::1",
+        ] {
             assert!(!is_public(private.parse().expect("address")), "{private}");
         }
         assert!(is_public("2606:4700::1111".parse().expect("address")));

@@ -35,8 +35,20 @@ pub enum Refused {
 
 /// Names under these suffixes never belong to the public internet.
 const PRIVATE_SUFFIXES: &[&str] = &[
-    "localhost", "localdomain", "local", "internal", "lan", "corp", "home.arpa", "intranet", "test", "example", "invalid", "onion",
-    "svc", "cluster.local",
+    "localhost",
+    "localdomain",
+    "local",
+    "internal",
+    "lan",
+    "corp",
+    "home.arpa",
+    "intranet",
+    "test",
+    "example",
+    "invalid",
+    "onion",
+    "svc",
+    "cluster.local",
 ];
 
 /// Checks a URL before any lookup; the parsed form is the one to use from here on.

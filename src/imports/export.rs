@@ -35,10 +35,12 @@ pub(super) fn export(
     import: Arc<Import>,
     outcomes: Vec<Outcome>,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send {
-    let export = Export { store, objects, import, outcomes, next_seq: 0, in_oversized: false, ready: Bytes::new() };
-    stream::try_unfold(export, |mut export| async move {
-        Ok(export.next().await?.map(|bytes| (bytes, export)))
-    })
+    let export =
+        Export { store, objects, import, outcomes, next_seq: 0, in_oversized: false, ready: Bytes::new() };
+    stream::try_unfold(
+        export,
+        |mut export| async move { Ok(export.next().await?.map(|bytes| (bytes, export))) },
+    )
 }
 
 impl Export {

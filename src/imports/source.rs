@@ -29,7 +29,10 @@ impl SourceReader {
     }
 
     /// The row of a row error as an object; none once the source is gone.
-    pub(super) async fn raw_row(&mut self, error: &StoredRowError) -> Result<Option<Map<String, Value>>, Error> {
+    pub(super) async fn raw_row(
+        &mut self,
+        error: &StoredRowError,
+    ) -> Result<Option<Map<String, Value>>, Error> {
         if self.reading.is_none() {
             // A watcher may have come before the first byte told the format.
             if let Some(import) = self.store.find_import(self.import.application_id, self.import.id).await? {

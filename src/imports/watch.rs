@@ -58,10 +58,9 @@ pub(super) fn watch(
     after: i64,
 ) -> impl Stream<Item = Result<WatchEvent, Error>> + Send {
     let sent = Instant::now().checked_sub(INTERVAL).unwrap_or_else(Instant::now);
-    let watch = Watch { store, changes: feed.subscribe(id), application, id, seen: after, sent, ended: false };
-    stream::try_unfold(watch, |mut watch| async move {
-        Ok(watch.next().await?.map(|event| (event, watch)))
-    })
+    let watch =
+        Watch { store, changes: feed.subscribe(id), application, id, seen: after, sent, ended: false };
+    stream::try_unfold(watch, |mut watch| async move { Ok(watch.next().await?.map(|event| (event, watch))) })
 }
 
 impl Watch {

@@ -3,7 +3,10 @@
 use super::splitter::BOM;
 use crate::{
     canonical::field::Field,
-    domain::{fault::SourceFault, import::{ImportSpec, SourceFormat}},
+    domain::{
+        fault::SourceFault,
+        import::{ImportSpec, SourceFormat},
+    },
 };
 
 /// As much of a source as is looked at when its first line is longer.
@@ -47,10 +50,11 @@ pub(super) fn sniff(start: &[u8], spec: &ImportSpec) -> Result<Dialect, SourceFa
     if line.is_empty() {
         return Err(SourceFault::Empty);
     }
-    let format = spec.source_format.or_else(|| format_of_name(&spec.source_filename)).or_else(|| match line[0] {
-        b'{' | b'[' => Some(SourceFormat::Ndjson),
-        _ => delimiter(line).map(|_| SourceFormat::Csv),
-    });
+    let format =
+        spec.source_format.or_else(|| format_of_name(&spec.source_filename)).or_else(|| match line[0] {
+            b'{' | b'[' => Some(SourceFormat::Ndjson),
+            _ => delimiter(line).map(|_| SourceFormat::Csv),
+        });
     match format.ok_or(SourceFault::UnknownFormat)? {
         SourceFormat::Ndjson if line[0] == b'[' => Err(SourceFault::NotNdjson("a JSON array")),
         SourceFormat::Ndjson if line == b"{" && ended => {

@@ -92,6 +92,11 @@ impl Upload {
         self.pieces.reserve().await.ok()
     }
 
+    /// Waits until the intake has ended, which it does by itself only when something is wrong.
+    pub async fn ended(&self) {
+        self.pieces.closed().await;
+    }
+
     /// Ends the stream's side and waits for the outcome.
     pub async fn outcome(self) -> Result<Import, Error> {
         drop(self.pieces);
@@ -206,7 +211,11 @@ impl Taking {
         Self { intake, import, lease, shape: None, splitter: None, existing, committed, decoded: 0 }
     }
 
-    async fn run(mut self, received: mpsc::Receiver<Piece>, taken_over: CancellationToken) -> Result<Import, Error> {
+    async fn run(
+        mut self,
+        received: mpsc::Receiver<Piece>,
+        taken_over: CancellationToken,
+    ) -> Result<Import, Error> {
         let (intake, lease) = (self.intake.clone(), self.lease);
         // Dropping this work loses no acknowledged byte: transactions run in tasks of their own.
         let outcome = tokio::select! {
@@ -281,7 +290,8 @@ impl Taking {
 
     /// Reads the stream to its end and stores every segment that can be cut.
     async fn read(&mut self, received: mpsc::Receiver<Piece>, wire: &Arc<Mutex<Wire>>) -> Result<(), Halt> {
-        let mut reader = BufReader::with_capacity(READ_BYTES, StreamReader::new(wire_bytes(received, wire.clone())));
+        let mut reader =
+            BufReader::with_capacity(READ_BYTES, StreamReader::new(wire_bytes(received, wire.clone())));
         let mut magic = BytesMut::new();
         let compression = match &self.shape {
             Some(shape) => shape.compression,
@@ -302,8 +312,16 @@ impl Taking {
                     length == 0
                 }
                 // A stream that broke off looks like a truncated file; it is one only after finish.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && lock(wire).finish.is_none() => return Ok(()),
-                Err(error) => return Err(SourceFault::CorruptCompression { at: self.decoded, detail: error.to_string() }.into()),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && lock(wire).finish.is_none() => {
+                    return Ok(());
+                }
+                Err(error) => {
+                    return Err(SourceFault::CorruptCompression {
+                        at: self.decoded,
+                        detail: error.to_string(),
+                    }
+                    .into());
+                }
             };
             self.check_size(compression, lock(wire).bytes)?;
             if end && lock(wire).finish.is_none() {
@@ -376,7 +394,11 @@ impl Taking {
 
     async fn store_segment(&mut self, Cut { range, bytes }: Cut) -> Result<(), Error> {
         if let Some(existing) = self.existing.next() {
-            return if existing == range { Ok(()) } else { Err(Refusal::SourceChanged { at: existing.byte_offset }.into()) };
+            return if existing == range {
+                Ok(())
+            } else {
+                Err(Refusal::SourceChanged { at: existing.byte_offset }.into())
+            };
         }
         let UploadLease { application, import, .. } = self.lease;
         let Some(shape) = self.shape.clone() else { return Ok(()) };
@@ -396,13 +418,20 @@ impl Taking {
         if let Some(splitter) = &mut self.splitter {
             splitter.cut_whole(&mut cuts);
         }
-        if self.shape.as_ref().is_some_and(|shape| shape.format == SourceFormat::Ndjson || !shape.columns.is_empty()) {
+        if self
+            .shape
+            .as_ref()
+            .is_some_and(|shape| shape.format == SourceFormat::Ndjson || !shape.columns.is_empty())
+        {
             for cut in cuts {
                 self.store_segment(cut).await?;
             }
         }
         let import = if self.import.spec.start == StartMode::AfterUpload {
-            self.intake.store.fail_import(self.lease.application, self.lease.import, &fault, clock::now()).await?
+            self.intake
+                .store
+                .fail_import(self.lease.application, self.lease.import, &fault, clock::now())
+                .await?
         } else {
             self.finish(self.committed as u64, Some(fault.clone())).await?
         };

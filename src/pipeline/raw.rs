@@ -23,7 +23,8 @@ pub fn raw_row(reading: &Reading, columns: &[String], record: &[u8]) -> Map<Stri
         },
     };
     object.unwrap_or_else(|| {
-        let text: String = String::from_utf8_lossy(record).trim_end_matches(['\r', '\n']).chars().take(RAW_CHARS).collect();
+        let text: String =
+            String::from_utf8_lossy(record).trim_end_matches(['\r', '\n']).chars().take(RAW_CHARS).collect();
         Map::from_iter([("_raw".to_owned(), Value::String(text))])
     })
 }

@@ -6,12 +6,7 @@ use super::rows::Rows;
 use crate::{
     adapters::generic,
     canonical::field::Field,
-    domain::{
-        ids::SessionId,
-        import::Import,
-        issue::Issue,
-        lines::LineCounter,
-    },
+    domain::{ids::SessionId, import::Import, issue::Issue, lines::LineCounter},
     store::{Batch, RowFailure, SessionRow},
 };
 
@@ -36,7 +31,8 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
         record.details.write_json(&rows.arena, &mut details_json);
         let details = (!details_json.is_empty()).then(|| rows.arena.push(&details_json));
         let provider = rows.arena.find(record.provider).unwrap_or(&import.spec.provider);
-        let id = SessionId::of_user_session(import.application_id, provider, rows.arena.get(record.external_id));
+        let id =
+            SessionId::of_user_session(import.application_id, provider, rows.arena.get(record.external_id));
         sessions.push(SessionRow { id, row: row as u32, record, details });
     }
     let failures = failures.list;

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, TryIntoModel, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, TryIntoModel, sea_query::Expr,
 };
 
 use super::{
@@ -174,7 +174,11 @@ impl Store {
     }
 
     /// Lists applications in the order they were made, those behind `after` only.
-    pub async fn list_applications(&self, after: Option<ApplicationId>, limit: u64) -> Result<Vec<Application>, Error> {
+    pub async fn list_applications(
+        &self,
+        after: Option<ApplicationId>,
+        limit: u64,
+    ) -> Result<Vec<Application>, Error> {
         let mut query = application::Entity::find();
         if let Some(after) = after {
             query = query.filter(application::Column::Id.gt(after.0));
@@ -247,7 +251,11 @@ impl Store {
 
     /// Whether there is any admin key, revoked ones included.
     pub async fn has_admin_key(&self) -> Result<bool, Error> {
-        Ok(api_key::Entity::find().filter(api_key::Column::Role.eq(Role::Admin.as_str())).count(&self.db).await? > 0)
+        Ok(api_key::Entity::find()
+            .filter(api_key::Column::Role.eq(Role::Admin.as_str()))
+            .count(&self.db)
+            .await?
+            > 0)
     }
 
     /// Adds a workflow.
@@ -270,7 +278,11 @@ impl Store {
     }
 
     /// A workflow of the application.
-    pub async fn find_workflow(&self, application: ApplicationId, id: WorkflowId) -> Result<Option<Workflow>, Error> {
+    pub async fn find_workflow(
+        &self,
+        application: ApplicationId,
+        id: WorkflowId,
+    ) -> Result<Option<Workflow>, Error> {
         let row = workflow::Entity::find_by_id((application.0, id.0)).one(&self.db).await?;
         row.map(Workflow::try_from).transpose()
     }

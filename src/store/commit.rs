@@ -13,9 +13,9 @@ use crate::{
     },
     domain::{
         ids::{ImportId, SessionId, WorkflowId},
+        import::Counters,
         issue::Issue,
         ledger::{Ledger, Outcome},
-        import::Counters,
     },
 };
 

@@ -65,7 +65,10 @@ impl Error {
 
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             // SQLite: 5 busy, 6 locked, with their extended codes.
             TRANSIENT_SQLSTATES.iter().any(|prefix| code.len() == 5 && code.starts_with(prefix))

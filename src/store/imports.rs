@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -46,7 +46,9 @@ impl import::Model {
             compression: Compression::from_word(&word(self.compression)),
             delimiter: self.delimiter.and_then(|delimiter| u8::try_from(delimiter).ok()),
             columns: match self.columns {
-                Some(columns) => serde_json::from_value(columns).map_err(|_| Error::Corrupt("imports.columns"))?,
+                Some(columns) => {
+                    serde_json::from_value(columns).map_err(|_| Error::Corrupt("imports.columns"))?
+                }
                 None => Vec::new(),
             },
             total_rows: self.total_rows,
@@ -106,7 +108,11 @@ impl Store {
                 if let Some(request_id) = &request_id
                     && let Some(earlier) = find_by_request(tx, application, request_id).await?
                 {
-                    return if earlier.spec == spec { Ok(earlier) } else { Err(Refusal::RequestIdReused.into()) };
+                    return if earlier.spec == spec {
+                        Ok(earlier)
+                    } else {
+                        Err(Refusal::RequestIdReused.into())
+                    };
                 }
                 may_import(tx, &owner, &spec).await?;
                 let row = import::ActiveModel {
@@ -147,18 +153,27 @@ impl Store {
     }
 
     /// An import of the application.
-    pub async fn find_import(&self, application: ApplicationId, id: ImportId) -> Result<Option<Import>, Error> {
+    pub async fn find_import(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+    ) -> Result<Option<Import>, Error> {
         find(&self.db, application, id).await
     }
 
     /// Lists imports, newest first.
-    pub async fn list_imports(&self, application: ApplicationId, page: ImportPage) -> Result<Vec<Import>, Error> {
+    pub async fn list_imports(
+        &self,
+        application: ApplicationId,
+        page: ImportPage,
+    ) -> Result<Vec<Import>, Error> {
         let mut query = import::Entity::find().filter(import::Column::ApplicationId.eq(application.0));
         if let Some(before) = page.before {
             query = query.filter(import::Column::Id.lt(before.0));
         }
         if !page.statuses.is_empty() {
-            query = query.filter(import::Column::Status.is_in(page.statuses.iter().map(|status| status.as_str())));
+            query = query
+                .filter(import::Column::Status.is_in(page.statuses.iter().map(|status| status.as_str())));
         }
         let rows = query.order_by_desc(import::Column::Id).limit(page.size).all(&self.db).await?;
         rows.into_iter().map(import::Model::into_domain).collect()
@@ -249,7 +264,11 @@ async fn find_by_request(
     row.map(import::Model::into_domain).transpose()
 }
 
-async fn may_import(tx: &DatabaseTransaction, owner: &application::Model, spec: &ImportSpec) -> Result<(), Error> {
+async fn may_import(
+    tx: &DatabaseTransaction,
+    owner: &application::Model,
+    spec: &ImportSpec,
+) -> Result<(), Error> {
     if owner.sandbox {
         return Err(Refusal::Sandbox.into());
     }
@@ -258,7 +277,8 @@ async fn may_import(tx: &DatabaseTransaction, owner: &application::Model, spec: 
     }
     if let Some(workflow) = spec.workflow_id {
         let found = workflow::Entity::find_by_id((owner.id, workflow.0)).one(tx).await?;
-        let found = found.ok_or_else(|| Refusal::field("spec.workflow_id", "is no workflow of this application"))?;
+        let found =
+            found.ok_or_else(|| Refusal::field("spec.workflow_id", "is no workflow of this application"))?;
         if found.kind != WorkflowKind::User.as_str() {
             let text = "must be a workflow of kind user for this import type";
             return Err(Refusal::field("spec.workflow_id", text).into());

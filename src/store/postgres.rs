@@ -87,7 +87,8 @@ async fn write(tx: &mut PgConnection, commit: &Commit) -> Result<Committed, Erro
         return Err(Error::LeaseLost);
     }
     sqlx::query(MOVE_CHECKPOINT).bind(application).bind(import).execute(&mut *tx).await?;
-    let completed = sqlx::query(COMPLETE).bind(application).bind(import).bind(commit.now).execute(&mut *tx).await?;
+    let completed =
+        sqlx::query(COMPLETE).bind(application).bind(import).bind(commit.now).execute(&mut *tx).await?;
     let ended = completed.rows_affected() == 1;
     if ended && commit.dry_run {
         sqlx::query(FORGET_KEYS).bind(application).bind(import).execute(&mut *tx).await?;
@@ -107,7 +108,9 @@ async fn write_records(tx: &mut PgConnection, commit: &Commit) -> Result<Settled
         let mut fresh: Vec<&SessionRow> = Vec::with_capacity(sessions.len());
         let mut displaced: Vec<Uuid> = Vec::new();
         for session in sessions {
-            let verdict = existing.get(&session.id.0).map(|known: &Existing| (commit.judge(session.row, *known), known));
+            let verdict = existing
+                .get(&session.id.0)
+                .map(|known: &Existing| (commit.judge(session.row, *known), known));
             match verdict {
                 None => fresh.push(session),
                 Some((Verdict::Replace, known)) => {
@@ -203,8 +206,11 @@ async fn write_row_errors(tx: &mut PgConnection, commit: &Commit) -> Result<(), 
         "INSERT INTO row_errors ({ERROR_COLUMNS}) SELECT $1, $2, r, l, o, c, e, i::json, $9 \
          FROM UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[]) AS t (r, l, o, c, e, i)"
     );
-    let issues: Vec<String> =
-        failures.iter().map(|f| serde_json::to_string(&f.issues)).collect::<Result<_, _>>().map_err(|_| Error::Corrupt("issue"))?;
+    let issues: Vec<String> = failures
+        .iter()
+        .map(|f| serde_json::to_string(&f.issues))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::Corrupt("issue"))?;
     sqlx::query(sqlx::AssertSqlSafe(insert))
         .bind(commit.claim.application_id.0)
         .bind(commit.claim.import_id.0)

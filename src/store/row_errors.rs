@@ -70,7 +70,8 @@ impl Store {
                     byte_offset: row.byte_offset,
                     byte_count: row.byte_count,
                     external_id: row.external_id,
-                    issues: serde_json::from_value(row.issues).map_err(|_| Error::Corrupt("row_errors.issues"))?,
+                    issues: serde_json::from_value(row.issues)
+                        .map_err(|_| Error::Corrupt("row_errors.issues"))?,
                     created_at: row.created_at,
                 })
             })

@@ -170,12 +170,17 @@ impl Store {
         if let Some(before) = before {
             query = query.filter(user_session::Column::SessionNumber.lt(before));
         }
-        let rows = query.order_by_desc(user_session::Column::SessionNumber).limit(limit).all(&self.db).await?;
+        let rows =
+            query.order_by_desc(user_session::Column::SessionNumber).limit(limit).all(&self.db).await?;
         rows.into_iter().map(user_session::Model::into_session).collect()
     }
 
     /// A session of the application.
-    pub async fn find_session(&self, application: ApplicationId, id: SessionId) -> Result<Option<StoredSession>, Error> {
+    pub async fn find_session(
+        &self,
+        application: ApplicationId,
+        id: SessionId,
+    ) -> Result<Option<StoredSession>, Error> {
         let row = user_session::Entity::find_by_id((application.0, id.0)).one(&self.db).await?;
         row.map(user_session::Model::into_session).transpose()
     }

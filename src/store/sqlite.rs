@@ -3,7 +3,10 @@
 //! An async driver pays a channel trip a statement, which costs more than SQLite does; so this one
 //! writer speaks to SQLite directly, on a blocking thread.
 
-use std::{path::Path, sync::{Arc, Mutex, PoisonError}};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -127,7 +130,9 @@ impl<'t> Records<'t> {
 
     /// Writes a record if its key is free, and settles its row.
     fn write(&mut self, session: &SessionRow, settled: &mut Settled) -> Result<(), Error> {
-        if self.commit.dry_run && let Some(known) = self.find_session(session)? {
+        if self.commit.dry_run
+            && let Some(known) = self.find_session(session)?
+        {
             // Of another import, since a dry run writes no session.
             settled.skip(session.row, self.commit.judge(session.row, known) == Verdict::Duplicate);
             return Ok(());
@@ -140,7 +145,11 @@ impl<'t> Records<'t> {
         match self.commit.judge(session.row, known) {
             Verdict::Replace => {
                 let claim = &self.commit.claim;
-                let key = params![claim.application_id.0.as_bytes(), session.id.0.as_bytes(), claim.import_id.0.as_bytes()];
+                let key = params![
+                    claim.application_id.0.as_bytes(),
+                    session.id.0.as_bytes(),
+                    claim.import_id.0.as_bytes()
+                ];
                 self.delete.execute(key)?;
                 self.insert(session)?;
                 settled.replaced.push(known.row_number);
@@ -157,7 +166,8 @@ impl<'t> Records<'t> {
 
     fn find_key(&mut self, session: &SessionRow) -> Result<Option<Existing>, Error> {
         let claim = &self.commit.claim;
-        let key = params![claim.application_id.0.as_bytes(), session.id.0.as_bytes(), claim.import_id.0.as_bytes()];
+        let key =
+            params![claim.application_id.0.as_bytes(), session.id.0.as_bytes(), claim.import_id.0.as_bytes()];
         Ok(self.find_key.query_row(key, existing).optional()?)
     }
 
@@ -239,10 +249,10 @@ fn write_row_errors(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Error> 
 
 /// Turns the ledger entry of a later row that gave its place to `skipped`.
 fn give_place(tx: &Transaction<'_>, commit: &Commit, row_number: i64) -> Result<(), Error> {
-    let (application, import) = (commit.claim.application_id.0.as_bytes(), commit.claim.import_id.0.as_bytes());
-    let (seq, first_row, rows, bits): (i32, i64, u32, Vec<u8>) = tx
-        .prepare_cached(SEGMENT_OF_ROW)?
-        .query_row(params![application, import, row_number], |row| {
+    let (application, import) =
+        (commit.claim.application_id.0.as_bytes(), commit.claim.import_id.0.as_bytes());
+    let (seq, first_row, rows, bits): (i32, i64, u32, Vec<u8>) =
+        tx.prepare_cached(SEGMENT_OF_ROW)?.query_row(params![application, import, row_number], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?;
     let mut ledger = Ledger::from_bytes(bits, rows as usize).ok_or(Error::Corrupt("segments.ledger"))?;

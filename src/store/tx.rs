@@ -6,8 +6,7 @@
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
-    DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
-    Value,
+    DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 
 use super::{Bulk, Store, commit::Commit, commit::Committed, error::Error, postgres};

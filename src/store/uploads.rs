@@ -112,7 +112,8 @@ impl Store {
                     .col_expr(import::Column::SourceBytes, Expr::value(range.byte_end()))
                     .col_expr(import::Column::CommittedSize, Expr::value(committed_size));
                 touch(tx, lease, update, now).await?;
-                let first_session_number = reserve_numbers(tx, lease.application, i64::from(range.rows)).await?;
+                let first_session_number =
+                    reserve_numbers(tx, lease.application, i64::from(range.rows)).await?;
                 let row = segment::ActiveModel {
                     application_id: Set(lease.application.0),
                     import_id: Set(lease.import.0),
@@ -182,7 +183,8 @@ async fn touch(
     update: sea_orm::UpdateMany<import::Entity>,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let live = [ImportStatus::Pending, ImportStatus::Processing, ImportStatus::Paused].map(ImportStatus::as_str);
+    let live =
+        [ImportStatus::Pending, ImportStatus::Processing, ImportStatus::Paused].map(ImportStatus::as_str);
     let updated = update
         .col_expr(import::Column::UpdatedAt, Expr::value(now))
         .col_expr(import::Column::Sequence, Expr::col(import::Column::Sequence).add(1))
@@ -196,7 +198,8 @@ async fn touch(
     if updated.rows_affected == 1 {
         return Ok(());
     }
-    let import = imports::find(tx, lease.application, lease.import).await?.ok_or(Refusal::NotFound("import"))?;
+    let import =
+        imports::find(tx, lease.application, lease.import).await?.ok_or(Refusal::NotFound("import"))?;
     if import.status.is_terminal() {
         let needed = "an upload needs one that has not ended";
         return Err(Refusal::WrongState { status: import.status, needed }.into());
@@ -204,7 +207,11 @@ async fn touch(
     Err(Refusal::UploadTakenOver.into())
 }
 
-async fn reserve_numbers(tx: &DatabaseTransaction, application: ApplicationId, count: i64) -> Result<i64, Error> {
+async fn reserve_numbers(
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+    count: i64,
+) -> Result<i64, Error> {
     let next = application::Column::NextSessionNumber;
     application::Entity::update_many()
         .col_expr(next, Expr::col(next).add(count))

@@ -71,10 +71,17 @@ struct Newest {
 
 impl Store {
     /// A user of the application.
-    pub async fn find_user(&self, application: ApplicationId, vendor_data: &str) -> Result<Option<UserProfile>, Error> {
-        let sessions = || of_application(application).filter(user_session::Column::VendorData.eq(vendor_data));
+    pub async fn find_user(
+        &self,
+        application: ApplicationId,
+        vendor_data: &str,
+    ) -> Result<Option<UserProfile>, Error> {
+        let sessions =
+            || of_application(application).filter(user_session::Column::VendorData.eq(vendor_data));
         let latest_first = |query: sea_orm::Select<user_session::Entity>| {
-            query.order_by_desc(user_session::Column::CreatedAt).order_by_desc(user_session::Column::SessionNumber)
+            query
+                .order_by_desc(user_session::Column::CreatedAt)
+                .order_by_desc(user_session::Column::SessionNumber)
         };
         let Some(latest) = latest_first(sessions()).one(&self.db).await? else { return Ok(None) };
         let approved = sessions().filter(user_session::Column::Status.eq(SessionStatus::Approved.as_str()));

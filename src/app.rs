@@ -1,0 +1,175 @@
+//! The composition root: the only room that knows all others.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tracing::{error, info};
+use url::Url;
+
+use crate::{
+    administration::Administration,
+    config::{ServeArgs, StorageArgs},
+    error,
+    feed::Feed,
+    grpc,
+    imports::Imports,
+    intake::Intake,
+    lifecycle::Lifecycle,
+    objects::{self, Objects},
+    records::Records,
+    store::{self, Store},
+    worker::Worker,
+};
+
+/// A running server.
+pub struct App {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The admin key that was made, when the database was empty and none was given.
+    pub new_admin_key: Option<NewAdminKey>,
+    /// Stops it.
+    pub lifecycle: Lifecycle,
+    /// Which database it uses, for people.
+    pub database: &'static str,
+}
+
+/// An admin key that was made at the first start.
+pub struct NewAdminKey {
+    /// Its secret.
+    pub secret: String,
+    /// Where it was written.
+    pub path: PathBuf,
+}
+
+/// Why a server did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address cannot be used.
+    #[error("listen on {address}")]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The data folder cannot be used.
+    #[error("use the folder {}", path.display())]
+    Folder {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The database cannot be used. Its URL is not shown: it may hold a password.
+    #[error("open the database")]
+    Database(#[source] store::Error),
+    /// The database URL is of no known kind.
+    #[error("--database-url must begin with postgres:// or postgresql://")]
+    DatabaseUrl,
+    /// The object store cannot be used.
+    #[error("open the object store")]
+    Objects(#[from] objects::Error),
+    /// The object store URL is of no known kind.
+    #[error("--object-store must be a file:// URL")]
+    ObjectStoreUrl,
+    /// The first admin key cannot be made.
+    #[error("make the first admin key")]
+    AdminKey(#[source] error::Error),
+}
+
+/// Starts a server.
+pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
+    make_folder(&args.storage.data_dir)?;
+    let store = open_store(&args.storage).await?;
+    let objects = open_objects(&args.storage)?;
+    let administration = Administration::new(store.clone());
+    let new_admin_key = bootstrap(&administration, args).await?;
+    let source = |source| StartError::Listen { address: args.listen, source };
+    let listener = TcpListener::bind(args.listen).await.map_err(source)?;
+    let address = listener.local_addr().map_err(source)?;
+
+    let lifecycle = Lifecycle::default();
+    let Lifecycle { stop, tasks } = &lifecycle;
+    let feed = Feed::default();
+    let intake = Intake::new(
+        store.clone(),
+        objects.clone(),
+        feed.clone(),
+        args.source_limits(),
+        tasks.clone(),
+        stop.clone(),
+    );
+    Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
+    let database = store.backend_name();
+    let parts = grpc::Parts {
+        imports: Imports::new(store.clone(), objects, feed, intake),
+        records: Records::new(store),
+        administration,
+        stop: stop.clone(),
+    };
+    let transport = args.transport();
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        if let Err(error) = grpc::serve(listener, parts, transport).await {
+            error!(error = &error as &dyn std::error::Error, "the server ended");
+        }
+        stop.cancel();
+    });
+    info!(%address, database, "serving");
+    Ok(App { address, new_admin_key, lifecycle, database })
+}
+
+async fn open_store(storage: &StorageArgs) -> Result<Store, StartError> {
+    let opened = match &storage.database_url {
+        None => Store::open_sqlite(&storage.data_dir.join("carryover.db")).await,
+        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+            Store::open_postgres(url, storage.database_connections).await
+        }
+        Some(_) => return Err(StartError::DatabaseUrl),
+    };
+    opened.map_err(StartError::Database)
+}
+
+fn open_objects(storage: &StorageArgs) -> Result<Objects, StartError> {
+    let folder = match &storage.object_store {
+        None => storage.data_dir.join("objects"),
+        Some(url) => {
+            let url = Url::parse(url).ok().filter(|url| url.scheme() == "file");
+            url.and_then(|url| url.to_file_path().ok()).ok_or(StartError::ObjectStoreUrl)?
+        }
+    };
+    Ok(Objects::open_folder(&folder)?)
+}
+
+async fn bootstrap(
+    administration: &Administration,
+    args: &ServeArgs,
+) -> Result<Option<NewAdminKey>, StartError> {
+    let given = args.admin_key.as_deref().filter(|key| !key.is_empty());
+    let made = administration.bootstrap(given).await.map_err(StartError::AdminKey)?;
+    let Some(secret) = made.filter(|_| given.is_none()) else { return Ok(None) };
+    let path = args.storage.data_dir.join("admin.key");
+    let write = |path: &Path| {
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        io::Write::write_all(&mut &file, format!("{secret}\n").as_bytes())
+    };
+    write(&path).map_err(|source| StartError::Folder { path: path.clone(), source })?;
+    Ok(Some(NewAdminKey { secret, path }))
+}
+
+fn make_folder(path: &Path) -> Result<(), StartError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    // Sources are personal data: nobody else on the machine reads them.
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|source| StartError::Folder { path: path.to_owned(), source })
+}

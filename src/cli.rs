@@ -1,0 +1,163 @@
+//! The command line: a client like any other, and the way to start a server.
+
+mod admin;
+mod connection;
+mod demo;
+mod import;
+mod imports;
+mod output;
+mod progress;
+mod records;
+mod sample;
+mod serve;
+mod transfer;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use thiserror::Error;
+
+/// Bulk importer of identity-verification history over gRPC
+///
+/// Exit codes: 0 done, 3 done with failed rows, 1 failed, 2 wrong usage.
+#[derive(Debug, Parser)]
+#[command(name = "carryover", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<crate::config::ServeArgs>),
+    /// Show the whole way once: server, synthetic file, import, what became of every row
+    Demo(demo::DemoArgs),
+    /// Import a file
+    Import(import::ImportArgs),
+    /// Show an import
+    Get(imports::OneArgs),
+    /// List imports, newest first
+    List(imports::ListArgs),
+    /// Follow an import until it ends
+    Watch(imports::OneArgs),
+    /// Cancel an import
+    Cancel(imports::OneArgs),
+    /// Show the failed rows of an import
+    Errors(imports::ErrorsArgs),
+    /// Write rows of an import by outcome, as they were sent
+    Export(imports::ExportArgs),
+    /// Show sessions
+    #[command(subcommand)]
+    Sessions(records::SessionsCommand),
+    /// Show users
+    #[command(subcommand)]
+    Users(records::UsersCommand),
+    /// Write an empty file of an import type
+    Template(sample::TemplateArgs),
+    /// Write a synthetic file; the same seed gives the same bytes
+    Sample(sample::SampleArgs),
+    /// Administer applications, keys and workflows
+    #[command(subcommand)]
+    Admin(admin::AdminCommand),
+}
+
+/// Why a command failed, as one line.
+#[derive(Debug, Error)]
+enum Failure {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] crate::grpc::client::ConnectError),
+    /// A call was refused.
+    #[error("{}", .0.message())]
+    Call(#[from] tonic::Status),
+    /// A file or a stream of this program.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The server did not start.
+    #[error(transparent)]
+    Start(#[from] crate::app::StartError),
+    /// Anything else that needs words only.
+    #[error("{0}")]
+    Other(String),
+    /// The command was used wrongly.
+    #[error("{0}")]
+    Usage(String),
+}
+
+/// How a command ended, when it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// All is well.
+    Well,
+    /// The import is done and some of its rows failed.
+    WithFailedRows,
+    /// The import failed or was cancelled.
+    Failed,
+}
+
+/// Runs the command line; gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // First of all: two TLS providers may be linked one day, and then nobody would be chosen.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Failure::Other(format!("start the runtime: {error}"))),
+    };
+    let outcome = runtime.block_on(run(cli.command));
+    runtime.shutdown_background();
+    match outcome {
+        Ok(Done::Well) => ExitCode::SUCCESS,
+        Ok(Done::WithFailedRows) => ExitCode::from(3),
+        Ok(Done::Failed) => ExitCode::FAILURE,
+        Err(failure) => fail(&failure),
+    }
+}
+
+async fn run(command: Command) -> Result<Done, Failure> {
+    match command {
+        Command::Serve(args) => serve::run(&args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Get(args) => imports::get(args).await,
+        Command::List(args) => imports::list(args).await,
+        Command::Watch(args) => imports::watch(args).await,
+        Command::Cancel(args) => imports::cancel(args).await,
+        Command::Errors(args) => imports::errors(args).await,
+        Command::Export(args) => imports::export(args).await,
+        Command::Sessions(command) => records::sessions(command).await,
+        Command::Users(command) => records::users(command).await,
+        Command::Template(args) => sample::template(&args),
+        Command::Sample(args) => sample::run(args),
+        Command::Admin(command) => admin::run(command).await,
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    // A reader that went away, as `head` does, is no failure.
+    if let Failure::Io { source, .. } = failure
+        && source.kind() == std::io::ErrorKind::BrokenPipe
+    {
+        return ExitCode::SUCCESS;
+    }
+    let mut text = failure.to_string();
+    let mut cause = std::error::Error::source(failure);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    output::complain(&text);
+    if let Failure::Call(status) = failure {
+        output::explain(status);
+    }
+    ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
+}

@@ -1,0 +1,249 @@
+//! `carryover admin`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use prost::{Message, Name};
+use serde_json::json;
+
+use super::{Done, Failure, connection::Connection, output};
+use crate::grpc::pb;
+
+/// What to administer.
+#[derive(Debug, Subcommand)]
+pub(super) enum AdminCommand {
+    /// Tenants
+    #[command(subcommand)]
+    Application(ApplicationCommand),
+    /// API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Workflows that sessions belong to
+    #[command(subcommand)]
+    Workflow(WorkflowCommand),
+}
+
+/// What to do with applications.
+#[derive(Debug, Subcommand)]
+pub(super) enum ApplicationCommand {
+    /// Make an application
+    Create {
+        /// Its name
+        name: String,
+        /// Switch imports on
+        #[arg(long)]
+        enable_imports: bool,
+        /// Make it a sandbox, which can never import
+        #[arg(long)]
+        sandbox: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Change an application
+    Update {
+        /// The application
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Switch imports on or off
+        #[arg(long, value_name = "BOOL")]
+        imports_enabled: Option<bool>,
+        /// How many imports may be active at a time
+        #[arg(long, value_name = "N")]
+        max_active_imports: Option<i32>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List applications
+    List {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// Make a key; its secret is shown this once
+    Create {
+        /// Application it belongs to; none for admin keys
+        #[arg(long, value_name = "ID", default_value = "")]
+        application: String,
+        /// What it may do; each role includes the ones before it
+        #[arg(long, value_enum)]
+        role: RoleArg,
+        /// Its name
+        #[arg(long, default_value = "")]
+        name: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// End a key at once
+    Revoke {
+        /// The key's id
+        #[arg(value_name = "ID")]
+        id: String,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List keys
+    List {
+        /// Application they belong to; none for admin keys
+        #[arg(long, value_name = "ID", default_value = "")]
+        application: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// What to do with workflows.
+#[derive(Debug, Subcommand)]
+pub(super) enum WorkflowCommand {
+    /// Make a workflow
+    Create {
+        /// Its name
+        name: String,
+        /// Application it belongs to
+        #[arg(long, value_name = "ID")]
+        application: String,
+        /// What sessions it is for
+        #[arg(long, value_enum)]
+        kind: KindArg,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// List workflows
+    List {
+        /// Application they belong to
+        #[arg(long, value_name = "ID", default_value = "")]
+        application: String,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+/// Roles of keys.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum RoleArg {
+    /// Read imports, sessions and users.
+    Reader,
+    /// Import, too.
+    Importer,
+    /// Control any import of the application, too.
+    Operator,
+    /// Administer.
+    Admin,
+}
+
+/// Kinds of workflows.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum KindArg {
+    /// People.
+    User,
+    /// Companies.
+    Business,
+}
+
+/// Flags of every admin command.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Common {
+    fn print<M: Message + Name>(&self, message: Option<&M>) -> Result<(), Failure> {
+        match message {
+            Some(message) if self.json => output::print_json(message),
+            Some(message) => output::print_pretty(message),
+            None => Err(Failure::Other("the server answered with nothing".to_owned())),
+        }
+    }
+}
+
+pub(super) async fn run(command: AdminCommand) -> Result<Done, Failure> {
+    match command {
+        AdminCommand::Application(command) => application(command).await?,
+        AdminCommand::Key(command) => key(command).await?,
+        AdminCommand::Workflow(command) => workflow(command).await?,
+    }
+    Ok(Done::Well)
+}
+
+async fn application(command: ApplicationCommand) -> Result<(), Failure> {
+    match command {
+        ApplicationCommand::Create { name, enable_imports, sandbox, common } => {
+            let client = common.connection.open().await?;
+            let request = pb::CreateApplicationRequest { name, enable_imports, sandbox };
+            common.print(client.admin().create_application(request).await?.into_inner().application.as_ref())
+        }
+        ApplicationCommand::Update { id, imports_enabled, max_active_imports, common } => {
+            let client = common.connection.open().await?;
+            let request =
+                pb::UpdateApplicationRequest { application_id: id, imports_enabled, max_active_imports };
+            common.print(client.admin().update_application(request).await?.into_inner().application.as_ref())
+        }
+        ApplicationCommand::List { common } => {
+            let client = common.connection.open().await?;
+            let request = pb::ListApplicationsRequest { page_size: 1_000, page_token: String::new() };
+            let answer = client.admin().list_applications(request).await?.into_inner();
+            answer.applications.iter().try_for_each(|application| common.print(Some(application)))
+        }
+    }
+}
+
+async fn key(command: KeyCommand) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Create { application, role, name, common } => {
+            let client = common.connection.open().await?;
+            let role = match role {
+                RoleArg::Reader => pb::Role::Reader,
+                RoleArg::Importer => pb::Role::Importer,
+                RoleArg::Operator => pb::Role::Operator,
+                RoleArg::Admin => pb::Role::Admin,
+            } as i32;
+            let request = pb::CreateApiKeyRequest { application_id: application, role, name };
+            let answer = client.admin().create_api_key(request).await?.into_inner();
+            let mut printed = output::json_of(&answer.api_key.unwrap_or_default());
+            printed["key"] = json!(answer.key);
+            let text = if common.json {
+                printed.to_string()
+            } else {
+                serde_json::to_string_pretty(&printed).unwrap_or_default()
+            };
+            output::line(&text)
+        }
+        KeyCommand::Revoke { id, common } => {
+            let client = common.connection.open().await?;
+            let request = pb::RevokeApiKeyRequest { api_key_id: id };
+            common.print(client.admin().revoke_api_key(request).await?.into_inner().api_key.as_ref())
+        }
+        KeyCommand::List { application, common } => {
+            let client = common.connection.open().await?;
+            let request = pb::ListApiKeysRequest { application_id: application };
+            let answer = client.admin().list_api_keys(request).await?.into_inner();
+            answer.api_keys.iter().try_for_each(|key| common.print(Some(key)))
+        }
+    }
+}
+
+async fn workflow(command: WorkflowCommand) -> Result<(), Failure> {
+    match command {
+        WorkflowCommand::Create { name, application, kind, common } => {
+            let client = common.connection.open().await?;
+            let kind = match kind {
+                KindArg::User => pb::WorkflowKind::User,
+                KindArg::Business => pb::WorkflowKind::Business,
+            } as i32;
+            let request = pb::CreateWorkflowRequest { application_id: application, name, kind };
+            common.print(client.workflows().create_workflow(request).await?.into_inner().workflow.as_ref())
+        }
+        WorkflowCommand::List { application, common } => {
+            let client = common.connection.open().await?;
+            let request = pb::ListWorkflowsRequest { application_id: application };
+            let answer = client.workflows().list_workflows(request).await?.into_inner();
+            answer.workflows.iter().try_for_each(|workflow| common.print(Some(workflow)))
+        }
+    }
+}

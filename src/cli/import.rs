@@ -1,0 +1,206 @@
+//! `carryover import`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    Done, Failure,
+    connection::Connection,
+    output,
+    transfer::{self, Source},
+};
+use crate::grpc::{client::Client, pb};
+
+/// What a file's rows describe.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum Type {
+    /// Verifications of people.
+    UserVerification,
+}
+
+/// How a file's records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// RFC 4180 text with a header line.
+    Csv,
+    /// One JSON object a line.
+    Ndjson,
+}
+
+impl Format {
+    pub(super) fn wire(self) -> i32 {
+        match self {
+            Self::Csv => pb::SourceFormat::Csv as i32,
+            Self::Ndjson => pb::SourceFormat::Ndjson as i32,
+        }
+    }
+}
+
+/// When rows begin to be processed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Start {
+    /// While the upload goes on.
+    OnArrival,
+    /// Once the upload is finished.
+    AfterUpload,
+}
+
+/// Flags of `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// File to import, plain or packed with gzip or zstd; "-" reads standard input
+    file: PathBuf,
+
+    /// What its rows describe
+    #[arg(long = "type", default_value = "user_verification", value_enum)]
+    import_type: Type,
+
+    /// Workflow of the sessions; by default the only workflow of kind user there is
+    #[arg(long, value_name = "ID")]
+    workflow: Option<String>,
+
+    /// Source label for rows that carry none [default: generic]
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
+
+    /// How its records are written; by default told from name and content
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    /// CSV delimiter; by default told from the header
+    #[arg(long, value_name = "CHAR")]
+    delimiter: Option<String>,
+
+    /// When rows begin to be processed
+    #[arg(long, default_value = "on-arrival", value_enum)]
+    start: Start,
+
+    /// Tell what would become of every row and write no record
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Label for the import; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    labels: Vec<(String, String)>,
+
+    /// Return once the file is stored, without waiting for its rows
+    #[arg(long)]
+    detach: bool,
+
+    /// Print the import as one JSON object, and no progress
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("a label has the form KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let (source, name, size) = look_at(&args.file)?;
+    let workflow_id = match &args.workflow {
+        Some(id) => id.clone(),
+        None => only_workflow(&client).await?,
+    };
+    let Type::UserVerification = args.import_type;
+    let spec = pb::ImportSpec {
+        import_type: pb::ImportType::UserVerification as i32,
+        provider: args.provider.unwrap_or_default(),
+        workflow_id,
+        source_format: args.format.map_or(0, Format::wire),
+        source_filename: name,
+        csv_delimiter: args.delimiter.unwrap_or_default(),
+        start: match args.start {
+            Start::OnArrival => pb::StartMode::OnArrival,
+            Start::AfterUpload => pb::StartMode::AfterUpload,
+        } as i32,
+        dry_run: args.dry_run,
+        source_size: size,
+        labels: args.labels.into_iter().collect(),
+    };
+    let import = transfer::run(&client, spec, source, args.detach, args.json).await?;
+    if args.json {
+        output::print_json(&import)?;
+    } else {
+        print_outcome(&import)?;
+    }
+    Ok(if args.detach && !transfer::is_terminal(&import) { Done::Well } else { outcome(&import) })
+}
+
+/// What the file is called and how large it is; fails before anything is created.
+fn look_at(file: &Path) -> Result<(Source<'_>, String, Option<i64>), Failure> {
+    if file == Path::new("-") {
+        return Ok((Source::Stdin, "-".to_owned(), None));
+    }
+    let read = |source| Failure::Io { what: format!("read {}", file.display()), source };
+    let metadata = std::fs::metadata(file).map_err(read)?;
+    if metadata.is_dir() {
+        return Err(read(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+    }
+    std::fs::File::open(file).map_err(read)?;
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let size = metadata.is_file().then(|| i64::try_from(metadata.len()).unwrap_or(i64::MAX));
+    Ok((Source::File(file), name, size))
+}
+
+async fn only_workflow(client: &Client) -> Result<String, Failure> {
+    let request = pb::ListWorkflowsRequest { application_id: String::new() };
+    let workflows = client.workflows().list_workflows(request).await?.into_inner().workflows;
+    let mut users = workflows.into_iter().filter(|workflow| workflow.kind() == pb::WorkflowKind::User);
+    match (users.next(), users.next()) {
+        (Some(workflow), None) => Ok(workflow.id),
+        (None, _) => Err(Failure::Usage(
+            "the application has no workflow of kind user; an admin can make one".to_owned(),
+        )),
+        _ => Err(Failure::Usage(
+            "the application has several workflows of kind user; choose one with --workflow".to_owned(),
+        )),
+    }
+}
+
+/// How an import that has ended is told to the caller's shell.
+pub(super) fn outcome(import: &pb::Import) -> Done {
+    match import.status() {
+        pb::ImportStatus::Completed if import.failed_count > 0 => Done::WithFailedRows,
+        pb::ImportStatus::Completed => Done::Well,
+        _ => Done::Failed,
+    }
+}
+
+/// Prints an import for people.
+pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
+    use output::grouped;
+    let dry = if import.dry_run { " (dry run: nothing was written)" } else { "" };
+    let status = import.status().as_str_name().replace("IMPORT_STATUS_", "");
+    output::line(&format!("import     {}{dry}", import.uuid))?;
+    output::line(&format!("status     {status}"))?;
+    if let Some(error) = &import.last_error {
+        let reason = import.last_error_reason.as_deref().unwrap_or_default();
+        output::line(&format!("error      {reason}: {}", output::printable(error)))?;
+    }
+    output::line(&format!(
+        "rows       {} of {}",
+        grouped(import.processed_rows),
+        grouped(import.total_rows)
+    ))?;
+    output::line(&format!("created    {}", grouped(import.created_count)))?;
+    output::line(&format!("updated    {}", grouped(import.updated_count)))?;
+    output::line(&format!(
+        "skipped    {} ({} of them stand twice in the file)",
+        grouped(import.skipped_count),
+        grouped(import.duplicate_count)
+    ))?;
+    output::line(&format!("failed     {}", grouped(import.failed_count)))?;
+    output::line(&format!("speed      {} rows/s", grouped(import.rows_per_second as i64)))?;
+    if import.failed_count > 0 {
+        output::line(&format!("see        carryover errors {}", import.uuid))?;
+    }
+    Ok(())
+}

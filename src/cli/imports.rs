@@ -1,0 +1,201 @@
+//! `carryover get|list|watch|cancel|errors|export`.
+
+use std::{io::Write, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    Done, Failure,
+    connection::Connection,
+    import::{outcome, print_outcome},
+    output,
+    progress::Progress,
+    transfer,
+};
+use crate::grpc::pb;
+
+/// Flags of commands about one import.
+#[derive(Debug, Args)]
+pub(super) struct OneArgs {
+    /// The import
+    #[arg(value_name = "IMPORT")]
+    id: String,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Flags of `list`.
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// At most this many
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    limit: i32,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Flags of `errors`.
+#[derive(Debug, Args)]
+pub(super) struct ErrorsArgs {
+    /// The import
+    #[arg(value_name = "IMPORT")]
+    id: String,
+
+    /// Only rows behind this one
+    #[arg(long, default_value_t = 0, value_name = "ROW")]
+    after_row: i64,
+
+    /// Go on until the import has ended
+    #[arg(long)]
+    follow: bool,
+
+    /// Print one JSON object a line, the row among its fields
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What became of a row.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Outcome {
+    /// A record was written.
+    Created,
+    /// A record was changed.
+    Updated,
+    /// The key was known.
+    Skipped,
+    /// The row broke a rule.
+    Failed,
+}
+
+/// Flags of `export`.
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The import
+    #[arg(value_name = "IMPORT")]
+    id: String,
+
+    /// Outcome of the rows to write; may be repeated
+    #[arg(long = "outcome", default_value = "failed", value_enum)]
+    outcomes: Vec<Outcome>,
+
+    /// File to write to; standard output without it
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn show(import: Option<pb::Import>, json: bool) -> Result<pb::Import, Failure> {
+    let import = import.ok_or_else(|| Failure::Other("the server answered without an import".to_owned()))?;
+    if json {
+        output::print_json(&import)?
+    } else {
+        print_outcome(&import)?
+    }
+    Ok(import)
+}
+
+pub(super) async fn get(args: OneArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let answer = client.imports().get_import(pb::GetImportRequest { import_id: args.id }).await?;
+    show(answer.into_inner().import, args.json)?;
+    Ok(Done::Well)
+}
+
+pub(super) async fn cancel(args: OneArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let answer = client.imports().cancel_import(pb::CancelImportRequest { import_id: args.id }).await?;
+    show(answer.into_inner().import, args.json)?;
+    Ok(Done::Well)
+}
+
+pub(super) async fn watch(args: OneArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let json = args.json;
+    let each = |import: &pb::Import| if json { output::print_json(import) } else { Ok(()) };
+    let import = transfer::follow(&client, &args.id, Progress::new(json), each).await?;
+    if !json {
+        print_outcome(&import)?;
+    }
+    Ok(outcome(&import))
+}
+
+pub(super) async fn list(args: ListArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let request = pb::ListImportsRequest { page_size: args.limit, ..Default::default() };
+    for import in client.imports().list_imports(request).await?.into_inner().imports {
+        if args.json {
+            output::print_json(&import)?;
+            continue;
+        }
+        let status = import.status().as_str_name().replace("IMPORT_STATUS_", "");
+        let name = output::printable(&import.source_filename);
+        let [rows, created, skipped, failed] =
+            [import.total_rows, import.created_count, import.skipped_count, import.failed_count]
+                .map(output::grouped);
+        output::line(&format!(
+            "{}  {status:<10}  {rows:>11} rows  {created:>11} created  {skipped:>9} skipped  {failed:>9} failed  {name}",
+            import.uuid
+        ))?;
+    }
+    Ok(Done::Well)
+}
+
+pub(super) async fn errors(args: ErrorsArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let request =
+        pb::StreamRowErrorsRequest { import_id: args.id, after_row: args.after_row, follow: args.follow };
+    let mut errors = client.imports().stream_row_errors(request).await?.into_inner();
+    while let Some(message) = errors.message().await? {
+        let Some(error) = message.row_error else { continue };
+        if args.json { output::print_json(&error)? } else { print_row_error(&error)? }
+    }
+    Ok(Done::Well)
+}
+
+/// Prints a row error for people.
+pub(super) fn print_row_error(error: &pb::RowError) -> Result<(), Failure> {
+    let key = error.external_id.as_deref().map(output::printable).unwrap_or_else(|| "-".to_owned());
+    let text = output::printable(&error.error);
+    output::line(&format!("row {:<9} line {:<9} {key:<24} {text}", error.row_number, error.line_number))
+}
+
+pub(super) async fn export(args: ExportArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let wire = |outcome: &Outcome| match outcome {
+        Outcome::Created => pb::RowOutcome::Created as i32,
+        Outcome::Updated => pb::RowOutcome::Updated as i32,
+        Outcome::Skipped => pb::RowOutcome::Skipped as i32,
+        Outcome::Failed => pb::RowOutcome::Failed as i32,
+    };
+    let request =
+        pb::ExportRowsRequest { import_id: args.id, outcomes: args.outcomes.iter().map(wire).collect() };
+    let mut parts = client.imports().export_rows(request).await?.into_inner();
+    let Some(path) = args.output else {
+        while let Some(part) = parts.message().await? {
+            output::raw(&part.data)?;
+        }
+        return Ok(Done::Well);
+    };
+    let write = |source| Failure::Io { what: format!("write {}", path.display()), source };
+    let mut file = std::fs::File::create(&path).map_err(write)?;
+    while let Some(part) = parts.message().await? {
+        file.write_all(&part.data).map_err(write)?;
+    }
+    file.sync_all().map_err(write)?;
+    Ok(Done::Well)
+}

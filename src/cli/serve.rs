@@ -1,0 +1,21 @@
+//! `carryover serve`.
+
+use std::time::Duration;
+
+use super::{Done, Failure, output};
+use crate::{app, config::ServeArgs, telemetry};
+
+/// How long a stop may take before what is in flight is given up.
+const GRACE: Duration = Duration::from_secs(20);
+
+pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
+    telemetry::init(&args.log, args.log_format);
+    let app = app::start(args).await?;
+    output::note(&format!("carryover serves gRPC on {} with {}", app.address, app.database));
+    if let Some(key) = &app.new_admin_key {
+        output::note(&format!("the first admin key was written to {}", key.path.display()));
+    }
+    let stopped = app.lifecycle.run_until_signal(GRACE).await;
+    let well = stopped.map_err(|source| Failure::Io { what: "wait for signals".to_owned(), source })?;
+    Ok(if well { Done::Well } else { Done::Failed })
+}

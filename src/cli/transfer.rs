@@ -1,0 +1,182 @@
+//! A whole import from the caller's side: create, upload (again after a break), follow to the end.
+
+use std::{io, path::Path, time::Duration};
+
+use tokio::{
+    fs::File,
+    io::{AsyncRead, AsyncSeekExt},
+    task::JoinHandle,
+};
+use tonic::{Code, Status};
+
+use super::{Failure, output, progress::Progress};
+use crate::grpc::{
+    client::{Client, UploadError},
+    pb::{self, watch_import_response::Event},
+};
+
+/// Where the bytes come from.
+pub(super) enum Source<'p> {
+    /// A file, which can be read again.
+    File(&'p Path),
+    /// Standard input, which cannot.
+    Stdin,
+}
+
+/// How often a broken upload is taken up again.
+const RESUMES: u32 = 8;
+
+/// How often a broken watch is taken up again without a message in between.
+const REWATCHES: u32 = 8;
+
+/// Imports a source; with `detach`, only uploads it. Gives the import as it stands then.
+pub(super) async fn run(
+    client: &Client,
+    spec: pb::ImportSpec,
+    source: Source<'_>,
+    detach: bool,
+    silent: bool,
+) -> Result<pb::Import, Failure> {
+    // The same request id after a lost answer gives the same import, so nothing is imported twice.
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let request = pb::CreateImportRequest { spec: Some(spec), request_id };
+    let import = created(client.imports().create_import(request).await?.into_inner().import)?;
+    let watch = (!detach).then(|| {
+        let (client, id) = (client.clone(), import.uuid.clone());
+        tokio::spawn(async move { follow(&client, &id, Progress::new(silent), |_| Ok(())).await })
+    });
+    let uploaded = upload(client, &import.uuid, source).await;
+    match (uploaded, watch) {
+        (Err(failure), watch) => {
+            // What stopped the upload may be told by the import, in better words.
+            let request = pb::GetImportRequest { import_id: import.uuid };
+            let ended =
+                client.imports().get_import(request).await.ok().and_then(|answer| answer.into_inner().import);
+            match (ended.filter(is_terminal), watch) {
+                (Some(ended), _) => Ok(ended),
+                (None, watch) => {
+                    watch.inspect(JoinHandle::abort);
+                    Err(failure)
+                }
+            }
+        }
+        (Ok(import), None) => Ok(import),
+        (Ok(_), Some(watch)) => watch.await.map_err(|error| Failure::Other(error.to_string()))?,
+    }
+}
+
+fn created(import: Option<pb::Import>) -> Result<pb::Import, Failure> {
+    import.ok_or_else(|| Failure::Other("the server answered without an import".to_owned()))
+}
+
+/// Whether nothing will change any more.
+pub(super) fn is_terminal(import: &pb::Import) -> bool {
+    use pb::ImportStatus::{Cancelled, Completed, Failed};
+    [Completed, Failed, Cancelled].contains(&import.status())
+}
+
+async fn upload(client: &Client, id: &str, source: Source<'_>) -> Result<pb::Import, Failure> {
+    let path = match source {
+        Source::Stdin => return client.upload(id, 0, tokio::io::stdin()).await.map_err(into_failure),
+        Source::File(path) => path,
+    };
+    let mut offset = 0;
+    for resume in 1.. {
+        let failed = match client.upload(id, offset, open_at(path, offset).await?).await {
+            Ok(import) => return Ok(import),
+            Err(failed) => failed,
+        };
+        let passes = matches!(&failed, UploadError::Call(status) if passes_by_itself(status));
+        if !passes || resume > RESUMES {
+            return Err(into_failure(failed));
+        }
+        tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(resume.min(6))).await;
+        let request = pb::GetImportRequest { import_id: id.to_owned() };
+        if let Ok(answer) = client.imports().get_import(request).await {
+            offset = created(answer.into_inner().import)?.committed_size as u64;
+            output::note(&format!(
+                "the upload broke off; going on at byte {}",
+                output::grouped(offset as i64)
+            ));
+        }
+    }
+    Err(Failure::Other("the upload did not come through".to_owned()))
+}
+
+fn into_failure(error: UploadError) -> Failure {
+    match error {
+        UploadError::Call(status) => status.into(),
+        UploadError::Read(source) => Failure::Io { what: "read the file".to_owned(), source },
+    }
+}
+
+/// A connection that broke, a server that went down, or one that stopped for bytes that were lost.
+fn passes_by_itself(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Internal
+    ) || (status.code() == Code::ResourceExhausted && status.message().contains("too_many"))
+}
+
+async fn open_at(path: &Path, offset: u64) -> Result<impl AsyncRead + Unpin + Send + use<>, Failure> {
+    let open = async {
+        let mut file = File::open(path).await?;
+        if file.metadata().await?.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        file.set_max_buf_size(crate::grpc::client::CHUNK_BYTES);
+        file.seek(io::SeekFrom::Start(offset)).await?;
+        Ok(file)
+    };
+    open.await.map_err(|source| Failure::Io { what: format!("read {}", path.display()), source })
+}
+
+/// Follows an import to its end through any number of broken watches.
+pub(super) async fn follow(
+    client: &Client,
+    id: &str,
+    mut progress: Progress,
+    mut each: impl FnMut(&pb::Import) -> Result<(), Failure>,
+) -> Result<pb::Import, Failure> {
+    let mut resume_token = String::new();
+    let mut last = None;
+    let mut broken = 0;
+    loop {
+        let request = pb::WatchImportRequest { import_id: id.to_owned(), resume_token: resume_token.clone() };
+        let ended = match client.imports().watch_import(request).await {
+            Err(status) => Err(status),
+            Ok(stream) => {
+                let mut stream = stream.into_inner();
+                loop {
+                    match stream.message().await {
+                        Ok(Some(message)) => {
+                            broken = 0;
+                            resume_token = message.resume_token;
+                            if let Some(Event::Import(import)) = message.event {
+                                progress.show(&import);
+                                each(&import)?;
+                                last = Some(import);
+                            }
+                        }
+                        Ok(None) => break Ok(()),
+                        Err(status) => break Err(status),
+                    }
+                }
+            }
+        };
+        match ended {
+            Ok(()) => {
+                progress.finish();
+                return created(last);
+            }
+            Err(status) if passes_by_itself(&status) && broken < REWATCHES => {
+                broken += 1;
+                tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(broken.min(6))).await;
+            }
+            Err(status) => {
+                progress.finish();
+                return Err(status.into());
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Configuration of a server: flags, each with an environment variable; `carryover serve --help` is
+//! the manual.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use crate::{domain::limits::Limits, grpc::Transport, telemetry::LogFormat, worker::Settings};
+
+/// What `serve` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Address to listen on
+    #[arg(long, env = "CARRYOVER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub storage: StorageArgs,
+
+    /// First admin key of an empty database; without it one is made and written to DIR/admin.key
+    #[arg(long, env = "CARRYOVER_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
+    pub admin_key: Option<String>,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub work: WorkArgs,
+
+    /// What to log, in the syntax of RUST_LOG
+    #[arg(long, env = "CARRYOVER_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+
+    /// How to log
+    #[arg(long, env = "CARRYOVER_LOG_FORMAT", default_value = "text", value_enum)]
+    pub log_format: LogFormat,
+}
+
+/// Where data are kept.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Storage")]
+pub struct StorageArgs {
+    /// Folder of the database and object store where no URL is given
+    #[arg(long, env = "CARRYOVER_DATA_DIR", default_value = "data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// PostgreSQL database (postgres://…); SQLite in the data folder without it
+    #[arg(long, env = "CARRYOVER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+
+    /// Connections to PostgreSQL at most
+    #[arg(long, env = "CARRYOVER_DATABASE_CONNECTIONS", default_value_t = 16, value_name = "N")]
+    pub database_connections: u32,
+
+    /// Object store for sources (file:///folder); a folder in the data folder without it
+    #[arg(long, env = "CARRYOVER_OBJECT_STORE", value_name = "URL")]
+    pub object_store: Option<String>,
+}
+
+/// Bounds on what callers send.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
+    /// Bytes of an upload, as sent and as decoded (5GiB)
+    #[arg(long, env = "CARRYOVER_MAX_UPLOAD_BYTES", default_value = "5GiB", value_parser = parse_bytes, value_name = "BYTES")]
+    pub max_upload_bytes: u64,
+
+    /// Rows of a source
+    #[arg(long, env = "CARRYOVER_MAX_ROWS", default_value_t = 5_000_000, value_name = "N")]
+    pub max_rows: u64,
+
+    /// Bytes of one record, at most 4MiB; a larger one fails as a row
+    #[arg(long, env = "CARRYOVER_MAX_ROW_BYTES", default_value = "1MiB", value_parser = parse_bytes, value_name = "BYTES")]
+    pub max_row_bytes: u64,
+
+    /// Columns of a CSV source
+    #[arg(long, env = "CARRYOVER_MAX_COLUMNS", default_value_t = 512, value_name = "N")]
+    pub max_columns: usize,
+
+    /// How many times larger than its packed form a source may be, once 10 MiB are decoded
+    #[arg(long, env = "CARRYOVER_MAX_COMPRESSION_RATIO", default_value_t = 200, value_name = "N")]
+    pub max_compression_ratio: u64,
+
+    /// Bytes of one gRPC message
+    #[arg(long, env = "CARRYOVER_MAX_MESSAGE_BYTES", default_value = "4MiB", value_parser = parse_bytes, value_name = "BYTES")]
+    pub max_message_bytes: u64,
+
+    /// Calls at a time on one connection
+    #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_name = "N")]
+    pub max_streams: u32,
+
+    /// Seconds an upload may be silent before its stream is ended (it can be resumed)
+    #[arg(long, env = "CARRYOVER_UPLOAD_IDLE_SECONDS", default_value_t = 60, value_name = "N")]
+    pub upload_idle_seconds: u64,
+
+    /// Hours an unfinished upload may stand still before its import fails
+    #[arg(long, env = "CARRYOVER_UPLOAD_TTL_HOURS", default_value_t = 24, value_name = "N")]
+    pub upload_ttl_hours: u64,
+}
+
+/// How segments are worked on.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Work")]
+pub struct WorkArgs {
+    /// Segments written to the database at a time
+    #[arg(long, env = "CARRYOVER_SEGMENTS_IN_FLIGHT", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64), value_name = "N")]
+    pub segments_in_flight: u16,
+
+    /// Rows of a segment, which is one database transaction
+    #[arg(long, env = "CARRYOVER_SEGMENT_ROWS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "N")]
+    pub segment_rows: u32,
+
+    /// Seconds a claim on a segment holds
+    #[arg(long, env = "CARRYOVER_LEASE_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(5..), value_name = "N")]
+    pub lease_seconds: u64,
+}
+
+impl ServeArgs {
+    /// Bounds of a source.
+    pub fn source_limits(&self) -> Limits {
+        let segment_bytes = Limits::default().segment_bytes;
+        Limits {
+            upload_bytes: self.limits.max_upload_bytes,
+            rows: self.limits.max_rows,
+            // A segment holds whole records, so none may be larger than one.
+            row_bytes: usize::try_from(self.limits.max_row_bytes).unwrap_or(usize::MAX).min(segment_bytes),
+            columns: self.limits.max_columns,
+            compression_ratio: self.limits.max_compression_ratio.max(1),
+            segment_bytes,
+            segment_rows: self.work.segment_rows as usize,
+        }
+    }
+
+    /// Bounds of the transport.
+    pub fn transport(&self) -> Transport {
+        Transport {
+            message_bytes: usize::try_from(self.limits.max_message_bytes).unwrap_or(usize::MAX),
+            streams: self.limits.max_streams,
+            upload_idle: Duration::from_secs(self.limits.upload_idle_seconds),
+        }
+    }
+
+    /// How to work.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            segments_in_flight: usize::from(self.work.segments_in_flight),
+            lease: Duration::from_secs(self.work.lease_seconds),
+            upload_ttl: Duration::from_secs(self.limits.upload_ttl_hours.saturating_mul(3600)),
+            ..Settings::default()
+        }
+    }
+}
+
+/// Reads a size such as `1048576`, `64KiB`, `1MiB` or `5GiB`.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit: u64 = match &text[digits.len()..] {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        other => return Err(format!("\"{other}\" is no unit; use KiB, MiB or GiB")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("\"{text}\" is no size such as 64KiB or 5GiB"))?;
+    number.checked_mul(unit).filter(|bytes| *bytes > 0).ok_or_else(|| format!("{text} is out of range"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_bytes;
+
+    #[test]
+    fn sizes_have_units_or_none() {
+        assert_eq!(parse_bytes("25"), Ok(25));
+        assert_eq!(parse_bytes("5GiB"), Ok(5 << 30));
+        for bad in ["", "10MB", "-1", "1.5GiB", "GiB", "0", "99999999999GiB"] {
+            assert!(parse_bytes(bad).is_err(), "{bad}");
+        }
+    }
+}

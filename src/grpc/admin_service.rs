@@ -1,0 +1,117 @@
+//! `AdminService`.
+
+use tonic::{Request, Response, Status};
+
+use super::{
+    auth::Auth,
+    convert,
+    pb::{self, admin_service_server::AdminService},
+    spec,
+};
+use crate::{
+    administration::Administration,
+    domain::{
+        ids::{ApiKeyId, ApplicationId},
+        refusal::{Refusal, Role},
+    },
+};
+
+pub(super) struct Service {
+    pub(super) auth: Auth,
+    pub(super) administration: Administration,
+}
+
+impl Service {
+    async fn admin<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        self.auth.caller(request.metadata(), Role::Admin).await?;
+        Ok(())
+    }
+}
+
+/// An application's id; empty means none.
+fn some_application(id: &str) -> Result<Option<ApplicationId>, Refusal> {
+    if id.is_empty() { Ok(None) } else { spec::id(id, "application").map(|id| Some(ApplicationId(id))) }
+}
+
+#[tonic::async_trait]
+impl AdminService for Service {
+    async fn create_application(
+        &self,
+        request: Request<pb::CreateApplicationRequest>,
+    ) -> Result<Response<pb::CreateApplicationResponse>, Status> {
+        self.admin(&request).await?;
+        let pb::CreateApplicationRequest { name, enable_imports, sandbox } = request.into_inner();
+        let application = self.administration.create_application(&name, enable_imports, sandbox).await?;
+        Ok(Response::new(pb::CreateApplicationResponse {
+            application: Some(convert::application(application)),
+        }))
+    }
+
+    async fn update_application(
+        &self,
+        request: Request<pb::UpdateApplicationRequest>,
+    ) -> Result<Response<pb::UpdateApplicationResponse>, Status> {
+        self.admin(&request).await?;
+        let request = request.get_ref();
+        let id = ApplicationId(spec::id(&request.application_id, "application")?);
+        let changed =
+            self.administration.change_application(id, request.imports_enabled, request.max_active_imports);
+        let application = Some(convert::application(changed.await?));
+        Ok(Response::new(pb::UpdateApplicationResponse { application }))
+    }
+
+    async fn list_applications(
+        &self,
+        request: Request<pb::ListApplicationsRequest>,
+    ) -> Result<Response<pb::ListApplicationsResponse>, Status> {
+        self.admin(&request).await?;
+        let request = request.get_ref();
+        let size = spec::page_size(request.page_size)?;
+        let after = spec::page_token(&request.page_token)?.map(ApplicationId);
+        let applications = self.administration.list_applications(after, size).await?;
+        let next_page_token =
+            spec::next_page_token(&applications, size, |application| application.id.to_string());
+        let applications = applications.into_iter().map(convert::application).collect();
+        Ok(Response::new(pb::ListApplicationsResponse { applications, next_page_token }))
+    }
+
+    async fn create_api_key(
+        &self,
+        request: Request<pb::CreateApiKeyRequest>,
+    ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
+        self.admin(&request).await?;
+        let request = request.get_ref();
+        let role = match pb::Role::try_from(request.role) {
+            Ok(pb::Role::Reader) => Role::Reader,
+            Ok(pb::Role::Importer) => Role::Importer,
+            Ok(pb::Role::Operator) => Role::Operator,
+            Ok(pb::Role::Admin) => Role::Admin,
+            _ => return Err(Refusal::field("role", "must be READER, IMPORTER, OPERATOR or ADMIN").into()),
+        };
+        let application = some_application(&request.application_id)?;
+        let (api_key, key) = self.administration.create_api_key(application, role, &request.name).await?;
+        Ok(Response::new(pb::CreateApiKeyResponse { api_key: Some(convert::api_key(api_key)), key }))
+    }
+
+    async fn revoke_api_key(
+        &self,
+        request: Request<pb::RevokeApiKeyRequest>,
+    ) -> Result<Response<pb::RevokeApiKeyResponse>, Status> {
+        self.admin(&request).await?;
+        let id = ApiKeyId(spec::id(&request.get_ref().api_key_id, "API key")?);
+        let api_key = Some(convert::api_key(self.administration.revoke_api_key(id).await?));
+        Ok(Response::new(pb::RevokeApiKeyResponse { api_key }))
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<pb::ListApiKeysRequest>,
+    ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
+        self.admin(&request).await?;
+        let application = some_application(&request.get_ref().application_id)?;
+        let keys = self.administration.list_api_keys(application).await?;
+        Ok(Response::new(pb::ListApiKeysResponse {
+            api_keys: keys.into_iter().map(convert::api_key).collect(),
+        }))
+    }
+}

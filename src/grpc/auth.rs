@@ -1,0 +1,80 @@
+//! Who calls, by the key in the metadata.
+
+use tonic::metadata::MetadataMap;
+
+use crate::{
+    administration::Administration,
+    domain::{
+        ids::ApplicationId,
+        refusal::{Refusal, Role},
+    },
+    error::Error,
+    store::Caller,
+};
+
+/// Tells callers apart; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Auth(pub(super) Administration);
+
+impl Auth {
+    /// The caller, whose role must reach `needed`.
+    pub(super) async fn caller(&self, metadata: &MetadataMap, needed: Role) -> Result<Caller, Error> {
+        let caller = self.0.authenticate(key(metadata)?).await?;
+        if caller.role < needed {
+            return Err(Refusal::RoleTooLow { needed, actual: caller.role }.into());
+        }
+        Ok(caller)
+    }
+
+    /// The caller's application, for calls about an application's own data.
+    pub(super) async fn application(
+        &self,
+        metadata: &MetadataMap,
+        needed: Role,
+    ) -> Result<ApplicationId, Error> {
+        let caller = self.caller(metadata, needed).await?;
+        Ok(caller.application.ok_or(Refusal::NoApplication)?)
+    }
+}
+
+/// The one key sent, as `x-api-key` or as `authorization: Bearer`.
+fn key(metadata: &MetadataMap) -> Result<&str, Refusal> {
+    let mut keys = metadata.get_all("x-api-key").iter().map(|value| value.to_str().ok()).chain(
+        metadata.get_all("authorization").iter().map(|value| {
+            let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+        }),
+    );
+    match (keys.next(), keys.next()) {
+        (Some(Some(key)), None) => Ok(key),
+        _ => Err(Refusal::Unauthenticated),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(pairs: &[(&'static str, &str)]) -> MetadataMap {
+        let mut map = MetadataMap::new();
+        for (name, value) in pairs {
+            map.append(*name, value.parse().expect("value"));
+        }
+        map
+    }
+
+    #[test]
+    fn exactly_one_key_in_either_form() {
+        assert_eq!(key(&metadata(&[("x-api-key", "k")])), Ok("k"));
+        assert_eq!(key(&metadata(&[("authorization", "bearer k")])), Ok("k"));
+        for bad in [
+            &[][..],
+            &[("authorization", "Basic k")],
+            &[("authorization", "k")],
+            &[("x-api-key", "a"), ("x-api-key", "a")],
+            &[("x-api-key", "a"), ("authorization", "Bearer a")],
+        ] {
+            assert_eq!(key(&metadata(bad)), Err(Refusal::Unauthenticated), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! A client of the service, as the command line uses it.
+
+use std::{str::FromStr, time::Duration};
+
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+
+use super::pb::{
+    self, admin_service_client::AdminServiceClient, entity_service_client::EntityServiceClient,
+    import_service_client::ImportServiceClient, session_service_client::SessionServiceClient,
+    upload_import_request::Message, workflow_service_client::WorkflowServiceClient,
+};
+
+/// A channel that sends the key with every call.
+pub type Authorised = InterceptedService<Channel, Key>;
+
+/// A connection to a server under one key; cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    channel: Channel,
+    key: Key,
+}
+
+/// Adds the API key to a call.
+#[derive(Clone)]
+pub struct Key(MetadataValue<Ascii>);
+
+impl Interceptor for Key {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("x-api-key", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// Why no connection came about.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The address is none.
+    #[error("\"{0}\" is not the address of a server; write http://HOST:PORT")]
+    Address(String),
+    /// The key cannot be sent.
+    #[error("the API key holds characters that no key has")]
+    Key,
+    /// Nobody answers.
+    #[error("no server answers at {address}")]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// What the network said.
+        #[source]
+        source: tonic::transport::Error,
+    },
+}
+
+/// Bytes of one chunk.
+pub const CHUNK_BYTES: usize = 256 << 10;
+
+/// Chunks that wait for the network.
+const CHUNKS: usize = 4;
+
+/// As large as the server's, or h2 on this side gives up on a busy watch that is not read.
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+
+impl Client {
+    /// Connects to `address`, `http://HOST:PORT` or `HOST:PORT`.
+    pub async fn connect(address: &str, key: &str) -> Result<Self, ConnectError> {
+        let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let endpoint = Endpoint::from_str(&url)
+            .map_err(|_| ConnectError::Address(address.to_owned()))?
+            .connect_timeout(Duration::from_secs(10))
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .http2_keep_alive_interval(Duration::from_secs(30))
+            .tcp_nodelay(true);
+        let key = Key(key.parse().map_err(|_| ConnectError::Key)?);
+        let channel =
+            endpoint.connect().await.map_err(|source| ConnectError::Unreachable { address: url, source })?;
+        Ok(Self { channel, key })
+    }
+
+    /// The same connection under another key.
+    pub fn with_key(&self, key: &str) -> Result<Self, ConnectError> {
+        Ok(Self { channel: self.channel.clone(), key: Key(key.parse().map_err(|_| ConnectError::Key)?) })
+    }
+
+    /// Calls of ImportService.
+    pub fn imports(&self) -> ImportServiceClient<Authorised> {
+        ImportServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
+    }
+
+    /// Calls of SessionService.
+    pub fn sessions(&self) -> SessionServiceClient<Authorised> {
+        SessionServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
+    }
+
+    /// Calls of EntityService.
+    pub fn entities(&self) -> EntityServiceClient<Authorised> {
+        EntityServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
+    }
+
+    /// Calls of WorkflowService.
+    pub fn workflows(&self) -> WorkflowServiceClient<Authorised> {
+        WorkflowServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
+    }
+
+    /// Calls of AdminService.
+    pub fn admin(&self) -> AdminServiceClient<Authorised> {
+        AdminServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
+    }
+
+    /// Uploads what is left of a source into an import, from `offset` on.
+    pub async fn upload(
+        &self,
+        import_id: &str,
+        offset: u64,
+        source: impl AsyncRead + Unpin + Send + 'static,
+    ) -> Result<pb::Import, UploadError> {
+        let (messages, stream) = mpsc::channel(CHUNKS);
+        let resume = pb::UploadResume { import_id: import_id.to_owned(), write_offset: offset as i64 };
+        let reader = tokio::spawn(send_chunks(messages, Message::Resume(resume), offset, source));
+        let answer = self.imports().upload_import(ReceiverStream::new(stream)).await;
+        match (answer, reader.await) {
+            (_, Ok(Err(error))) => Err(UploadError::Read(error)),
+            (Ok(answer), _) => {
+                answer.into_inner().import.ok_or(UploadError::Call(Status::internal("empty answer")))
+            }
+            (Err(status), _) => Err(UploadError::Call(status)),
+        }
+    }
+}
+
+/// Why an upload broke off.
+#[derive(Debug, Error)]
+pub enum UploadError {
+    /// The file could not be read.
+    #[error("read the file")]
+    Read(#[source] std::io::Error),
+    /// The call failed.
+    #[error(transparent)]
+    Call(Status),
+}
+
+async fn send_chunks(
+    messages: mpsc::Sender<pb::UploadImportRequest>,
+    first: Message,
+    mut offset: u64,
+    mut source: impl AsyncRead + Unpin,
+) -> std::io::Result<()> {
+    let request = |message| pb::UploadImportRequest { message: Some(message) };
+    // A closed channel means that the server has answered already; its answer says why.
+    if messages.send(request(first)).await.is_err() {
+        return Ok(());
+    }
+    loop {
+        let mut data = bytes::BytesMut::with_capacity(CHUNK_BYTES);
+        while data.len() < CHUNK_BYTES && source.read_buf(&mut data).await? > 0 {}
+        if data.is_empty() {
+            break;
+        }
+        let data = data.freeze();
+        let chunk =
+            pb::UploadChunk { write_offset: offset as i64, crc32c: Some(crc32c::crc32c(&data)), data };
+        offset += chunk.data.len() as u64;
+        if messages.send(request(Message::Chunk(chunk))).await.is_err() {
+            return Ok(());
+        }
+    }
+    let finish = pb::UploadFinish { size: offset as i64, sha256: Vec::new() };
+    let _ = messages.send(request(Message::Finish(finish))).await;
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! `ImportService`.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    auth::Auth,
+    convert,
+    pb::{self, import_service_server::ImportService, watch_import_response::Event},
+    spec,
+    streams::{Answers, until_stopped},
+    upload,
+};
+use crate::{
+    domain::{
+        ids::ImportId,
+        import::SourceFormat,
+        refusal::{Refusal, Role},
+    },
+    error::Error,
+    imports::{self, Imports, WatchEvent},
+    store::ImportPage,
+};
+
+pub(super) struct Service {
+    pub(super) auth: Auth,
+    pub(super) imports: Imports,
+    pub(super) stop: CancellationToken,
+    pub(super) upload_idle: Duration,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl ImportService for Service {
+    async fn upload_import(
+        &self,
+        request: Request<Streaming<pb::UploadImportRequest>>,
+    ) -> Answer<pb::UploadImportResponse> {
+        let application = self.auth.application(request.metadata(), Role::Importer).await?;
+        let import = upload::run(&self.imports, application, request.into_inner(), self.upload_idle).await?;
+        Ok(Response::new(pb::UploadImportResponse { import: Some(convert::import(import)) }))
+    }
+
+    async fn create_import(
+        &self,
+        request: Request<pb::CreateImportRequest>,
+    ) -> Answer<pb::CreateImportResponse> {
+        let application = self.auth.application(request.metadata(), Role::Importer).await?;
+        let request = request.into_inner();
+        let (spec, request_id) = spec::import_spec(request.spec, request.request_id)?;
+        let import = self.imports.create(application, spec, request_id).await?;
+        Ok(Response::new(pb::CreateImportResponse { import: Some(convert::import(import)) }))
+    }
+
+    async fn get_import(&self, request: Request<pb::GetImportRequest>) -> Answer<pb::GetImportResponse> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let import = self.imports.get(application, spec::import_id(&request.get_ref().import_id)?).await?;
+        Ok(Response::new(pb::GetImportResponse { import: Some(convert::import(import)) }))
+    }
+
+    async fn list_imports(
+        &self,
+        request: Request<pb::ListImportsRequest>,
+    ) -> Answer<pb::ListImportsResponse> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let request = request.get_ref();
+        let size = spec::page_size(request.page_size)?;
+        let before = spec::page_token(&request.page_token)?.map(ImportId);
+        let page = ImportPage { size, before, statuses: spec::import_statuses(&request.statuses)? };
+        let imports = self.imports.list(application, page).await?;
+        let next_page_token = spec::next_page_token(&imports, size, |import| import.id.to_string());
+        let imports = imports.into_iter().map(convert::import).collect();
+        Ok(Response::new(pb::ListImportsResponse { imports, next_page_token }))
+    }
+
+    type WatchImportStream = Answers<pb::WatchImportResponse>;
+
+    async fn watch_import(
+        &self,
+        request: Request<pb::WatchImportRequest>,
+    ) -> Answer<Self::WatchImportStream> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let request = request.into_inner();
+        let after = match request.resume_token.as_str() {
+            "" => 0,
+            token => token
+                .parse()
+                .map_err(|_| Refusal::field("resume_token", "is none that this method gave out"))?,
+        };
+        let id = spec::import_id(&request.import_id)?;
+        let events = self.imports.watch(application, id, after).await?;
+        let mut seen = after;
+        let answers = events.map(move |event| {
+            let event = match event? {
+                WatchEvent::Import(import) => {
+                    seen = import.sequence;
+                    Event::Import(convert::import(*import))
+                }
+                WatchEvent::Heartbeat(time) => Event::Heartbeat(convert::timestamp(time)),
+            };
+            Ok(pb::WatchImportResponse { event: Some(event), resume_token: seen.to_string() })
+        });
+        Ok(Response::new(until_stopped(answers, self.stop.clone())))
+    }
+
+    async fn cancel_import(
+        &self,
+        request: Request<pb::CancelImportRequest>,
+    ) -> Answer<pb::CancelImportResponse> {
+        let application = self.auth.application(request.metadata(), Role::Importer).await?;
+        let import = self.imports.cancel(application, spec::import_id(&request.get_ref().import_id)?).await?;
+        Ok(Response::new(pb::CancelImportResponse { import: Some(convert::import(import)) }))
+    }
+
+    async fn list_row_errors(
+        &self,
+        request: Request<pb::ListRowErrorsRequest>,
+    ) -> Answer<pb::ListRowErrorsResponse> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let request = request.get_ref();
+        let size = spec::page_size(request.page_size)?;
+        let after = spec::page_token(&request.page_token)?.unwrap_or(0);
+        let id = spec::import_id(&request.import_id)?;
+        let errors = self.imports.list_row_errors(application, id, after, size).await?;
+        let next_page_token =
+            spec::next_page_token(&errors, size, |error| error.stored.row_number.to_string());
+        let row_errors = errors.into_iter().map(|error| convert::row_error(application, id, error)).collect();
+        Ok(Response::new(pb::ListRowErrorsResponse { row_errors, next_page_token }))
+    }
+
+    type StreamRowErrorsStream = Answers<pb::StreamRowErrorsResponse>;
+
+    async fn stream_row_errors(
+        &self,
+        request: Request<pb::StreamRowErrorsRequest>,
+    ) -> Answer<Self::StreamRowErrorsStream> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let request = request.into_inner();
+        let id = spec::import_id(&request.import_id)?;
+        let pages =
+            self.imports.stream_row_errors(application, id, request.after_row, request.follow).await?;
+        let answers = pages.flat_map(move |page| match page {
+            Ok(errors) => stream::iter(errors)
+                .map(move |error| {
+                    let row_error = Some(convert::row_error(application, id, error));
+                    Ok(pb::StreamRowErrorsResponse { row_error })
+                })
+                .left_stream(),
+            Err(error) => stream::iter([Err(error.into())]).right_stream(),
+        });
+        Ok(Response::new(until_stopped(answers, self.stop.clone())))
+    }
+
+    type ExportRowsStream = Answers<pb::ExportRowsResponse>;
+
+    async fn export_rows(&self, request: Request<pb::ExportRowsRequest>) -> Answer<Self::ExportRowsStream> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let request = request.into_inner();
+        let outcomes = spec::outcomes(&request.outcomes)?;
+        let parts = self.imports.export(application, spec::import_id(&request.import_id)?, outcomes).await?;
+        let answers = parts.map(|part: Result<_, Error>| Ok(pb::ExportRowsResponse { data: part? }));
+        Ok(Response::new(until_stopped(answers, self.stop.clone())))
+    }
+
+    async fn get_import_template(
+        &self,
+        request: Request<pb::GetImportTemplateRequest>,
+    ) -> Answer<pb::GetImportTemplateResponse> {
+        self.auth.application(request.metadata(), Role::Reader).await?;
+        let request = request.get_ref();
+        if pb::ImportType::try_from(request.import_type).is_err() {
+            return Err(Refusal::field("import_type", "is no import type this server knows").into());
+        }
+        let (format, ending, content_type) = match pb::SourceFormat::try_from(request.source_format) {
+            Ok(pb::SourceFormat::Ndjson) => (SourceFormat::Ndjson, "ndjson", "application/x-ndjson"),
+            Ok(_) => (SourceFormat::Csv, "csv", "text/csv"),
+            Err(_) => return Err(Refusal::field("source_format", "must be CSV or NDJSON").into()),
+        };
+        Ok(Response::new(pb::GetImportTemplateResponse {
+            data: imports::template(format).into(),
+            filename: format!("user_verification.{ending}"),
+            content_type: content_type.to_owned(),
+        }))
+    }
+}

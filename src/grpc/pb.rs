@@ -1,0 +1,7 @@
+//! Generated from `proto/`.
+#![allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, reason = "generated")]
+
+tonic::include_proto!("carryover.v1");
+
+/// The compiled protos, for reflection and for printing messages by their fields.
+pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("carryover_descriptor");

@@ -1,0 +1,154 @@
+//! Errors to gRPC status, in one place.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use tracing::error;
+
+use crate::{domain::refusal::Refusal, error::Error};
+
+/// Domain of every reason.
+const DOMAIN: &str = "carryover.v1";
+
+/// When to try again what passes by itself.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Refused(refusal) => refusal.into(),
+            Error::Store(error) => {
+                error!(error = &error as &dyn std::error::Error, "a call failed in the database");
+                if error.is_transient() { unavailable() } else { internal() }
+            }
+            Error::Objects(error) => {
+                error!(error = &error as &dyn std::error::Error, "a call failed in the object store");
+                unavailable()
+            }
+            Error::Task(error) => {
+                error!(error = &error as &dyn std::error::Error, "a task of a call ended early");
+                internal()
+            }
+        }
+    }
+}
+
+fn unavailable() -> Status {
+    let mut details = ErrorDetails::with_error_info("STORAGE_UNAVAILABLE", DOMAIN, []);
+    details.set_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(Code::Unavailable, "the storage does not answer; try again", details)
+}
+
+fn internal() -> Status {
+    let details = ErrorDetails::with_error_info("INTERNAL", DOMAIN, []);
+    Status::with_error_details(Code::Internal, "the server failed; its log says why", details)
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let (code, reason) = code_and_reason(&refusal);
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata(&refusal));
+        match &refusal {
+            Refusal::InvalidFields(violations) => {
+                for violation in violations {
+                    details.add_bad_request_violation(&violation.field, &violation.description);
+                }
+            }
+            Refusal::ActiveImports { .. } => {
+                details.add_quota_failure_violation("application", refusal.to_string());
+            }
+            Refusal::SourceLimit { message, .. } => {
+                details.add_quota_failure_violation("import", message);
+            }
+            Refusal::WrongState { status, .. } => {
+                details.add_precondition_failure_violation(
+                    "IMPORT_STATUS",
+                    status.as_str(),
+                    refusal.to_string(),
+                );
+            }
+            Refusal::ShuttingDown => {
+                details.set_retry_info(Some(RETRY_AFTER));
+            }
+            _ => {}
+        }
+        Self::with_error_details(code, refusal.to_string(), details)
+    }
+}
+
+fn code_and_reason(refusal: &Refusal) -> (Code, &'static str) {
+    match refusal {
+        Refusal::InvalidFields(_) => (Code::InvalidArgument, "INVALID_FIELDS"),
+        Refusal::Unauthenticated => (Code::Unauthenticated, "INVALID_API_KEY"),
+        Refusal::RoleTooLow { .. } => (Code::PermissionDenied, "ROLE_TOO_LOW"),
+        Refusal::NoApplication => (Code::PermissionDenied, "KEY_WITHOUT_APPLICATION"),
+        Refusal::ImportsNotEnabled => (Code::PermissionDenied, "IMPORTS_NOT_ENABLED"),
+        Refusal::Sandbox => (Code::PermissionDenied, "SANDBOX_NOT_SUPPORTED"),
+        Refusal::NotFound(_) => (Code::NotFound, "NOT_FOUND"),
+        Refusal::RequestIdReused => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
+        Refusal::ActiveImports { .. } => (Code::ResourceExhausted, "ACTIVE_IMPORT_LIMIT"),
+        Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
+        Refusal::WrongOffset { .. } => (Code::OutOfRange, "WRONG_OFFSET"),
+        Refusal::ChunkChecksum { .. } => (Code::DataLoss, "CHUNK_CHECKSUM_MISMATCH"),
+        Refusal::SourceChecksum(_) => (Code::DataLoss, "SHA256_MISMATCH"),
+        Refusal::SourceLimit { reason, .. } => (Code::ResourceExhausted, reason),
+        Refusal::SourceChanged { .. } => (Code::FailedPrecondition, "SOURCE_CHANGED"),
+        Refusal::UploadTakenOver => (Code::Aborted, "UPLOAD_TAKEN_OVER"),
+        Refusal::UploadUnfinished { .. } => (Code::InvalidArgument, "UPLOAD_UNFINISHED"),
+        Refusal::UploadIdle { .. } => (Code::DeadlineExceeded, "UPLOAD_IDLE"),
+        Refusal::SourceGone => (Code::FailedPrecondition, "SOURCE_GONE"),
+        Refusal::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN"),
+    }
+}
+
+/// Facts of a refusal for programs.
+fn metadata(refusal: &Refusal) -> HashMap<String, String> {
+    let pair = |key: &str, value: String| HashMap::from([(key.to_owned(), value)]);
+    match refusal {
+        Refusal::WrongOffset { expected, .. } => pair("expected_offset", expected.to_string()),
+        Refusal::ChunkChecksum { offset, .. } => pair("offset", offset.to_string()),
+        Refusal::UploadUnfinished { committed } => pair("committed_size", committed.to_string()),
+        Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),
+        Refusal::ActiveImports { limit, active } => {
+            let mut metadata = pair("limit", limit.to_string());
+            metadata.extend(pair("active", active.to_string()));
+            metadata
+        }
+        _ => HashMap::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::refusal::{FieldViolation, Role};
+
+    #[test]
+    fn every_refusal_names_its_reason_and_its_facts() {
+        for (refusal, code, reason) in [
+            (Refusal::Unauthenticated, Code::Unauthenticated, "INVALID_API_KEY"),
+            (
+                Refusal::RoleTooLow { needed: Role::Admin, actual: Role::Reader },
+                Code::PermissionDenied,
+                "ROLE_TOO_LOW",
+            ),
+            (Refusal::WrongOffset { expected: 7, actual: 9 }, Code::OutOfRange, "WRONG_OFFSET"),
+            (
+                Refusal::SourceLimit { reason: "TOO_MANY_ROWS", message: "m".into() },
+                Code::ResourceExhausted,
+                "TOO_MANY_ROWS",
+            ),
+        ] {
+            let status = Status::from(refusal);
+            assert_eq!(status.code(), code);
+            let info = status.get_details_error_info().expect("error info");
+            assert_eq!((info.reason.as_str(), info.domain.as_str()), (reason, DOMAIN));
+        }
+        let status = Status::from(Refusal::WrongOffset { expected: 7, actual: 9 });
+        assert_eq!(status.get_details_error_info().expect("info").metadata["expected_offset"], "7");
+        let violations = vec![FieldViolation::new("a", "is bad"), FieldViolation::new("b", "is worse")];
+        let status = Status::from(Refusal::InvalidFields(violations));
+        assert_eq!(status.get_details_bad_request().expect("bad request").field_violations.len(), 2);
+    }
+}

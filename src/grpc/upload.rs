@@ -1,0 +1,142 @@
+//! An upload stream: its messages are checked in order, their bytes handed to the intake.
+//!
+//! The stream is read even while the intake is busy, into a buffer of bounded size: h2 closes a
+//! connection on which a few thousand small frames wait unread.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::Instant;
+use tonic::{Status, Streaming};
+
+use super::{pb, spec};
+use crate::{
+    domain::{ids::ApplicationId, import::Import, refusal::Refusal},
+    error::Error,
+    imports::Imports,
+    intake::{Finish, Piece, Upload},
+};
+use pb::upload_import_request::Message;
+
+/// Bytes that may wait for the intake.
+const PENDING_BYTES: usize = 4 << 20;
+
+/// Takes a whole stream in.
+pub(super) async fn run(
+    imports: &Imports,
+    application: ApplicationId,
+    mut stream: Streaming<pb::UploadImportRequest>,
+    idle: Duration,
+) -> Result<Import, Status> {
+    let first = within(idle, stream.message()).await?;
+    let upload = match first.and_then(|request| request.message) {
+        Some(Message::Start(start)) => {
+            let (spec, request_id) = spec::import_spec(start.spec, start.request_id)?;
+            let import = imports.create(application, spec, request_id).await?;
+            imports.open_upload(application, import.id, 0).await?
+        }
+        Some(Message::Resume(resume)) => {
+            let id = spec::import_id(&resume.import_id)?;
+            imports.open_upload(application, id, resume.write_offset).await?
+        }
+        Some(_) => return Err(Refusal::field("message", "the first one must be start or resume").into()),
+        None => {
+            return Err(Refusal::field("message", "the stream is empty; begin with start or resume").into());
+        }
+    };
+    match upload {
+        Err(finished) => Ok(*finished),
+        Ok(upload) => {
+            let broken = pass_on(&upload, &mut stream, idle).await;
+            let outcome = upload.outcome().await;
+            match (broken, outcome) {
+                // What the client did wrong says more than that its stream then ended.
+                (Err(status), Err(Error::Refused(Refusal::UploadUnfinished { .. }))) => Err(status),
+                (_, outcome) => Ok(outcome?),
+            }
+        }
+    }
+}
+
+/// Passes the stream's chunks on until its end, or until the intake ends by itself.
+async fn pass_on(
+    upload: &Upload,
+    stream: &mut Streaming<pb::UploadImportRequest>,
+    idle: Duration,
+) -> Result<(), Status> {
+    let mut offset = upload.offset;
+    let mut pending = BytesMut::new();
+    let mut finish = None;
+    let mut ended = false;
+    let mut active = Instant::now();
+    while !(ended && pending.is_empty()) {
+        tokio::select! {
+            permit = upload.reserve(), if !pending.is_empty() => {
+                let Some(permit) = permit else { return Ok(()) };
+                permit.send(Piece::Data(pending.split().freeze()));
+                active = Instant::now();
+            }
+            message = stream.message(), if !ended && pending.len() < PENDING_BYTES => {
+                active = Instant::now();
+                match message?.map(|request| request.message) {
+                    Some(Some(Message::Chunk(chunk))) if finish.is_none() => {
+                        check_chunk(&chunk, offset)?;
+                        offset += chunk.data.len() as u64;
+                        pending.extend_from_slice(&chunk.data);
+                    }
+                    Some(Some(Message::Finish(message))) if finish.is_none() => finish = Some(read_finish(message)?),
+                    Some(_) if finish.is_some() => {
+                        return Err(Refusal::field("message", "nothing may follow finish").into());
+                    }
+                    Some(_) => return Err(Refusal::field("message", "must be a chunk or finish").into()),
+                    None => ended = true,
+                }
+            }
+            () = upload.ended() => return Ok(()),
+            () = tokio::time::sleep_until(active + idle), if pending.is_empty() => {
+                return Err(Refusal::UploadIdle { seconds: idle.as_secs() }.into());
+            }
+        }
+    }
+    if let Some(finish) = finish
+        && let Some(permit) = upload.reserve().await
+    {
+        permit.send(Piece::Finish(finish));
+    }
+    Ok(())
+}
+
+fn check_chunk(chunk: &pb::UploadChunk, offset: u64) -> Result<(), Refusal> {
+    if u64::try_from(chunk.write_offset) != Ok(offset) {
+        return Err(Refusal::WrongOffset { expected: offset, actual: chunk.write_offset });
+    }
+    match chunk.crc32c {
+        Some(announced) => {
+            let actual = crc32c::crc32c(&chunk.data);
+            if actual == announced {
+                Ok(())
+            } else {
+                Err(Refusal::ChunkChecksum { offset, actual, announced })
+            }
+        }
+        None => Ok(()),
+    }
+}
+
+fn read_finish(finish: pb::UploadFinish) -> Result<Finish, Refusal> {
+    let size =
+        u64::try_from(finish.size).map_err(|_| Refusal::field("finish.size", "must not be negative"))?;
+    let sha256 = match finish.sha256.len() {
+        0 => None,
+        _ => Some(finish.sha256.try_into().map_err(|_| Refusal::field("finish.sha256", "must be 32 bytes"))?),
+    };
+    Ok(Finish { size, sha256 })
+}
+
+/// A message, unless it takes too long. Waiting for one holds nothing that must not be dropped.
+async fn within<T>(idle: Duration, message: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    tokio::select! {
+        message = message => message,
+        () = tokio::time::sleep(idle) => Err(Refusal::UploadIdle { seconds: idle.as_secs() }.into()),
+    }
+}

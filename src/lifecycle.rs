@@ -1,0 +1,43 @@
+//! Stopping: softly first, hard when that takes too long.
+
+use std::time::Duration;
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+/// Everything that runs, and the token that asks it to stop.
+#[derive(Clone, Default)]
+pub struct Lifecycle {
+    /// Soft stop: take no more work, end streams, finish what is in hand.
+    pub stop: CancellationToken,
+    /// All tasks.
+    pub tasks: TaskTracker,
+}
+
+impl Lifecycle {
+    /// Asks everything to stop and waits for it; `false` when `grace` was not enough.
+    pub async fn stop_within(&self, grace: Duration) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::select! {
+            () = self.tasks.wait() => true,
+            () = tokio::time::sleep(grace) => false,
+        }
+    }
+
+    /// Waits for SIGTERM or SIGINT, or for a task that stops everything by itself; then stops.
+    pub async fn run_until_signal(&self, grace: Duration) -> std::io::Result<bool> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! {
+            _ = term.recv() => info!("SIGTERM: stopping"),
+            _ = int.recv() => info!("SIGINT: stopping"),
+            () = self.stop.cancelled() => warn!("a task ended; stopping"),
+        }
+        let done = self.stop_within(grace).await;
+        if !done {
+            warn!("not everything stopped in time; what is in flight will be claimed again");
+        }
+        Ok(done)
+    }
+}
