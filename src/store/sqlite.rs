@@ -56,7 +56,7 @@ impl Writer {
 fn write(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, Error> {
     let claim = &commit.claim;
     let (application, import) = (claim.application_id.0.as_bytes(), claim.import_id.0.as_bytes());
-    if !tx.prepare_cached(FENCE)?.exists(params![application, import, claim.range.seq, claim.epoch])? {
+    if !shared(tx, FENCE)?.exists(params![application, import, claim.range.seq, claim.epoch])? {
         return Err(Error::LeaseLost);
     }
     let mut settled = Settled::new(commit);
@@ -68,14 +68,14 @@ fn write(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, Error> {
     for row_number in &settled.replaced {
         give_place(tx, commit, *row_number)?;
     }
-    tx.prepare_cached(SEGMENT_DONE)?.execute(params![
+    shared(tx, SEGMENT_DONE)?.execute(params![
         application,
         import,
         claim.range.seq,
         settled.ledger.as_bytes()
     ])?;
     let counters = settled.counters();
-    let counted = tx.prepare_cached(ADD_COUNTERS)?.execute(params![
+    let counted = shared(tx, ADD_COUNTERS)?.execute(params![
         application,
         import,
         counters.created,
@@ -89,11 +89,11 @@ fn write(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, Error> {
     if counted != 1 {
         return Err(Error::LeaseLost);
     }
-    tx.prepare_cached(MOVE_CHECKPOINT)?.execute(params![application, import])?;
-    let completed = tx.prepare_cached(COMPLETE)?.execute(params![application, import, time(commit.now)])?;
+    shared(tx, MOVE_CHECKPOINT)?.execute(params![application, import])?;
+    let completed = shared(tx, COMPLETE)?.execute(params![application, import, time(commit.now)])?;
     let ended = completed == 1;
     if ended && commit.dry_run {
-        tx.prepare_cached(FORGET_KEYS)?.execute(params![application, import])?;
+        shared(tx, FORGET_KEYS)?.execute(params![application, import])?;
     }
     Ok(Committed { ended })
 }
@@ -220,6 +220,12 @@ impl<'t> Records<'t> {
     }
 }
 
+/// Prepares a statement both databases share. To SQLite `$1` is a name, numbered by where it first
+/// stands; `?1` is the number it looks like.
+fn shared<'t>(tx: &'t Transaction<'_>, sql: &str) -> rusqlite::Result<CachedStatement<'t>> {
+    tx.prepare_cached(&sql.replace('$', "?"))
+}
+
 fn existing(row: &rusqlite::Row<'_>) -> rusqlite::Result<Existing> {
     Ok(Existing { import_id: Uuid::from_bytes(row.get(0)?), row_number: row.get(1)? })
 }
@@ -251,13 +257,13 @@ fn write_row_errors(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Error> 
 fn give_place(tx: &Transaction<'_>, commit: &Commit, row_number: i64) -> Result<(), Error> {
     let (application, import) =
         (commit.claim.application_id.0.as_bytes(), commit.claim.import_id.0.as_bytes());
-    let (seq, first_row, rows, bits): (i32, i64, u32, Vec<u8>) =
-        tx.prepare_cached(SEGMENT_OF_ROW)?.query_row(params![application, import, row_number], |row| {
+    let (seq, first_row, rows, bits): (i32, i64, u32, Vec<u8>) = shared(tx, SEGMENT_OF_ROW)?
+        .query_row(params![application, import, row_number], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?;
     let mut ledger = Ledger::from_bytes(bits, rows as usize).ok_or(Error::Corrupt("segments.ledger"))?;
     ledger.set((row_number - first_row) as usize, Outcome::Skipped);
-    tx.prepare_cached(SET_LEDGER)?.execute(params![application, import, seq, ledger.as_bytes()])?;
+    shared(tx, SET_LEDGER)?.execute(params![application, import, seq, ledger.as_bytes()])?;
     Ok(())
 }
 
