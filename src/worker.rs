@@ -84,7 +84,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 impl Worker {
     /// A worker.
-    pub fn new(store: Store, objects: Objects, feed: Feed, settings: Settings) -> Self {
+    pub fn new(store: Store, objects: Objects, feed: Feed, mut settings: Settings) -> Self {
+        settings.segments_in_flight = settings.segments_in_flight.min(store.writers());
         Self { store, objects, feed, settings, owner: clock::new_id() }
     }
 

@@ -20,6 +20,9 @@ const MIGRATION_LOCK: i64 = 0x6361_7272_796f;
 /// How long a writer of SQLite waits for another process.
 pub(super) const SQLITE_BUSY: Duration = Duration::from_secs(30);
 
+/// Connections to SQLite beside the bulk writer's, each with a page cache of 2 MB.
+const SQLITE_CONNECTIONS: u32 = 4;
+
 impl Store {
     /// Opens the SQLite database at `path`, which is made if it does not exist.
     pub async fn open_sqlite(path: &Path) -> Result<Self, Error> {
@@ -32,7 +35,7 @@ impl Store {
             .busy_timeout(SQLITE_BUSY)
             .foreign_keys(true)
             .log_statements(LevelFilter::Trace);
-        let pool = SqlitePoolOptions::new().max_connections(8).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS).connect_with(options).await?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         Migrator::up(&db, None).await?;
         let writer = sqlite::Writer::open(path)?;
@@ -59,6 +62,14 @@ impl Store {
     pub async fn ping(&self) -> Result<(), Error> {
         self.db.execute_unprepared("SELECT 1").await?;
         Ok(())
+    }
+
+    /// How many segments can be written at a time at most.
+    pub fn writers(&self) -> usize {
+        match self.bulk {
+            Bulk::Postgres(_) => usize::MAX,
+            Bulk::Sqlite(_) => 1,
+        }
     }
 
     /// Which database this is, for people.

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{Connection, PgConnection, PgPool, Row};
+use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgCopyIn};
 use uuid::Uuid;
 
 use super::{
@@ -181,19 +181,36 @@ async fn copy(
             .execute(&mut *tx)
             .await?;
     }
-    let mut encoder = Encoder::new(fresh.len());
-    for session in fresh {
-        if commit.dry_run { encoder.key(commit, session) } else { encoder.session(commit, session) }
-    }
-    let bytes = encoder.finish();
     let mut copy = tx.copy_in_raw(&format!("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")).await?;
-    for piece in bytes.chunks(COPY_PIECE_BYTES) {
-        if let Err(error) = copy.send(piece).await {
+    match send(&mut copy, commit, fresh).await {
+        Ok(()) => copy.finish().await.map(drop),
+        Err(error) => {
             copy.abort("the copy was given up").await?;
-            return Err(error);
+            Err(error)
         }
     }
-    copy.finish().await?;
+}
+
+/// Encodes and sends, a piece at a time, so that a segment never exists twice.
+async fn send(
+    copy: &mut PgCopyIn<&mut PgConnection>,
+    commit: &Commit,
+    fresh: &[&SessionRow],
+) -> Result<(), sqlx::Error> {
+    let mut encoder = Encoder::new();
+    for session in fresh {
+        if commit.dry_run {
+            encoder.key(commit, session)
+        } else {
+            encoder.session(commit, session)
+        }
+        if encoder.0.len() >= COPY_PIECE_BYTES {
+            copy.send(encoder.0.as_slice()).await?;
+            encoder.0.clear();
+        }
+    }
+    encoder.end();
+    copy.send(encoder.0.as_slice()).await?;
     Ok(())
 }
 
@@ -258,15 +275,14 @@ async fn give_places(tx: &mut PgConnection, commit: &Commit, settled: &Settled) 
 struct Encoder(Vec<u8>);
 
 impl Encoder {
-    fn new(rows: usize) -> Self {
-        let mut bytes = Vec::with_capacity(64 + rows * 640);
+    fn new() -> Self {
+        let mut bytes = Vec::with_capacity(COPY_PIECE_BYTES + (COPY_PIECE_BYTES >> 2));
         bytes.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
         Self(bytes)
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    fn end(&mut self) {
         self.0.extend_from_slice(&(-1i16).to_be_bytes());
-        self.0
     }
 
     fn tuple(&mut self, columns: usize) {

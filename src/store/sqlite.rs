@@ -37,7 +37,7 @@ impl Writer {
         // A checkpoint copies random index pages; at every 1,000 pages it costs a third of the speed.
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 10000; \
-             PRAGMA cache_size = -32768;",
+             PRAGMA cache_size = -16384;",
         )?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(Self(Arc::new(Mutex::new(connection))))
