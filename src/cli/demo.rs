@@ -68,7 +68,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<Done, Failure> {
         app.database,
         folder.path().display()
     ))?;
-    let client = prepare(&app, folder.path()).await?;
+    let (client, workflow_id) = prepare(&app).await?;
 
     let (path, expected) = generate(&args, folder.path()).map_err(io("write the synthetic file"))?;
     let size = std::fs::metadata(&path).map_err(io("look at the synthetic file"))?.len();
@@ -83,12 +83,12 @@ pub(super) async fn run(args: DemoArgs) -> Result<Done, Failure> {
 
     let begun = Instant::now();
     let spec = pb::ImportSpec {
-        workflow_id: client.1,
+        import_type: pb::ImportType::UserVerification as i32,
+        workflow_id,
         source_filename: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         source_size: i64::try_from(size).ok(),
         ..Default::default()
     };
-    let client = client.0;
     let import = transfer::run(&client, spec, Source::File(&path), false, false).await?;
     let elapsed = begun.elapsed();
     print_outcome(&import)?;
@@ -112,8 +112,7 @@ async fn start(folder: &Path, database_url: Option<String>) -> Result<App, Failu
 }
 
 /// Makes an application, a workflow and a key; gives a client under it and the workflow.
-async fn prepare(app: &App, folder: &Path) -> Result<(Client, String), Failure> {
-    let _ = folder;
+async fn prepare(app: &App) -> Result<(Client, String), Failure> {
     let address = format!("http://{}", app.address);
     let none = || Failure::Other("the server answered with nothing".to_owned());
     let given = std::env::var("CARRYOVER_ADMIN_KEY").ok();

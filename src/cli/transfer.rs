@@ -30,6 +30,7 @@ const RESUMES: u32 = 8;
 const REWATCHES: u32 = 8;
 
 /// Imports a source; with `detach`, only uploads it. Gives the import as it stands then.
+#[expect(clippy::disallowed_methods, reason = "ends with the command at the latest")]
 pub(super) async fn run(
     client: &Client,
     spec: pb::ImportSpec,

@@ -126,10 +126,13 @@ impl Client {
     ) -> Result<pb::Import, UploadError> {
         let (messages, stream) = mpsc::channel(CHUNKS);
         let resume = pb::UploadResume { import_id: import_id.to_owned(), write_offset: offset as i64 };
-        let reader = tokio::spawn(send_chunks(messages, Message::Resume(resume), offset, source));
-        let answer = self.imports().upload_import(ReceiverStream::new(stream)).await;
-        match (answer, reader.await) {
-            (_, Ok(Err(error))) => Err(UploadError::Read(error)),
+        let mut imports = self.imports();
+        let (answer, read) = tokio::join!(
+            imports.upload_import(ReceiverStream::new(stream)),
+            send_chunks(messages, Message::Resume(resume), offset, source)
+        );
+        match (answer, read) {
+            (_, Err(error)) => Err(UploadError::Read(error)),
             (Ok(answer), _) => {
                 answer.into_inner().import.ok_or(UploadError::Call(Status::internal("empty answer")))
             }

@@ -1,5 +1,12 @@
 //! Generated from `proto/`.
-#![allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, reason = "generated")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::restriction,
+    clippy::pedantic,
+    reason = "generated"
+)]
 
 tonic::include_proto!("carryover.v1");
 

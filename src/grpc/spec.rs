@@ -1,5 +1,7 @@
 //! Import specs and filters from the wire: all that is wrong with them is told at once.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use super::pb;
@@ -54,9 +56,9 @@ pub(super) fn import_spec(
     let spec = spec.ok_or_else(|| Refusal::field("spec", "must be given"))?;
     let mut wrong = Violations::default();
     wrong.check(
-        pb::ImportType::try_from(spec.import_type).is_ok(),
+        spec.import_type == pb::ImportType::UserVerification as i32,
         "spec.import_type",
-        "is no import type this server knows; it imports user verifications",
+        "must be IMPORT_TYPE_USER_VERIFICATION",
     );
     let provider = spec.provider.trim().to_lowercase();
     let provider = if provider.is_empty() { "generic".to_owned() } else { provider };
@@ -91,26 +93,9 @@ pub(super) fn import_spec(
         "spec.source_filename",
         "must have at most 255 characters, none of them a control character",
     );
-    let csv_delimiter = match spec.csv_delimiter.as_bytes() {
-        [] => None,
-        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Some(*byte),
-        _ => {
-            wrong.add("spec.csv_delimiter", "must be one ASCII character other than a quote or a line end");
-            None
-        }
-    };
+    let csv_delimiter = delimiter(&spec.csv_delimiter, &mut wrong);
     wrong.check(spec.source_size.is_none_or(|size| size >= 0), "spec.source_size", "must not be negative");
-    wrong.check(spec.labels.len() <= LABELS, "spec.labels", "must be at most 32");
-    for (key, value) in &spec.labels {
-        let good =
-            (1..=LABEL_KEY_CHARS).contains(&key.chars().count()) && value.chars().count() <= TEXT_CHARS;
-        let text_only = !key.contains('\0') && !value.contains('\0');
-        wrong.check(
-            good && text_only,
-            "spec.labels",
-            "keys must have 1 to 64 characters, values at most 255",
-        );
-    }
+    check_labels(&spec.labels, &mut wrong);
     wrong.check(
         request_id.chars().count() <= REQUEST_ID_CHARS && !request_id.contains('\0'),
         "request_id",
@@ -132,6 +117,31 @@ pub(super) fn import_spec(
         },
         request_id,
     ))
+}
+
+fn delimiter(text: &str, wrong: &mut Violations) -> Option<u8> {
+    match text.as_bytes() {
+        [] => None,
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Some(*byte),
+        _ => {
+            wrong.add("spec.csv_delimiter", "must be one ASCII character other than a quote or a line end");
+            None
+        }
+    }
+}
+
+fn check_labels(labels: &HashMap<String, String>, wrong: &mut Violations) {
+    wrong.check(labels.len() <= LABELS, "spec.labels", "must be at most 32");
+    for (key, value) in labels {
+        let good =
+            (1..=LABEL_KEY_CHARS).contains(&key.chars().count()) && value.chars().count() <= TEXT_CHARS;
+        let text_only = !key.contains('\0') && !value.contains('\0');
+        wrong.check(
+            good && text_only,
+            "spec.labels",
+            "keys must have 1 to 64 characters, values at most 255",
+        );
+    }
 }
 
 /// Reads a UUID; anything else names nothing that exists.

@@ -46,7 +46,7 @@ fn depth(object: &Map<String, Value>) -> usize {
 /// The bytes of every record of a segment, in row order.
 pub fn record_spans(reading: &Reading, range: &SegmentRange, source: Bytes) -> Vec<std::ops::Range<usize>> {
     if range.kind == SegmentKind::OversizedRecord {
-        return vec![0..source.len()];
+        return std::iter::once(0..source.len()).collect();
     }
     let rows: Rows = super::parse(reading, range, source);
     rows.rows.iter().map(|row| row.start as usize..(row.start + row.len) as usize).collect()

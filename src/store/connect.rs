@@ -82,6 +82,7 @@ impl Store {
 }
 
 /// SeaORM's migrator takes no lock; two replicas that start together would both migrate.
+#[expect(clippy::disallowed_methods, reason = "migrating is a transaction too; see tx.rs")]
 async fn migrate_postgres(pool: &sqlx::PgPool) -> Result<(), Error> {
     let pool = pool.clone();
     tokio::spawn(async move {

@@ -4,6 +4,8 @@
 //! future dropped inside `begin()` poisons its pooled connection, and later writes of others are
 //! acknowledged and lost. It also makes every handler droppable.
 
+#![expect(clippy::disallowed_methods, reason = "a transaction outlives the call that began it")]
+
 use futures_util::future::BoxFuture;
 use sea_orm::{
     DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
