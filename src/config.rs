@@ -148,6 +148,7 @@ impl ServeArgs {
         Settings {
             segments_in_flight: usize::from(self.work.segments_in_flight),
             lease: Duration::from_secs(self.work.lease_seconds),
+            row_bytes: self.source_limits().row_bytes,
             upload_ttl: Duration::from_secs(self.limits.upload_ttl_hours.saturating_mul(3600)),
             ..Settings::default()
         }

@@ -17,7 +17,6 @@ use crate::{
     domain::{
         fault::SourceFault,
         import::{Import, SourceFormat},
-        limits::Limits,
         segment::{SegmentKind, SegmentRange},
     },
     store::Batch,
@@ -53,15 +52,19 @@ impl Reading {
     }
 }
 
-/// Parses a segment's bytes into rows.
-pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes) -> Rows {
-    match (range.kind, reading) {
-        (SegmentKind::Records, Reading::Csv { header, delimiter }) => {
-            csv::parse(range, source, header, *delimiter)
-        }
-        (SegmentKind::Records, Reading::Ndjson) => ndjson::parse(range, source),
-        (SegmentKind::OversizedRecord, _) => Rows::oversized(range, source, Limits::default().row_bytes),
-        (SegmentKind::OversizedRest, _) => Rows::new(range, source),
+/// Parses a segment's bytes into rows; a record larger than `row_bytes` stands in segments of its own.
+pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes, row_bytes: usize) -> Rows {
+    match range.kind {
+        SegmentKind::Records => parse_records(reading, range, source),
+        SegmentKind::OversizedRecord => Rows::oversized(range, source, row_bytes),
+        SegmentKind::OversizedRest => Rows::new(range, source),
+    }
+}
+
+fn parse_records(reading: &Reading, range: &SegmentRange, source: Bytes) -> Rows {
+    match reading {
+        Reading::Csv { header, delimiter } => csv::parse(range, source, header, *delimiter),
+        Reading::Ndjson => ndjson::parse(range, source),
     }
 }
 

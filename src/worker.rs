@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     clock,
-    domain::{fault::SourceFault, ids::ApplicationId, import::Import},
+    domain::{fault::SourceFault, ids::ApplicationId, import::Import, limits::Limits},
     feed::Feed,
     objects::{self, Objects},
     pipeline::{self, Reading, Rows},
@@ -33,6 +33,8 @@ pub struct Settings {
     pub poll: Duration,
     /// How often a segment is tried before its import fails.
     pub attempts: i32,
+    /// Bytes of one record, as the intake cuts them.
+    pub row_bytes: usize,
     /// How long an upload may stand still before its import fails.
     pub upload_ttl: Duration,
 }
@@ -45,6 +47,7 @@ impl Default for Settings {
             lease: Duration::from_secs(120),
             poll: Duration::from_secs(1),
             attempts: 8,
+            row_bytes: Limits::default().row_bytes,
             upload_ttl: Duration::from_secs(24 * 3600),
         }
     }
@@ -163,8 +166,9 @@ impl Worker {
     async fn parse(self, mut segments: ReceiverStream<(InWork, Bytes)>, next: mpsc::Sender<(InWork, Rows)>) {
         while let Some((work, bytes)) = segments.next().await {
             let (import, range) = (work.import.clone(), *work.claim.range());
+            let row_bytes = self.settings.row_bytes;
             let parsed = tokio::task::spawn_blocking(move || {
-                Reading::of(&import).map(|reading| pipeline::parse(&reading, &range, bytes))
+                Reading::of(&import).map(|reading| pipeline::parse(&reading, &range, bytes, row_bytes))
             });
             match parsed.await {
                 Ok(Ok(rows)) => {

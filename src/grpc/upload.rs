@@ -18,6 +18,9 @@ use crate::{
 };
 use pb::upload_import_request::Message;
 
+/// How long a stream may stay open behind finish; then it is answered all the same.
+const AFTER_FINISH: Duration = Duration::from_secs(1);
+
 /// Bytes that may wait for the intake.
 const PENDING_BYTES: usize = 4 << 20;
 
@@ -70,6 +73,7 @@ async fn pass_on(
     let mut ended = false;
     let mut active = Instant::now();
     while !(ended && pending.is_empty()) {
+        let patience = if finish.is_some() { AFTER_FINISH } else { idle };
         tokio::select! {
             permit = upload.reserve(), if !pending.is_empty() => {
                 let Some(permit) = permit else { return Ok(()) };
@@ -93,8 +97,11 @@ async fn pass_on(
                 }
             }
             () = upload.ended() => return Ok(()),
-            () = tokio::time::sleep_until(active + idle), if pending.is_empty() => {
-                return Err(Refusal::UploadIdle { seconds: idle.as_secs() }.into());
+            () = tokio::time::sleep_until(active + patience), if pending.is_empty() => {
+                if finish.is_none() {
+                    return Err(Refusal::UploadIdle { seconds: idle.as_secs() }.into());
+                }
+                ended = true;
             }
         }
     }

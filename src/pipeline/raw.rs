@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Reading, csv, rows::Rows};
+use super::{Reading, csv};
 use crate::domain::segment::{SegmentKind, SegmentRange};
 
 /// Most of a record that is neither object nor CSV, as it is shown.
@@ -45,9 +45,12 @@ fn depth(object: &Map<String, Value>) -> usize {
 
 /// The bytes of every record of a segment, in row order.
 pub fn record_spans(reading: &Reading, range: &SegmentRange, source: Bytes) -> Vec<std::ops::Range<usize>> {
-    if range.kind == SegmentKind::OversizedRecord {
-        return std::iter::once(0..source.len()).collect();
+    match range.kind {
+        SegmentKind::OversizedRecord => std::iter::once(0..source.len()).collect(),
+        SegmentKind::OversizedRest => Vec::new(),
+        SegmentKind::Records => {
+            let rows = super::parse_records(reading, range, source).rows;
+            rows.iter().map(|row| row.start as usize..(row.start + row.len) as usize).collect()
+        }
     }
-    let rows: Rows = super::parse(reading, range, source);
-    rows.rows.iter().map(|row| row.start as usize..(row.start + row.len) as usize).collect()
 }

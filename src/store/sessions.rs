@@ -1,7 +1,10 @@
 //! User sessions, read.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, ExprTrait, Func, LikeExpr},
+};
 use uuid::Uuid;
 
 use super::{Store, entities::user_session, error::Error};
@@ -256,5 +259,14 @@ fn search_condition(search: &str) -> Condition {
     }
     [Column::FirstName, Column::LastName, Column::FullName, Column::VendorData]
         .into_iter()
-        .fold(any, |any, column| any.add(column.contains(search)))
+        .fold(any, |any, column| contains(any, column, search))
+}
+
+/// Adds that a column contains a text, whatever the case of its letters. PostgreSQL lowers them all;
+/// SQLite only those of ASCII, so the text as given is tried, too.
+fn contains(any: Condition, column: user_session::Column, text: &str) -> Condition {
+    let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+    let like = |text: &str| LikeExpr::new(format!("%{text}%")).escape('\\');
+    any.add(Expr::expr(Func::lower(Expr::col(column))).like(like(&escaped.to_lowercase())))
+        .add(Expr::col(column).like(like(&escaped)))
 }
