@@ -186,8 +186,8 @@ fn hash(key: &str) -> [u8; 32] {
 }
 
 fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
-    if name.trim().is_empty() || name.chars().count() > NAME_CHARS {
-        return Err(Refusal::field(field, "must have 1 to 255 characters"));
+    if name.trim().is_empty() || name.chars().count() > NAME_CHARS || name.contains(char::is_control) {
+        return Err(Refusal::field(field, "must have 1 to 255 characters, none of them a control character"));
     }
     Ok(())
 }

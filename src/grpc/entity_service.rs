@@ -22,7 +22,8 @@ impl EntityService for Service {
         request: Request<pb::GetUserRequest>,
     ) -> Result<Response<pb::GetUserResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
-        let user = self.records.get_user(application, &request.get_ref().vendor_data).await?;
+        let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
+        let user = self.records.get_user(application, vendor_data).await?;
         Ok(Response::new(pb::GetUserResponse { user: Some(convert::user(user)) }))
     }
 

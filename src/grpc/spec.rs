@@ -144,6 +144,21 @@ fn check_labels(labels: &HashMap<String, String>, wrong: &mut Violations) {
     }
 }
 
+/// Whether a database can look for a text at all.
+fn is_text(text: &str) -> bool {
+    !text.contains('\0')
+}
+
+const NOT_TEXT: &str = "must hold no NUL character";
+
+/// Values of one filter; there are 249 countries.
+const FILTER_VALUES: usize = 300;
+
+/// Reads the key of a user.
+pub(super) fn vendor_data(text: &str) -> Result<&str, Refusal> {
+    if is_text(text) { Ok(text) } else { Err(Refusal::field("vendor_data", NOT_TEXT)) }
+}
+
 /// Reads a UUID; anything else names nothing that exists.
 pub(super) fn id(text: &str, what: &'static str) -> Result<Uuid, Refusal> {
     Uuid::parse_str(text).map_err(|_| Refusal::NotFound(what))
@@ -237,8 +252,23 @@ pub(super) fn session_filter(request: pb::ListSessionsRequest) -> Result<Session
     let import_id = Uuid::parse_str(&request.import_id).ok();
     wrong.check(request.import_id.is_empty() || import_id.is_some(), "import_id", "must be a UUID");
     let workflows = request.workflow_ids.iter().filter_map(|id| Uuid::parse_str(id).ok()).collect();
-    let text_only = [&request.search, &request.vendor_data, &request.provider, &request.external_id];
-    wrong.check(text_only.iter().all(|text| !text.contains('\0')), "search", "must hold no NUL character");
+    for (field, text) in [
+        ("search", &request.search),
+        ("vendor_data", &request.vendor_data),
+        ("provider", &request.provider),
+        ("external_id", &request.external_id),
+    ] {
+        wrong.check(is_text(text), field, NOT_TEXT);
+    }
+    wrong.check(request.countries.iter().all(|country| is_text(country)), "countries", NOT_TEXT);
+    for (field, count) in [
+        ("statuses", request.statuses.len()),
+        ("workflow_ids", request.workflow_ids.len()),
+        ("countries", request.countries.len()),
+        ("document_types", request.document_types.len()),
+    ] {
+        wrong.check(count <= FILTER_VALUES, field, "must be at most 300 values");
+    }
     wrong.none_or(SessionFilter {
         statuses,
         vendor_data: some(request.vendor_data),

@@ -159,8 +159,9 @@ impl Store {
             workflow_id,
             imported_at: import.created_at,
             dry_run: import.spec.dry_run,
-            // Where one key was known, the next ones may be.
-            expect_existing: import.counters.skipped > 0,
+            // Where one key was known, the next ones may be. A dry run writes no record, so that
+            // nothing but a look tells which keys are known.
+            expect_existing: import.spec.dry_run || import.counters.skipped > 0,
             now,
         })
         .await

@@ -1,1 +1,141 @@
-//! todo
+//! Holds the arrows and fences of ARCHITECTURE.md by reading the source.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A room, and the rooms it may name.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("domain", &["clock"]),
+    ("canonical", &["domain", "guard"]),
+    ("guard", &["domain"]),
+    ("adapters", &["canonical", "domain", "guard"]),
+    ("store", &["canonical", "domain"]),
+    ("objects", &["domain"]),
+    ("feed", &["domain"]),
+    ("clock", &[]),
+    ("pipeline", &["adapters", "canonical", "domain", "store"]),
+    ("intake", &["canonical", "clock", "domain", "error", "feed", "objects", "pipeline", "store"]),
+    ("worker", &["clock", "domain", "feed", "objects", "pipeline", "store"]),
+    ("imports", &["canonical", "clock", "domain", "error", "feed", "intake", "objects", "pipeline", "store"]),
+    ("records", &["canonical", "clock", "domain", "error", "store"]),
+    ("administration", &["clock", "domain", "error", "store"]),
+    (
+        "grpc",
+        &["administration", "canonical", "clock", "domain", "error", "imports", "intake", "records", "store"],
+    ),
+    ("sample", &["canonical", "domain"]),
+    ("cli", &["app", "canonical", "config", "domain", "grpc", "imports", "lifecycle", "sample", "telemetry"]),
+];
+
+/// A word, and the only places that may hold it.
+const FENCES: &[(&str, &[&str])] = &[
+    ("sea_orm::", &["store"]),
+    ("sqlx::", &["store"]),
+    ("rusqlite::", &["store"]),
+    ("tonic::", &["grpc", "cli"]),
+    ("prost::", &["grpc", "cli"]),
+    ("csv_async::", &["pipeline", "intake"]),
+    ("reqwest::", &["guard"]),
+    ("hickory_resolver::", &["guard"]),
+    ("clap::", &["cli", "config", "telemetry"]),
+    ("object_store::", &["objects"]),
+    ("Utc::now", &["clock"]),
+    (".begin_with_options(", &["store/tx.rs"]),
+    ("pool.begin(", &["store/postgres.rs"]),
+];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    walk(&root, &mut found);
+    found
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).expect("text");
+            let code = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
+            (path.strip_prefix(&root).expect("inside").to_owned(), code)
+        })
+        .collect()
+}
+
+fn is_in(path: &Path, place: &str) -> bool {
+    path.starts_with(place) || path == Path::new(&format!("{place}.rs"))
+}
+
+/// Rooms that a file names after `crate::`, in a path or in braces.
+fn rooms_named(code: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let Some(inside) = rest.strip_prefix('{') else {
+            rooms.push(word(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let mut begins = true;
+        for (position, c) in inside.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => begins = true,
+                c if begins && c.is_alphanumeric() => {
+                    rooms.push(word(&inside[position..]));
+                    begins = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    rooms
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+#[test]
+fn rooms_know_only_whom_they_may() {
+    for (path, code) in sources() {
+        let Some((room, allowed)) = ARROWS.iter().find(|(room, _)| is_in(&path, room)) else { continue };
+        for named in rooms_named(&code) {
+            assert!(
+                named == *room || allowed.contains(&named.as_str()),
+                "{} may not know {named}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn libraries_stay_behind_their_fences() {
+    for (path, code) in sources() {
+        for (what, places) in FENCES {
+            let allowed = places.iter().any(|place| is_in(&path, place) || path == Path::new(place));
+            assert!(allowed || !code.contains(what), "{} may not use {what}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_reader_of_names_finds_them() {
+    let code = "use crate::{domain::{ids, limits}, store::Store, feed};\nuse crate::clock;";
+    assert_eq!(rooms_named(code), ["domain", "store", "feed", "clock"]);
+}

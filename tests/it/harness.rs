@@ -101,6 +101,11 @@ impl Server {
         format!("http://{}", self.app.address)
     }
 
+    /// A file of the server's folder.
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Runs a statement on the server's database, behind its back.
     pub async fn sql(&self, sql: &'static str) {
         match self.database {

@@ -1,6 +1,13 @@
 //! Behaviour through the public API: a real server on a real port, on SQLite and on PostgreSQL.
 
-#![expect(missing_docs, reason = "tests")]
+#![expect(
+    missing_docs,
+    unreachable_pub,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod architecture;
 mod cli;

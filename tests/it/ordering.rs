@@ -1,1 +1,127 @@
-//! todo
+//! Keys that stand twice: the first in file order wins, whatever is written first, and the ledger,
+//! the counters and the records tell the same story.
+
+use std::collections::{HashMap, HashSet};
+
+use carryover::grpc::pb::{self, RowOutcome};
+
+use crate::{
+    harness::{Database, Server, Tenant, counters},
+    on_both_databases,
+};
+
+on_both_databases!(
+    the_first_of_each_key_wins,
+    a_dry_run_tells_what_an_import_would_do,
+    two_imports_race_for_the_same_keys
+);
+
+/// Rows whose keys stand up to ten times, many far apart, some with a rule broken.
+fn repetitive(rows: usize, seed: u64) -> Vec<(String, bool)> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..rows).map(|_| (format!("k{}", random.usize(..rows / 3)), random.u8(..20) == 0)).collect()
+}
+
+fn csv(rows: &[(String, bool)]) -> String {
+    let mut csv = String::from("external_id,status,first_name\n");
+    for (n, (key, broken)) in rows.iter().enumerate() {
+        let status = if *broken { "broken" } else { "Approved" };
+        csv.push_str(&format!("{key},{status},row {}\n", n + 1));
+    }
+    csv
+}
+
+/// What must become of every row: a row that breaks a rule leaves its key free.
+fn expected(rows: &[(String, bool)]) -> Vec<RowOutcome> {
+    let mut known = HashSet::new();
+    rows.iter()
+        .map(|(key, broken)| match broken {
+            true => RowOutcome::Failed,
+            false if known.insert(key) => RowOutcome::Created,
+            false => RowOutcome::Skipped,
+        })
+        .collect()
+}
+
+async fn check(tenant: &Tenant, import: &pb::Import, rows: &[(String, bool)], records: bool) {
+    let expected = expected(rows);
+    let count = |outcome| expected.iter().filter(|found| **found == outcome).count() as i64;
+    assert_eq!(
+        counters(import),
+        (count(RowOutcome::Created), count(RowOutcome::Skipped), count(RowOutcome::Failed))
+    );
+    assert_eq!(import.duplicate_count, import.skipped_count);
+    let lines: Vec<_> = csv(rows).lines().map(str::to_owned).collect();
+    for outcome in [RowOutcome::Created, RowOutcome::Skipped, RowOutcome::Failed] {
+        let file = String::from_utf8(tenant.export(&import.uuid, &[outcome]).await).expect("text");
+        let wanted =
+            expected.iter().zip(&lines[1..]).filter(|(found, _)| **found == outcome).map(|(_, line)| line);
+        let wanted: Vec<_> = std::iter::once(&lines[0]).chain(wanted).cloned().collect();
+        assert_eq!(file.lines().collect::<Vec<_>>(), wanted, "the ledger's {outcome:?} rows");
+    }
+    if records {
+        let sessions = tenant.sessions(pb::ListSessionsRequest::default()).await;
+        let found: HashMap<_, _> =
+            sessions.into_iter().map(|s| (s.row_number, s.full_name.expect("a name"))).collect();
+        let wanted: HashMap<_, _> = expected
+            .iter()
+            .zip(1..)
+            .filter(|(outcome, _)| **outcome == RowOutcome::Created)
+            .map(|(_, row)| (row, format!("row {row}")))
+            .collect();
+        assert_eq!(found, wanted);
+    }
+}
+
+async fn the_first_of_each_key_wins(database: Database) {
+    // Many small segments in flight, so that later ones overtake earlier ones.
+    let flags = ["--segment-rows", "7", "--segments-in-flight", "4"];
+    let server = Server::start_with(database, &flags).await;
+    for seed in 0..4 {
+        let tenant = server.tenant().await;
+        let rows = repetitive(600, seed);
+        let import = tenant.import(csv(&rows)).await;
+        check(&tenant, &import, &rows, true).await;
+    }
+}
+
+async fn a_dry_run_tells_what_an_import_would_do(database: Database) {
+    let flags = ["--segment-rows", "7", "--segments-in-flight", "4"];
+    let server = Server::start_with(database, &flags).await;
+    let tenant = server.tenant().await;
+    let rows = repetitive(400, 9);
+    let spec = pb::ImportSpec { dry_run: true, ..tenant.spec() };
+    for _ in 0..2 {
+        let import = tenant.import_as(spec.clone(), csv(&rows)).await.expect("an import");
+        assert!(import.dry_run);
+        check(&tenant, &import, &rows, false).await;
+        assert!(tenant.sessions(pb::ListSessionsRequest::default()).await.is_empty(), "nothing is written");
+    }
+    let real = tenant.import(csv(&rows)).await;
+    check(&tenant, &real, &rows, true).await;
+    let after = tenant.import_as(spec, csv(&rows)).await.expect("an import");
+    assert_eq!(counters(&after), (0, real.created_count + real.skipped_count, real.failed_count));
+}
+
+async fn two_imports_race_for_the_same_keys(database: Database) {
+    let server = Server::start_with(database, &["--segment-rows", "20", "--segments-in-flight", "4"]).await;
+    let tenant = server.tenant().await;
+    let request = pb::UpdateApplicationRequest {
+        application_id: tenant.application.clone(),
+        max_active_imports: Some(3),
+        ..Default::default()
+    };
+    server.admin.admin().update_application(request).await.expect("a higher limit");
+    let rows: Vec<_> = (0..500).map(|n| (format!("k{n}"), false)).collect();
+    let file = csv(&rows);
+    let (one, two, three) = tokio::join!(tenant.import(&file), tenant.import(&file), tenant.import(&file));
+    let created: i64 = [&one, &two, &three].iter().map(|import| import.created_count).sum();
+    let skipped: i64 = [&one, &two, &three].iter().map(|import| import.skipped_count).sum();
+    assert_eq!((created, skipped), (500, 1000), "every key once, every row accounted for");
+    let sessions = tenant.sessions(pb::ListSessionsRequest::default()).await;
+    assert_eq!(sessions.len(), 500);
+    for import in [one, two, three] {
+        let own = sessions.iter().filter(|session| session.import_id == import.uuid).count() as i64;
+        assert_eq!(own, import.created_count, "an import counts the records that are its own");
+    }
+}
