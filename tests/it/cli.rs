@@ -42,8 +42,10 @@ impl Shell {
         String::from_utf8(output.stdout).expect("text")
     }
 
+    /// The JSON object on the last line; a watch prints one a line.
     async fn json(&self, arguments: &[&str], code: i32) -> Value {
-        serde_json::from_str(&self.out(arguments, code).await).expect("one JSON object")
+        let out = self.out(arguments, code).await;
+        serde_json::from_str(out.lines().last().expect("a line")).expect("a JSON object")
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {

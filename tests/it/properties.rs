@@ -142,8 +142,7 @@ fn csv_records(file: &[u8]) -> Option<Vec<Record>> {
         }
         let begin = position;
         let mut at = At::Start;
-        loop {
-            let Some(byte) = file.get(position) else { break };
+        while let Some(byte) = file.get(position) {
             if at != At::Quoted && matches!(byte, b'\n' | b'\r') {
                 break;
             }
@@ -202,7 +201,10 @@ fn assert_tiles(file: &[u8], cuts: &[Cut]) {
         assert_eq!(range.bytes as usize, cut.bytes.len());
         assert_eq!(cut.bytes, Bytes::copy_from_slice(&file[offset as usize..range.byte_end() as usize]));
         assert_eq!(range.crc32c, crc32c::crc32c(&cut.bytes));
-        assert_eq!(range.first_line as u64, line_at(file, offset as usize));
+        // A piece of an oversized record may begin inside a CRLF, which no line begins with.
+        if range.kind != SegmentKind::OversizedRest {
+            assert_eq!(range.first_line as u64, line_at(file, offset as usize));
+        }
         offset = range.byte_end();
         row += i64::from(range.rows);
     }
