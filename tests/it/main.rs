@@ -1,11 +1,11 @@
 //! Behaviour through the public API: a real server on a real port, on SQLite and on PostgreSQL.
 
 #![expect(
-    missing_docs,
     unreachable_pub,
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::panic,
+    clippy::too_many_lines,
     reason = "tests"
 )]
 
