@@ -140,11 +140,16 @@ async fn write_records(tx: &mut PgConnection, commit: &Commit) -> Result<Settled
 }
 
 /// Finds the records that have the keys of this segment.
+///
+/// One index lookup a key, whatever the planner thinks: `LIMIT` keeps it from turning the lookups into
+/// a join over the application's records, which it did on a fresh table without statistics.
 async fn probe(tx: &mut PgConnection, commit: &Commit) -> Result<HashMap<Uuid, Existing>, Error> {
-    const SESSIONS: &str = "SELECT id, import_id, row_number FROM user_sessions \
-        WHERE application_id = $1 AND id = ANY($2)";
-    const KEYS: &str = "SELECT id, import_id, row_number FROM dry_run_keys \
-        WHERE application_id = $1 AND id = ANY($2) AND import_id = $3";
+    const SESSIONS: &str = "SELECT k.id, s.import_id, s.row_number FROM UNNEST($2::uuid[]) AS k (id) \
+        CROSS JOIN LATERAL (SELECT import_id, row_number FROM user_sessions u \
+            WHERE u.application_id = $1 AND u.id = k.id LIMIT 1) AS s";
+    const KEYS: &str = "SELECT k.id, s.import_id, s.row_number FROM UNNEST($2::uuid[]) AS k (id) \
+        CROSS JOIN LATERAL (SELECT import_id, row_number FROM dry_run_keys u \
+            WHERE u.application_id = $1 AND u.import_id = $3 AND u.id = k.id LIMIT 1) AS s";
     let ids: Vec<Uuid> = commit.batch.sessions.iter().map(|session| session.id.0).collect();
     let application = commit.claim.application_id.0;
     let mut rows = sqlx::query(SESSIONS).bind(application).bind(&ids).fetch_all(&mut *tx).await?;
