@@ -226,7 +226,7 @@ impl Worker {
                 self.feed.changed(import.id);
             }
             Err(store::Error::LeaseLost) => {
-                warn!(import.id = %import.id, segment.seq = claim.range().seq, "claim lost; the segment is another's");
+                warn!(import.id = %import.id, segment.seq = claim.range().seq, "claim lost: the segment is another's, or its import has ended");
             }
             Err(error) => self.fail(&claim, Failed::Store(error)).await,
         }

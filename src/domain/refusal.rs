@@ -92,9 +92,17 @@ pub enum Refusal {
         /// What the caller said.
         actual: i64,
     },
+    /// The size at the end is not what arrived.
+    #[error("{received} bytes arrived, and finish announced {announced}; resume from the committed size")]
+    WrongSize {
+        /// What arrived.
+        received: u64,
+        /// What the caller said.
+        announced: u64,
+    },
     /// A chunk whose checksum disagrees.
     #[error(
-        "the CRC-32C of the chunk at offset {offset} is {actual:08x}, not {announced:08x}; send it again"
+        "the CRC-32C of the chunk at offset {offset} is {actual:08x}, not {announced:08x}; resume from the committed size"
     )]
     ChunkChecksum {
         /// Where the chunk begins.

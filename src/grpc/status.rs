@@ -90,6 +90,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::ActiveImports { .. } => (Code::ResourceExhausted, "ACTIVE_IMPORT_LIMIT"),
         Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
         Refusal::WrongOffset { .. } => (Code::OutOfRange, "WRONG_OFFSET"),
+        Refusal::WrongSize { .. } => (Code::OutOfRange, "WRONG_SIZE"),
         Refusal::ChunkChecksum { .. } => (Code::DataLoss, "CHUNK_CHECKSUM_MISMATCH"),
         Refusal::SourceChecksum(_) => (Code::DataLoss, "SHA256_MISMATCH"),
         Refusal::SourceLimit { reason, .. } => (Code::ResourceExhausted, reason),
@@ -107,6 +108,7 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
     let pair = |key: &str, value: String| HashMap::from([(key.to_owned(), value)]);
     match refusal {
         Refusal::WrongOffset { expected, .. } => pair("expected_offset", expected.to_string()),
+        Refusal::WrongSize { received, .. } => pair("received_size", received.to_string()),
         Refusal::ChunkChecksum { offset, .. } => pair("offset", offset.to_string()),
         Refusal::UploadUnfinished { committed } => pair("committed_size", committed.to_string()),
         Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),

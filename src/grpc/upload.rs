@@ -32,7 +32,10 @@ pub(super) async fn run(
     idle: Duration,
 ) -> Result<Import, Status> {
     let first = within(idle, stream.message()).await?;
-    let upload = match first.and_then(|request| request.message) {
+    let Some(first) = first else {
+        return Err(Refusal::field("message", "the stream is empty; begin with start or resume").into());
+    };
+    let upload = match first.message {
         Some(Message::Start(start)) => {
             let (spec, request_id) = spec::import_spec(start.spec, start.request_id)?;
             let import = imports.create(application, spec, request_id).await?;
@@ -42,10 +45,7 @@ pub(super) async fn run(
             let id = spec::import_id(&resume.import_id)?;
             imports.open_upload(application, id, resume.write_offset).await?
         }
-        Some(_) => return Err(Refusal::field("message", "the first one must be start or resume").into()),
-        None => {
-            return Err(Refusal::field("message", "the stream is empty; begin with start or resume").into());
-        }
+        _ => return Err(Refusal::field("message", "the first one must be start or resume").into()),
     };
     match upload {
         Err(finished) => Ok(*finished),

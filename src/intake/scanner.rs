@@ -82,14 +82,25 @@ fn scan_csv(delimiter: u8, state: &mut CsvState, bytes: &[u8]) -> Option<(usize,
                 }
             },
             CsvState::QuoteInQuoted if byte == b'"' => CsvState::Quoted,
-            CsvState::RecordStart | CsvState::CellStart if byte == b'"' => CsvState::Quoted,
-            _ if byte == delimiter => CsvState::CellStart,
-            _ if byte == b'\n' => {
-                *state = CsvState::RecordStart;
-                return Some((at + 1, Event::Record));
+            begun => {
+                let at_cell_start = matches!(begun, CsvState::RecordStart | CsvState::CellStart);
+                let Some(run) = memchr::memchr3(b'"', b'\n', b'\r', &bytes[at..]) else {
+                    let ends_cell = bytes[bytes.len() - 1] == delimiter;
+                    *state = if ends_cell { CsvState::CellStart } else { CsvState::Plain };
+                    return None;
+                };
+                at += run;
+                match bytes[at] {
+                    b'\n' => {
+                        *state = CsvState::RecordStart;
+                        return Some((at + 1, Event::Record));
+                    }
+                    b'\r' => CsvState::CarriageReturn,
+                    _ if run == 0 && at_cell_start => CsvState::Quoted,
+                    _ if run > 0 && bytes[at - 1] == delimiter => CsvState::Quoted,
+                    _ => CsvState::Plain,
+                }
             }
-            _ if byte == b'\r' => CsvState::CarriageReturn,
-            _ => CsvState::Plain,
         };
         at += 1;
     }

@@ -247,7 +247,7 @@ impl Taking {
             return Err(Refusal::UploadUnfinished { committed: self.committed }.into());
         };
         if finish.size != received {
-            return Err(Refusal::WrongOffset { expected: received, actual: finish.size as i64 }.into());
+            return Err(Refusal::WrongSize { received, announced: finish.size }.into());
         }
         match self.finish_splitting().await {
             Ok(()) => {}

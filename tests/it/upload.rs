@@ -112,7 +112,8 @@ async fn a_broken_upload_goes_on_where_it_stopped(database: Database) {
 }
 
 async fn a_broken_packed_upload_is_sent_again(database: Database) {
-    let (_server, tenant) = tenant(database).await;
+    let server = Server::start_with(database, &["--segment-rows", "500"]).await;
+    let tenant = server.tenant().await;
     for (name, pack) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("zstd", zstd)] {
         // Enough that half of the packed file decodes to several segments.
         let csv = plain_csv(name, 0, 20_000);
@@ -135,7 +136,8 @@ async fn a_broken_packed_upload_is_sent_again(database: Database) {
 }
 
 async fn another_file_cannot_be_resumed_into(database: Database) {
-    let (_server, tenant) = tenant(database).await;
+    let server = Server::start_with(database, &["--segment-rows", "500"]).await;
+    let tenant = server.tenant().await;
     let packed = gzip(plain_csv("a", 0, 20_000).as_bytes());
     let id = tenant.create().await.uuid;
     let mut messages = vec![resume(&id, 0)];
@@ -259,7 +261,8 @@ async fn sizes_and_checksums_are_checked(database: Database) {
         .clone();
 
     let answer = tenant.upload(vec![resume(&id, 0), chunk(0, bytes), finish(bytes.len() + 1)]).await;
-    assert_refused(answer, Code::OutOfRange, "WRONG_OFFSET");
+    let status = assert_refused(answer, Code::OutOfRange, "WRONG_SIZE");
+    assert_eq!(fact(&status, "received_size"), bytes.len().to_string());
 
     let hashed =
         |hash: Vec<u8>| message(Message::Finish(pb::UploadFinish { size: bytes.len() as i64, sha256: hash }));
