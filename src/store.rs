@@ -1,7 +1,7 @@
 //! The database: the only room that knows SeaORM, sqlx and SQLite.
 //!
 //! Everything but the segment commit is one SeaORM code for both databases; the commit is
-//! [`postgres`] or [`sqlite`], because the bulk writer is where the time goes.
+//! `postgres` or `sqlite`, because the bulk writer is where the time goes.
 
 mod administration;
 mod claims;
