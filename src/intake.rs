@@ -5,7 +5,9 @@
 
 mod decompress;
 mod scanner;
+mod segment_writer;
 mod sniff;
+mod source;
 pub mod splitter;
 mod upload;
 

@@ -1,13 +1,30 @@
 //! Text of a whole batch in one allocation; records hold spans of it.
 
+use std::num::NonZeroU32;
+
 /// A piece of an [`Arena`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Text {
-    start: u32,
+    /// Its first byte, counted from 1, so that an absent text takes no more room than one.
+    first: NonZeroU32,
     len: u32,
 }
 
+impl Default for Text {
+    fn default() -> Self {
+        Self { first: NonZeroU32::MIN, len: 0 }
+    }
+}
+
 impl Text {
+    fn at(start: usize, len: usize) -> Self {
+        Self { first: NonZeroU32::MIN.saturating_add(start as u32), len: len as u32 }
+    }
+
+    const fn start(self) -> usize {
+        self.first.get() as usize - 1
+    }
+
     /// Whether it has no characters.
     pub const fn is_empty(self) -> bool {
         self.len == 0
@@ -15,15 +32,19 @@ impl Text {
 
     /// A part of the piece, by bytes.
     pub fn part(self, range: std::ops::Range<usize>) -> Self {
-        Self { start: self.start + range.start as u32, len: range.len() as u32 }
+        Self::at(self.start() + range.start, range.len())
     }
 
     /// The piece without blanks around it.
     pub fn trim(self, arena: &Arena) -> Self {
         let text = arena.get(self);
+        // What begins and ends with a visible ASCII character, as nearly all cells do, has no blanks.
+        if let [b'!'..=b'~', .., b'!'..=b'~'] | [b'!'..=b'~'] = text.as_bytes() {
+            return self;
+        }
         let kept = text.trim_start();
         let skipped = text.len() - kept.len();
-        Self { start: self.start + skipped as u32, len: kept.trim_end().len() as u32 }
+        Self::at(self.start() + skipped, kept.trim_end().len())
     }
 }
 
@@ -39,15 +60,14 @@ impl Arena {
 
     /// Keeps a copy of `text`.
     pub fn push(&mut self, text: &str) -> Text {
-        let start = self.0.len() as u32;
+        let start = self.0.len();
         self.0.push_str(text);
-        Text { start, len: text.len() as u32 }
+        Text::at(start, text.len())
     }
 
     /// The text of a piece.
     pub fn get(&self, text: Text) -> &str {
-        let start = text.start as usize;
-        &self.0[start..start + text.len as usize]
+        &self.0[text.start()..text.start() + text.len as usize]
     }
 
     /// The text of a piece that may be absent.

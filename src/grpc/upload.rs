@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
@@ -23,6 +23,9 @@ const AFTER_FINISH: Duration = Duration::from_secs(1);
 
 /// Bytes that may wait for the intake.
 const PENDING_BYTES: usize = 4 << 20;
+
+/// A chunk of this size is worth not copying.
+const UNCOPIED_BYTES: usize = 64 << 10;
 
 /// Takes a whole stream in.
 pub(super) async fn run(
@@ -68,7 +71,7 @@ async fn pass_on(
     idle: Duration,
 ) -> Result<(), Status> {
     let mut offset = upload.offset;
-    let mut pending = BytesMut::new();
+    let mut pending = Bytes::new();
     let mut finish = None;
     let mut ended = false;
     let mut active = Instant::now();
@@ -77,7 +80,7 @@ async fn pass_on(
         tokio::select! {
             permit = upload.reserve(), if !pending.is_empty() => {
                 let Some(permit) = permit else { return Ok(()) };
-                permit.send(Piece::Data(pending.split().freeze()));
+                permit.send(Piece::Data(std::mem::take(&mut pending)));
                 active = Instant::now();
             }
             message = stream.message(), if !ended && pending.len() < PENDING_BYTES => {
@@ -86,7 +89,7 @@ async fn pass_on(
                     Some(Some(Message::Chunk(chunk))) if finish.is_none() => {
                         check_chunk(&chunk, offset)?;
                         offset += chunk.data.len() as u64;
-                        pending.extend_from_slice(&chunk.data);
+                        append(&mut pending, chunk.data);
                     }
                     Some(Some(Message::Finish(message))) if finish.is_none() => finish = Some(read_finish(message)?),
                     Some(_) if finish.is_some() => {
@@ -111,6 +114,19 @@ async fn pass_on(
         permit.send(Piece::Finish(finish));
     }
     Ok(())
+}
+
+/// Puts a chunk behind what waits. A large one that waits alone is passed on as it came; a small one is
+/// copied, since it would keep the whole receive buffer it lies in.
+fn append(pending: &mut Bytes, chunk: Bytes) {
+    if pending.is_empty() && chunk.len() >= UNCOPIED_BYTES {
+        *pending = chunk;
+        return;
+    }
+    let mut joined =
+        std::mem::take(pending).try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    joined.extend_from_slice(&chunk);
+    *pending = joined.freeze();
 }
 
 fn check_chunk(chunk: &pb::UploadChunk, offset: u64) -> Result<(), Refusal> {

@@ -51,8 +51,27 @@ const PRIVATE_SUFFIXES: &[&str] = &[
     "cluster.local",
 ];
 
-/// Checks a URL before any lookup; the parsed form is the one to use from here on.
-pub fn check_url(text: &str) -> Result<Url, Refused> {
+/// Checks a URL before any lookup.
+pub fn check_url(text: &str) -> Result<(), Refused> {
+    if is_plain(text) { Ok(()) } else { parse(text).map(drop) }
+}
+
+/// Whether a URL has nothing in it that a parser could read in another way: a lower-case public name
+/// and visible ASCII behind it. Nearly all media links do, and a file has millions of them.
+fn is_plain(text: &str) -> bool {
+    let Some((host, path)) = text.strip_prefix("https://").and_then(|rest| rest.split_once('/')) else {
+        return false;
+    };
+    host.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
+        // Not an address: those end in a number. Not punycode, which may be wrong.
+        && host.rsplit('.').next().is_some_and(is_word)
+        && !host.contains("xn--")
+        && is_public_name(host)
+        && path.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'\\')
+}
+
+/// Checks a URL; the parsed form is the one to use from here on.
+fn parse(text: &str) -> Result<Url, Refused> {
     if text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
         return Err(Refused::Character);
     }
@@ -80,6 +99,10 @@ pub fn check_url(text: &str) -> Result<Url, Refused> {
     Ok(url)
 }
 
+fn is_word(label: &str) -> bool {
+    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
 fn is_public_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let labels = name.split('.').count();
@@ -93,7 +116,20 @@ fn is_public_name(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_accepted_by_the_parser(
+            url in r"https:/{1,3}[a-z0-9.@:-]{0,20}(xn--)?[a-z0-9-]{0,9}\.(com|net|example|local|1)?/?[ -~]{0,20}",
+        ) {
+            if is_plain(&url) {
+                prop_assert_eq!(parse(&url).err(), None);
+            }
+        }
+    }
 
     #[test]
     fn refused_and_accepted() {
@@ -138,6 +174,7 @@ mod tests {
             ("https://example.com:8443/", Some(Refused::Port)),
         ] {
             assert_eq!(check_url(url).err(), refused, "{url:?}");
+            assert_eq!(parse(url).err(), refused, "{url:?}");
         }
     }
 }

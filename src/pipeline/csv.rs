@@ -88,10 +88,10 @@ fn add_cells(rows: &mut Rows, record: &ByteRecord, text: &str, header: &Header) 
         if !text.is_char_boundary(range.start) || !text.is_char_boundary(range.end) {
             return rows.refuse(not_utf8());
         }
-        if text[range.clone()].trim().is_empty() {
+        let cell = whole.part(range).trim(&rows.arena);
+        if cell.is_empty() {
             continue;
         }
-        let cell = whole.part(range);
         rows.add(field, if field.is_json() { Value::EncodedJson(cell) } else { Value::Text(cell) });
     }
 }

@@ -15,7 +15,6 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
     let mut sessions = Vec::with_capacity(count);
     let mut failures = Failures::new(&rows);
     let mut issues = Vec::new();
-    let mut details_json = String::new();
     for row in 0..count {
         if let Some(fault) = rows.rows[row].fault.take() {
             failures.add(&rows, row, vec![*fault]);
@@ -27,13 +26,10 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
             failures.add(&rows, row, std::mem::take(&mut issues));
             continue;
         }
-        details_json.clear();
-        record.details.write_json(&rows.arena, &mut details_json);
-        let details = (!details_json.is_empty()).then(|| rows.arena.push(&details_json));
         let provider = rows.arena.find(record.provider).unwrap_or(&import.spec.provider);
         let id =
             SessionId::of_user_session(import.application_id, provider, rows.arena.get(record.external_id));
-        sessions.push(SessionRow { id, row: row as u32, record, details });
+        sessions.push(SessionRow { id, row: row as u32, record });
     }
     let failures = failures.list;
     let duplicates = keep_first_of_each_key(&mut sessions);

@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use super::claims::Claim;
 use crate::{
-    canonical::{
-        arena::{Arena, Text},
-        user_verification::UserVerification,
-    },
+    canonical::{arena::Arena, user_verification::UserVerification},
     domain::{
-        ids::{ImportId, SessionId, WorkflowId},
+        ids::{SessionId, WorkflowId},
         import::Counters,
         issue::Issue,
         ledger::{Ledger, Outcome},
@@ -43,8 +39,6 @@ pub struct SessionRow {
     pub row: u32,
     /// The record.
     pub record: UserVerification,
-    /// What has no column, as a JSON object.
-    pub details: Option<Text>,
 }
 
 /// A row that broke a rule.
@@ -85,11 +79,20 @@ pub struct Committed {
     pub ended: bool,
 }
 
-/// A record that has the key of a row.
+/// What has the key of a row.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Existing {
-    pub(super) import_id: Uuid,
-    pub(super) row_number: i64,
+pub(super) enum Existing {
+    /// A record of another import.
+    Elsewhere,
+    /// A row of this one.
+    Row(i64),
+}
+
+impl Existing {
+    /// A record by its row number in this import, if it is of this import.
+    pub(super) fn of_row(row_number: Option<i64>) -> Self {
+        row_number.map_or(Self::Elsewhere, Self::Row)
+    }
 }
 
 /// What to do with a row whose key exists.
@@ -100,7 +103,10 @@ pub(super) enum Verdict {
     /// It stands earlier in the same source.
     Duplicate,
     /// A later row of the same source was faster; the first in file order takes its place.
-    Replace,
+    Replace {
+        /// That row.
+        row_number: i64,
+    },
 }
 
 impl Commit {
@@ -117,12 +123,10 @@ impl Commit {
     }
 
     pub(super) fn judge(&self, row: u32, existing: Existing) -> Verdict {
-        if ImportId(existing.import_id) != self.claim.import_id {
-            Verdict::Known
-        } else if existing.row_number < self.row_number(row) {
-            Verdict::Duplicate
-        } else {
-            Verdict::Replace
+        match existing {
+            Existing::Elsewhere => Verdict::Known,
+            Existing::Row(row_number) if row_number < self.row_number(row) => Verdict::Duplicate,
+            Existing::Row(row_number) => Verdict::Replace { row_number },
         }
     }
 }

@@ -6,30 +6,22 @@
 //! now sees it, is run again; each turn has met a newly committed key, so it comes to an end.
 //! Keys go in sorted, so that two transactions wait for each other's keys in one order only.
 
-use std::collections::HashMap;
+mod copy;
+mod probe;
 
-use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgCopyIn};
+use sqlx::{Connection, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use super::{
     commit::{
-        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FENCE, FORGET_KEYS, KEY_COLUMNS,
-        MOVE_CHECKPOINT, SEGMENT_DONE, SEGMENT_OF_ROW, SESSION_COLUMN_COUNT, SESSION_COLUMNS, SET_LEDGER,
-        SessionRow, Settled, Verdict,
+        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, FENCE, FORGET_KEYS, MOVE_CHECKPOINT,
+        SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, SessionRow, Settled, Verdict,
     },
     error::{Error, is_unique_violation},
 };
 use crate::domain::ledger::{Ledger, Outcome};
-
-/// Bytes of one message of a COPY.
-const COPY_PIECE_BYTES: usize = 256 << 10;
-
-/// Days from 1970 to 2000, PostgreSQL's day 0.
-const PG_EPOCH_DAYS: i32 = 10_957;
-
-/// Microseconds from 1970 to 2000, PostgreSQL's time 0.
-const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
+use copy::copy;
+use probe::probe;
 
 pub(super) async fn commit(pool: PgPool, commit: Commit) -> Result<Committed, Error> {
     let mut tx = pool.begin().await?;
@@ -99,26 +91,23 @@ async fn write(tx: &mut PgConnection, commit: &Commit) -> Result<Committed, Erro
 /// Writes the records whose keys are free, and tells what became of every row.
 async fn write_records(tx: &mut PgConnection, commit: &Commit) -> Result<Settled, Error> {
     let sessions = &commit.batch.sessions;
-    let mut existing = HashMap::new();
-    if commit.expect_existing {
-        existing = probe(tx, commit).await?;
-    }
+    let mut existing = match commit.expect_existing {
+        true => probe(tx, commit).await?,
+        false => vec![None; sessions.len()],
+    };
     loop {
         let mut settled = Settled::new(commit);
         let mut fresh: Vec<&SessionRow> = Vec::with_capacity(sessions.len());
         let mut displaced: Vec<Uuid> = Vec::new();
-        for session in sessions {
-            let verdict = existing
-                .get(&session.id.0)
-                .map(|known: &Existing| (commit.judge(session.row, *known), known));
-            match verdict {
+        for (session, existing) in sessions.iter().zip(&existing) {
+            match existing.map(|existing| commit.judge(session.row, existing)) {
                 None => fresh.push(session),
-                Some((Verdict::Replace, known)) => {
-                    settled.replaced.push(known.row_number);
+                Some(Verdict::Replace { row_number }) => {
+                    settled.replaced.push(row_number);
                     displaced.push(session.id.0);
                     fresh.push(session);
                 }
-                Some((verdict, _)) => settled.skip(session.row, verdict == Verdict::Duplicate),
+                Some(verdict) => settled.skip(session.row, verdict == Verdict::Duplicate),
             }
         }
         if fresh.is_empty() {
@@ -137,86 +126,6 @@ async fn write_records(tx: &mut PgConnection, commit: &Commit) -> Result<Settled
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// Finds the records that have the keys of this segment.
-///
-/// One index lookup a key, whatever the planner thinks: `LIMIT` keeps it from turning the lookups into
-/// a join over the application's records, which it did on a fresh table without statistics.
-async fn probe(tx: &mut PgConnection, commit: &Commit) -> Result<HashMap<Uuid, Existing>, Error> {
-    const SESSIONS: &str = "SELECT k.id, s.import_id, s.row_number FROM UNNEST($2::uuid[]) AS k (id) \
-        CROSS JOIN LATERAL (SELECT import_id, row_number FROM user_sessions u \
-            WHERE u.application_id = $1 AND u.id = k.id LIMIT 1) AS s";
-    const KEYS: &str = "SELECT k.id, s.import_id, s.row_number FROM UNNEST($2::uuid[]) AS k (id) \
-        CROSS JOIN LATERAL (SELECT import_id, row_number FROM dry_run_keys u \
-            WHERE u.application_id = $1 AND u.import_id = $3 AND u.id = k.id LIMIT 1) AS s";
-    let ids: Vec<Uuid> = commit.batch.sessions.iter().map(|session| session.id.0).collect();
-    let application = commit.claim.application_id.0;
-    let mut rows = sqlx::query(SESSIONS).bind(application).bind(&ids).fetch_all(&mut *tx).await?;
-    if commit.dry_run {
-        let keys = sqlx::query(KEYS).bind(application).bind(&ids).bind(commit.claim.import_id.0);
-        rows.extend(keys.fetch_all(&mut *tx).await?);
-    }
-    rows.iter()
-        .map(|row| {
-            let existing = Existing { import_id: row.try_get(1)?, row_number: row.try_get(2)? };
-            Ok((row.try_get(0)?, existing))
-        })
-        .collect()
-}
-
-async fn copy(
-    tx: &mut PgConnection,
-    commit: &Commit,
-    fresh: &[&SessionRow],
-    displaced: &[Uuid],
-) -> Result<(), sqlx::Error> {
-    let (table, columns) = match commit.dry_run {
-        true => ("dry_run_keys", KEY_COLUMNS),
-        false => ("user_sessions", SESSION_COLUMNS),
-    };
-    let application = commit.claim.application_id.0;
-    if !displaced.is_empty() {
-        let import = if commit.dry_run { "AND import_id = $3" } else { "AND $3 IS NOT NULL" };
-        let delete = format!("DELETE FROM {table} WHERE application_id = $1 AND id = ANY($2) {import}");
-        sqlx::query(sqlx::AssertSqlSafe(delete))
-            .bind(application)
-            .bind(displaced)
-            .bind(commit.claim.import_id.0)
-            .execute(&mut *tx)
-            .await?;
-    }
-    let mut copy = tx.copy_in_raw(&format!("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")).await?;
-    match send(&mut copy, commit, fresh).await {
-        Ok(()) => copy.finish().await.map(drop),
-        Err(error) => {
-            copy.abort("the copy was given up").await?;
-            Err(error)
-        }
-    }
-}
-
-/// Encodes and sends, a piece at a time, so that a segment never exists twice.
-async fn send(
-    copy: &mut PgCopyIn<&mut PgConnection>,
-    commit: &Commit,
-    fresh: &[&SessionRow],
-) -> Result<(), sqlx::Error> {
-    let mut encoder = Encoder::new();
-    for session in fresh {
-        if commit.dry_run {
-            encoder.key(commit, session)
-        } else {
-            encoder.session(commit, session)
-        }
-        if encoder.0.len() >= COPY_PIECE_BYTES {
-            copy.send(encoder.0.as_slice()).await?;
-            encoder.0.clear();
-        }
-    }
-    encoder.end();
-    copy.send(encoder.0.as_slice()).await?;
-    Ok(())
 }
 
 async fn write_row_errors(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
@@ -274,99 +183,4 @@ async fn give_places(tx: &mut PgConnection, commit: &Commit, settled: &Settled) 
             .await?;
     }
     Ok(())
-}
-
-/// Writes rows in PostgreSQL's binary COPY format.
-struct Encoder(Vec<u8>);
-
-impl Encoder {
-    fn new() -> Self {
-        let mut bytes = Vec::with_capacity(COPY_PIECE_BYTES + (COPY_PIECE_BYTES >> 2));
-        bytes.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
-        Self(bytes)
-    }
-
-    fn end(&mut self) {
-        self.0.extend_from_slice(&(-1i16).to_be_bytes());
-    }
-
-    fn tuple(&mut self, columns: usize) {
-        self.0.extend_from_slice(&(columns as i16).to_be_bytes());
-    }
-
-    fn cell(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn null(&mut self) {
-        self.0.extend_from_slice(&(-1i32).to_be_bytes());
-    }
-
-    fn text(&mut self, text: Option<&str>) {
-        match text {
-            Some(text) => self.cell(text.as_bytes()),
-            None => self.null(),
-        }
-    }
-
-    fn time(&mut self, time: Option<DateTime<Utc>>) {
-        match time {
-            Some(time) => self.cell(&(time.timestamp_micros() - PG_EPOCH_MICROS).to_be_bytes()),
-            None => self.null(),
-        }
-    }
-
-    fn date(&mut self, date: Option<NaiveDate>) {
-        match date {
-            Some(date) => self.cell(&(date.to_epoch_days() - PG_EPOCH_DAYS).to_be_bytes()),
-            None => self.null(),
-        }
-    }
-
-    fn key(&mut self, commit: &Commit, session: &SessionRow) {
-        self.tuple(4);
-        self.cell(commit.claim.application_id.0.as_bytes());
-        self.cell(commit.claim.import_id.0.as_bytes());
-        self.cell(session.id.0.as_bytes());
-        self.cell(&commit.row_number(session.row).to_be_bytes());
-    }
-
-    /// One row of `user_sessions`, in the order of [`SESSION_COLUMNS`].
-    fn session(&mut self, commit: &Commit, session: &SessionRow) {
-        let (record, arena) = (&session.record, &commit.batch.arena);
-        self.tuple(SESSION_COLUMN_COUNT);
-        self.cell(commit.claim.application_id.0.as_bytes());
-        self.cell(session.id.0.as_bytes());
-        self.cell(&commit.session_number(session.row).to_be_bytes());
-        self.cell(commit.claim.import_id.0.as_bytes());
-        self.cell(&commit.row_number(session.row).to_be_bytes());
-        self.cell(commit.workflow_id.0.as_bytes());
-        self.cell(commit.provider(record).as_bytes());
-        self.cell(arena.get(record.external_id).as_bytes());
-        self.text(arena.find(record.vendor_data));
-        self.cell(record.status().as_str().as_bytes());
-        self.time(Some(record.created_at.unwrap_or(commit.imported_at)));
-        self.time(record.expires_at);
-        self.text(record.document_type.map(|document| document.as_str()));
-        self.text(arena.find(record.document_subtype));
-        self.text(arena.find(record.document_number));
-        self.text(arena.find(record.personal_number));
-        self.text(arena.find(record.first_name));
-        self.text(arena.find(record.last_name));
-        self.text(arena.find(record.full_name));
-        self.date(record.date_of_birth);
-        self.text(record.gender.map(|gender| gender.as_str()));
-        self.text(arena.find(record.nationality));
-        self.text(record.issuing_state);
-        self.date(record.date_of_issue);
-        self.date(record.expiration_date);
-        self.text(arena.find(record.address));
-        self.text(arena.find(record.place_of_birth));
-        self.text(record.id_verification_status.map(|status| status.as_str()));
-        self.text(arena.find(record.email));
-        self.text(arena.find(record.phone));
-        self.text(arena.find(session.details));
-        self.text(arena.find(record.metadata));
-    }
 }

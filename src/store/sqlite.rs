@@ -10,7 +10,6 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
-use uuid::Uuid;
 
 use super::{
     commit::{
@@ -107,6 +106,8 @@ struct Records<'t> {
     /// Finds the key among those this dry run has met.
     find_key: CachedStatement<'t>,
     delete: CachedStatement<'t>,
+    /// The details of one record.
+    details: String,
 }
 
 impl<'t> Records<'t> {
@@ -116,7 +117,7 @@ impl<'t> Records<'t> {
             false => ("user_sessions", insert_sql("user_sessions", SESSION_COLUMNS, SESSION_COLUMN_COUNT)),
         };
         let by_key = "application_id = ?1 AND id = ?2";
-        let columns = "import_id, row_number";
+        let columns = "CASE WHEN import_id = ?3 THEN row_number END";
         Ok(Self {
             commit,
             insert: tx.prepare_cached(&insert)?,
@@ -125,6 +126,7 @@ impl<'t> Records<'t> {
                 "SELECT {columns} FROM dry_run_keys WHERE {by_key} AND import_id = ?3"
             ))?,
             delete: tx.prepare_cached(&format!("DELETE FROM {table} WHERE {by_key} AND import_id = ?3"))?,
+            details: String::new(),
         })
     }
 
@@ -143,7 +145,7 @@ impl<'t> Records<'t> {
         let known = if self.commit.dry_run { self.find_key(session)? } else { self.find_session(session)? };
         let known = known.ok_or(Error::Corrupt("session key"))?;
         match self.commit.judge(session.row, known) {
-            Verdict::Replace => {
+            Verdict::Replace { row_number } => {
                 let claim = &self.commit.claim;
                 let key = params![
                     claim.application_id.0.as_bytes(),
@@ -152,7 +154,7 @@ impl<'t> Records<'t> {
                 ];
                 self.delete.execute(key)?;
                 self.insert(session)?;
-                settled.replaced.push(known.row_number);
+                settled.replaced.push(row_number);
             }
             verdict => settled.skip(session.row, verdict == Verdict::Duplicate),
         }
@@ -160,15 +162,11 @@ impl<'t> Records<'t> {
     }
 
     fn find_session(&mut self, session: &SessionRow) -> Result<Option<Existing>, Error> {
-        let application = self.commit.claim.application_id.0.as_bytes();
-        Ok(self.find.query_row(params![application, session.id.0.as_bytes()], existing).optional()?)
+        find(&mut self.find, self.commit, session)
     }
 
     fn find_key(&mut self, session: &SessionRow) -> Result<Option<Existing>, Error> {
-        let claim = &self.commit.claim;
-        let key =
-            params![claim.application_id.0.as_bytes(), session.id.0.as_bytes(), claim.import_id.0.as_bytes()];
-        Ok(self.find_key.query_row(key, existing).optional()?)
+        find(&mut self.find_key, self.commit, session)
     }
 
     /// Inserts a record (or, in a dry run, its key); tells whether the key was free.
@@ -182,6 +180,8 @@ impl<'t> Records<'t> {
         if commit.dry_run {
             return Ok(self.insert.execute(params![application, import, id, row_number])? == 1);
         }
+        self.details.clear();
+        record.details.write_json(arena, &mut self.details);
         let inserted = self.insert.execute(params![
             application,
             id,
@@ -213,7 +213,7 @@ impl<'t> Records<'t> {
             record.id_verification_status.map(|status| status.as_str()),
             arena.find(record.email),
             arena.find(record.phone),
-            arena.find(session.details),
+            Some(self.details.as_str()).filter(|json| !json.is_empty()),
             arena.find(record.metadata),
         ])?;
         Ok(inserted == 1)
@@ -226,8 +226,16 @@ fn shared<'t>(tx: &'t Transaction<'_>, sql: &str) -> rusqlite::Result<CachedStat
     tx.prepare_cached(&sql.replace('$', "?"))
 }
 
-fn existing(row: &rusqlite::Row<'_>) -> rusqlite::Result<Existing> {
-    Ok(Existing { import_id: Uuid::from_bytes(row.get(0)?), row_number: row.get(1)? })
+fn find(
+    statement: &mut CachedStatement<'_>,
+    commit: &Commit,
+    session: &SessionRow,
+) -> Result<Option<Existing>, Error> {
+    let claim = &commit.claim;
+    let key =
+        params![claim.application_id.0.as_bytes(), session.id.0.as_bytes(), claim.import_id.0.as_bytes()];
+    let row_number = statement.query_row(key, |row| row.get(0)).optional()?;
+    Ok(row_number.map(Existing::of_row))
 }
 
 fn insert_sql(table: &str, columns: &str, count: usize) -> String {
