@@ -3,9 +3,14 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 
-use crate::{domain::limits::Limits, grpc::Transport, telemetry::LogFormat, worker::Settings};
+use crate::{
+    domain::limits::Limits,
+    grpc::{Connections, Transport},
+    telemetry::LogFormat,
+    worker::Settings,
+};
 
 /// What `serve` takes.
 #[derive(Debug, Clone, Args)]
@@ -29,6 +34,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group of flags")]
     pub work: WorkArgs,
+
+    /// Do not tell callers what services and messages there are; grpcurl then needs the .proto files
+    #[arg(long, env = "CARRYOVER_NO_REFLECTION", value_parser = BoolishValueParser::new())]
+    pub no_reflection: bool,
 
     /// What to log, in the syntax of RUST_LOG
     #[arg(long, env = "CARRYOVER_LOG", default_value = "info", value_name = "FILTER")]
@@ -92,7 +101,23 @@ pub struct LimitArgs {
     #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_name = "N")]
     pub max_streams: u32,
 
-    /// Seconds an upload may be silent before its stream is ended (it can be resumed)
+    /// Connections at a time; what is beyond is closed at once
+    #[arg(long, env = "CARRYOVER_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub max_connections: u32,
+
+    /// Connections at a time of one peer: an IPv4 address, or an IPv6 network of 64 bits. A proxy is one peer
+    #[arg(long, env = "CARRYOVER_MAX_CONNECTIONS_PER_PEER", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub max_connections_per_peer: u32,
+
+    /// Seconds in which a new connection must begin to speak
+    #[arg(long, env = "CARRYOVER_HANDSHAKE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub handshake_seconds: u64,
+
+    /// Seconds in which a peer must take something of what waits for it
+    #[arg(long, env = "CARRYOVER_STALL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub stall_seconds: u64,
+
+    /// Seconds an upload may bring less than 1 KiB in before its stream is ended (it can be resumed)
     #[arg(long, env = "CARRYOVER_UPLOAD_IDLE_SECONDS", default_value_t = 60, value_name = "N")]
     pub upload_idle_seconds: u64,
 
@@ -140,6 +165,13 @@ impl ServeArgs {
             message_bytes: usize::try_from(self.limits.max_message_bytes).unwrap_or(usize::MAX),
             streams: self.limits.max_streams,
             upload_idle: Duration::from_secs(self.limits.upload_idle_seconds),
+            connections: Connections {
+                total: self.limits.max_connections as usize,
+                per_peer: self.limits.max_connections_per_peer as usize,
+                handshake: Duration::from_secs(self.limits.handshake_seconds),
+                stall: Duration::from_secs(self.limits.stall_seconds),
+            },
+            reflection: !self.no_reflection,
         }
     }
 

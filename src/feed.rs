@@ -16,13 +16,14 @@ pub struct Feed(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    imports: Mutex<HashMap<ImportId, watch::Sender<()>>>,
+    /// Whether each import that somebody waits for has ended.
+    imports: Mutex<HashMap<ImportId, watch::Sender<bool>>>,
     work: Notify,
 }
 
 /// Waits for one import to change.
 pub struct Changes {
-    receiver: watch::Receiver<()>,
+    receiver: watch::Receiver<bool>,
     feed: Feed,
     import: ImportId,
 }
@@ -30,9 +31,18 @@ pub struct Changes {
 impl Feed {
     /// An import has changed.
     pub fn changed(&self, import: ImportId) {
+        self.tell(import, false);
+    }
+
+    /// An import has changed for the last time.
+    pub fn ended(&self, import: ImportId) {
+        self.tell(import, true);
+    }
+
+    fn tell(&self, import: ImportId, ended: bool) {
         let imports = self.0.imports.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = imports.get(&import) {
-            sender.send_replace(());
+            sender.send_modify(|known| *known |= ended);
         }
     }
 
@@ -49,7 +59,7 @@ impl Feed {
     /// Changes of an import from now on.
     pub fn subscribe(&self, import: ImportId) -> Changes {
         let mut imports = self.0.imports.lock().unwrap_or_else(PoisonError::into_inner);
-        let receiver = imports.entry(import).or_insert_with(|| watch::Sender::new(())).subscribe();
+        let receiver = imports.entry(import).or_insert_with(|| watch::Sender::new(false)).subscribe();
         Changes { receiver, feed: self.clone(), import }
     }
 }
@@ -59,6 +69,11 @@ impl Changes {
     pub async fn next(&mut self) {
         // The sender lives as long as this receiver does: `drop` below takes it out last.
         let _ = self.receiver.changed().await;
+    }
+
+    /// Waits for the last change.
+    pub async fn ended(&mut self) {
+        let _ = self.receiver.wait_for(|ended| *ended).await;
     }
 }
 

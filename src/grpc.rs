@@ -1,13 +1,19 @@
 //! The wire: services of a few lines a method, and what they share. The only room (with `cli`) that
 //! knows tonic and prost.
 
+mod accept;
 mod admin_service;
 mod auth;
 pub mod client;
+mod connection;
 mod convert;
 mod entity_service;
+mod explain;
+mod health;
 mod import_service;
+mod pace;
 pub mod pb;
+mod permits;
 mod server;
 mod session_service;
 mod spec;
@@ -16,4 +22,5 @@ mod streams;
 mod upload;
 mod workflow_service;
 
+pub use accept::Connections;
 pub use server::{Parts, ServeError, Transport, serve};

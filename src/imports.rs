@@ -88,7 +88,7 @@ impl Imports {
     /// Cancels an import; one that is cancelled already stays so.
     pub async fn cancel(&self, application: ApplicationId, id: ImportId) -> Result<Import, Error> {
         let import = self.store.cancel_import(application, id, clock::now()).await?;
-        self.feed.changed(id);
+        self.feed.ended(id);
         if import.status == ImportStatus::Cancelled {
             return Ok(import);
         }

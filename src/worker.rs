@@ -222,8 +222,10 @@ impl Worker {
             Ok(committed) => {
                 if committed.ended {
                     info!(import.id = %import.id, "import ended");
+                    self.feed.ended(import.id);
+                } else {
+                    self.feed.changed(import.id);
                 }
-                self.feed.changed(import.id);
             }
             Err(store::Error::LeaseLost) => {
                 warn!(import.id = %import.id, segment.seq = claim.range().seq, "claim lost: the segment is another's, or its import has ended");

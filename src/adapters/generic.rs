@@ -117,7 +117,7 @@ impl Reader<'_> {
     /// Text of at most `max` characters, trimmed; nothing when it is blank.
     fn text(&mut self, max: usize) -> Option<Text> {
         let text = match self.cell.value {
-            Value::Text(text) => text.trim(self.arena),
+            Value::Text(text) => text,
             _ => return self.refuse(IssueCode::WrongType, "must be text"),
         };
         let value = self.arena.get(text);

@@ -185,22 +185,29 @@ impl ObjectWriter<'_> {
 /// Appends `text` as a JSON string.
 pub fn push_json_text(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => {
+    let mut plain = 0;
+    // What is escaped is ASCII, so bytes are enough to look at and every cut is between characters.
+    for (at, byte) in text.bytes().enumerate() {
+        if byte >= b' ' && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.push_str(&text[plain..at]);
+        plain = at + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            _ => {
                 out.push_str("\\u00");
-                for digit in [(c as u32) >> 4, (c as u32) & 15] {
-                    out.extend(char::from_digit(digit, 16));
-                }
+                out.extend(
+                    [byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)),
+                );
             }
-            c => out.push(c),
         }
     }
+    out.push_str(&text[plain..]);
     out.push('"');
 }
 

@@ -138,11 +138,19 @@ pub enum Refusal {
         /// Bytes stored for good.
         committed: i64,
     },
-    /// Nothing came for too long.
-    #[error("no byte came for {seconds} seconds; resume from the committed size")]
+    /// Next to nothing came for too long.
+    #[error("less than 1 KiB came in {seconds} seconds; resume from the committed size")]
     UploadIdle {
         /// The limit.
         seconds: u64,
+    },
+    /// Chunks that are far too small.
+    #[error("a stream of {bytes} bytes may have {limit} chunks; send larger ones from the committed size on")]
+    TooManyChunks {
+        /// What came before the limit was passed.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
     },
     /// The source is no longer kept.
     #[error("the source of this import is no longer kept")]

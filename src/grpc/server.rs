@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio_stream::{StreamExt, wrappers::TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, transport::Server};
-use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
+use tower::util::MapResponseLayer;
+use tracing::warn;
 
 use super::{
+    accept::{self, Connections},
     admin_service,
     auth::Auth,
-    entity_service, import_service,
+    entity_service,
+    explain::explain,
+    health, import_service,
     pb::{
         self, admin_service_server::AdminServiceServer, entity_service_server::EntityServiceServer,
         import_service_server::ImportServiceServer, session_service_server::SessionServiceServer,
@@ -42,14 +46,12 @@ pub struct Transport {
     pub message_bytes: usize,
     /// Streams at a time on a connection.
     pub streams: u32,
-    /// Longest silence in an upload.
+    /// Longest time in which an upload may bring next to nothing.
     pub upload_idle: Duration,
-}
-
-impl Default for Transport {
-    fn default() -> Self {
-        Self { message_bytes: 4 << 20, streams: 200, upload_idle: Duration::from_secs(60) }
-    }
+    /// Bounds of connections.
+    pub connections: Connections,
+    /// Whether the server tells what it can do.
+    pub reflection: bool,
 }
 
 /// Window of one stream. Smaller frames than 256 bytes cost h2 the difference from a budget of half
@@ -65,25 +67,24 @@ const FRAME_BYTES: u32 = 1 << 20;
 /// Most bytes of all metadata of a call.
 const HEADER_BYTES: u32 = 16 << 10;
 
+/// Streams of a connection that may end by the peer's faults; tonic switches hyper's own bound off. Each is
+/// a call that was begun, and no longer counts among those that are open.
+const FAULTY_STREAMS: usize = 1024;
+
+/// Largest question to reflection: it holds a name, which an error repeats.
+const QUESTION_BYTES: usize = 4 << 10;
+
 /// When a silent connection is asked whether it lives, and how long it may take to answer.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves until `parts.stop` is cancelled and open calls have ended.
+/// How long open calls may hold up a stop: those of peers that do not read what ends them, and reflection.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Serves until `parts.stop` is cancelled and open calls have ended, or should have.
 pub async fn serve(listener: TcpListener, parts: Parts, transport: Transport) -> Result<(), ServeError> {
     let Parts { imports, records, administration, stop } = parts;
     let auth = Auth(administration.clone());
-    let (health, health_service) = tonic_health::server::health_reporter();
-    for service in [
-        "",
-        "carryover.v1.ImportService",
-        "carryover.v1.SessionService",
-        "carryover.v1.EntityService",
-        "carryover.v1.WorkflowService",
-        "carryover.v1.AdminService",
-    ] {
-        health.set_service_status(service, ServingStatus::Serving).await;
-    }
     let import_service = import_service::Service {
         auth: auth.clone(),
         imports,
@@ -101,36 +102,41 @@ pub async fn serve(listener: TcpListener, parts: Parts, transport: Transport) ->
     let workflow_service =
         workflow_service::Service { auth: auth.clone(), administration: administration.clone() };
     let admin_service = admin_service::Service { auth, administration };
-    let incoming = TcpListenerStream::new(listener).map(|socket| {
-        socket.inspect(|socket| {
-            // Best effort: only latency depends on it.
-            let _ = socket.set_nodelay(true);
-        })
-    });
-    let stopped = stop.clone();
-    Server::builder()
+    let v1 = transport.reflection.then(|| reflection().build_v1()).transpose()?;
+    let v1 = v1.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
+    let v1alpha = transport.reflection.then(|| reflection().build_v1alpha()).transpose()?;
+    let v1alpha = v1alpha.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
+    let served = Server::builder()
         .accept_http1(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES)
         .max_concurrent_streams(transport.streams)
+        .http2_max_local_error_reset_streams(Some(FAULTY_STREAMS))
         .http2_max_header_list_size(HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(GrpcWebLayer::new())
-        .add_service(health_service)
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
+        .layer(MapResponseLayer::new(explain))
+        .add_service(HealthServer::new(health::Service { stop: stop.clone() }))
+        .add_optional_service(v1)
+        .add_optional_service(v1alpha)
         .add_service(import_service)
         .add_service(SessionServiceServer::new(session_service))
         .add_service(EntityServiceServer::new(entity_service))
         .add_service(WorkflowServiceServer::new(workflow_service))
         .add_service(AdminServiceServer::new(admin_service))
-        .serve_with_incoming_shutdown(incoming, async move {
-            stopped.cancelled().await;
-            health.set_service_status("", ServingStatus::NotServing).await;
-        })
-        .await?;
+        .serve_with_incoming_shutdown(
+            accept::incoming(listener, transport.connections),
+            stop.clone().cancelled_owned(),
+        );
+    // Nothing that must not be dropped is: connections run in tasks of their own.
+    tokio::select! {
+        served = served => served?,
+        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => {
+            warn!("some connections did not end in time");
+        }
+    }
     Ok(())
 }
 

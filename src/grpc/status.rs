@@ -9,10 +9,13 @@ use tracing::error;
 use crate::{domain::refusal::Refusal, error::Error};
 
 /// Domain of every reason.
-const DOMAIN: &str = "carryover.v1";
+pub(super) const DOMAIN: &str = "carryover.v1";
 
 /// When to try again what passes by itself.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// When to try again what waits for an import to end.
+const RETRY_AFTER_IMPORT: Duration = Duration::from_secs(10);
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
@@ -57,6 +60,7 @@ impl From<Refusal> for Status {
             }
             Refusal::ActiveImports { .. } => {
                 details.add_quota_failure_violation("application", refusal.to_string());
+                details.set_retry_info(Some(RETRY_AFTER_IMPORT));
             }
             Refusal::SourceLimit { message, .. } => {
                 details.add_quota_failure_violation("import", message);
@@ -97,6 +101,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::SourceChanged { .. } => (Code::FailedPrecondition, "SOURCE_CHANGED"),
         Refusal::UploadTakenOver => (Code::Aborted, "UPLOAD_TAKEN_OVER"),
         Refusal::UploadUnfinished { .. } => (Code::InvalidArgument, "UPLOAD_UNFINISHED"),
+        Refusal::TooManyChunks { .. } => (Code::ResourceExhausted, "TOO_MANY_CHUNKS"),
         Refusal::UploadIdle { .. } => (Code::DeadlineExceeded, "UPLOAD_IDLE"),
         Refusal::SourceGone => (Code::FailedPrecondition, "SOURCE_GONE"),
         Refusal::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN"),
@@ -111,6 +116,7 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         Refusal::WrongSize { received, .. } => pair("received_size", received.to_string()),
         Refusal::ChunkChecksum { offset, .. } => pair("offset", offset.to_string()),
         Refusal::UploadUnfinished { committed } => pair("committed_size", committed.to_string()),
+        Refusal::TooManyChunks { limit, .. } => pair("limit", limit.to_string()),
         Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),
         Refusal::ActiveImports { limit, active } => {
             let mut metadata = pair("limit", limit.to_string());

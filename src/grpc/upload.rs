@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
-use super::{pb, spec};
+use super::{pace::Pace, pb, spec};
 use crate::{
     domain::{ids::ApplicationId, import::Import, refusal::Refusal},
     error::Error,
@@ -74,20 +74,24 @@ async fn pass_on(
     let mut pending = Bytes::new();
     let mut finish = None;
     let mut ended = false;
-    let mut active = Instant::now();
+    let mut pace = Pace::new(idle);
     while !(ended && pending.is_empty()) {
-        let patience = if finish.is_some() { AFTER_FINISH } else { idle };
+        let patience = if finish.is_some() { AFTER_FINISH } else { pace.patience() };
+        let since = Instant::now();
         tokio::select! {
             permit = upload.reserve(), if !pending.is_empty() => {
                 let Some(permit) = permit else { return Ok(()) };
                 permit.send(Piece::Data(std::mem::take(&mut pending)));
-                active = Instant::now();
             }
             message = stream.message(), if !ended && pending.len() < PENDING_BYTES => {
-                active = Instant::now();
+                // While bytes wait for the intake, it is not the client who keeps the other waiting.
+                if pending.is_empty() {
+                    pace.waited(since.elapsed());
+                }
                 match message?.map(|request| request.message) {
                     Some(Some(Message::Chunk(chunk))) if finish.is_none() => {
                         check_chunk(&chunk, offset)?;
+                        pace.chunk(chunk.data.len())?;
                         offset += chunk.data.len() as u64;
                         append(&mut pending, chunk.data);
                     }
@@ -100,7 +104,7 @@ async fn pass_on(
                 }
             }
             () = upload.ended() => return Ok(()),
-            () = tokio::time::sleep_until(active + patience), if pending.is_empty() => {
+            () = tokio::time::sleep(patience), if pending.is_empty() => {
                 if finish.is_none() {
                     return Err(Refusal::UploadIdle { seconds: idle.as_secs() }.into());
                 }

@@ -30,7 +30,7 @@ pub enum WatchEvent {
     Heartbeat(DateTime<Utc>),
 }
 
-/// Least time between two states: a caller sees five a second at most.
+/// Least time between two states: a caller sees five a second at most, and the last one at once.
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Longest silence.
@@ -68,7 +68,10 @@ impl Watch {
         if self.ended {
             return Ok(None);
         }
-        tokio::time::sleep_until(self.sent + INTERVAL).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(self.sent + INTERVAL) => {}
+            () = self.changes.ended() => {}
+        }
         loop {
             let import = self.store.find_import(self.application, self.id).await?;
             let import = import.ok_or(Refusal::NotFound("import"))?;

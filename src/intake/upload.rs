@@ -149,7 +149,10 @@ impl Intake {
             () = self.stop.cancelled() => Err(Refusal::ShuttingDown.into()),
         };
         self.close(lease);
-        self.feed.changed(lease.import);
+        match &outcome {
+            Ok(import) if import.status.is_terminal() => self.feed.ended(lease.import),
+            _ => self.feed.changed(lease.import),
+        }
         self.feed.work_arrived();
         outcome
     }

@@ -36,7 +36,8 @@ fn parse_line(rows: &mut Rows, line: &[u8]) {
     };
     let mut json = serde_json::Deserializer::from_str(text);
     if let Err(error) = Object(rows).deserialize(&mut json).and_then(|()| json.end()) {
-        rows.refuse(if error.is_data() {
+        // Only a line that is JSON to its end is said to be.
+        rows.refuse(if error.is_data() && serde_json::from_str::<IgnoredAny>(text).is_ok() {
             Issue::of_record(IssueCode::NotAnObject, "the line is JSON, but not an object")
         } else {
             Issue::of_record(IssueCode::BadJson, format!("the line is not JSON: {}", in_line(&error)))
@@ -93,7 +94,7 @@ impl<'de> Visitor<'de> for Object<'_> {
 
 fn add_value(rows: &mut Rows, field: Field, encoded: bool, raw: &str) {
     let text = |rows: &mut Rows, text: &str| {
-        let text = rows.arena.push(text);
+        let text = rows.arena.push(text.trim());
         if encoded { Value::EncodedJson(text) } else { Value::Text(text) }
     };
     let value = match raw.as_bytes()[0] {

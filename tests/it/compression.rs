@@ -44,7 +44,8 @@ async fn packed_files_are_read(database: Database) {
         ("a gzip header of 6 kB", named.finish().expect("memory"), Compression::Gzip),
         ("a flush point every byte", flushed, Compression::Gzip),
     ] {
-        for size in [1, 1000] {
+        // By the byte, or nearly so: a stream may not have much more than 100,000 of them.
+        for size in [bytes.len().div_ceil(100_000), 1000] {
             let import = tenant.upload(upload_of(tenant.spec(), &bytes, size)).await.expect(name);
             let import = tenant.wait(&import.uuid).await;
             assert_eq!(
@@ -103,6 +104,13 @@ async fn broken_packed_files_fail(database: Database) {
         ("bzip2", b"BZh91AY&SYrest".to_vec(), &["UNSUPPORTED_COMPRESSION"]),
         ("7z", b"7z\xbc\xaf\x27\x1crest".to_vec(), &["UNSUPPORTED_COMPRESSION"]),
         ("xz", b"\xfd7zXZ\x00\x00\x04rest".to_vec(), &["UNSUPPORTED_COMPRESSION"]),
+        // A stream header, and a block that asks for a dictionary of 1.5 GiB.
+        (
+            "xz with a huge dictionary",
+            b"\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x25\x00\x00\x00\xdd\x87\xb3\xb5".to_vec(),
+            &["UNSUPPORTED_COMPRESSION"],
+        ),
+        ("zeros behind gzip", [&packed[..], &[0; 512]].concat(), &["CORRUPT_COMPRESSION"]),
         ("tar.gz", gzip(&tar), &["UNSUPPORTED_ENCODING", "UNKNOWN_FORMAT", "UNSUPPORTED_COMPRESSION"]),
     ] {
         for size in [1, 1 << 20] {

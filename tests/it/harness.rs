@@ -51,7 +51,8 @@ pub struct Server {
     pub admin: Client,
     pub admin_key: String,
     database: Database,
-    database_url: Option<String>,
+    /// Where PostgreSQL is, when it is on that.
+    pub database_url: Option<String>,
     folder: tempfile::TempDir,
 }
 

@@ -10,17 +10,27 @@
 )]
 
 mod architecture;
+mod calls;
 mod cli;
 mod compression;
+mod connections;
 mod contract;
 mod csv;
+mod floods;
 mod foreign_client;
+mod h2;
 mod harness;
+mod health;
+mod json_lines;
 mod ndjson;
 mod ordering;
+mod pace;
+mod packed;
 mod properties;
 mod reading;
 mod recovery;
 mod tenancy;
 mod transport;
 mod upload;
+mod waits;
+mod web;

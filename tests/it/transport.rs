@@ -3,10 +3,6 @@
 use std::time::Duration;
 
 use carryover::grpc::pb::{self, ImportStatus};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 use tonic::Code;
 
 use crate::{
@@ -14,6 +10,8 @@ use crate::{
         Database, Server, assert_refused, chunk, chunks, counters, finish, plain_csv, resume, upload_of,
     },
     on_both_databases,
+    waits::hold_writes,
+    web::{framed, raw, web_call},
 };
 
 on_both_databases!(
@@ -38,27 +36,7 @@ async fn tiny_chunks_on_a_slow_database_do_not_break_the_connection(database: Da
     messages.push(finish(csv.len()));
     assert!(messages.len() > 40_000);
     // Nobody can write while the upload comes in.
-    let hold = async {
-        match database {
-            Database::Sqlite => {
-                let path = server.path("carryover.db");
-                tokio::task::spawn_blocking(move || {
-                    let holder = rusqlite::Connection::open(path).expect("opens");
-                    holder.execute_batch("BEGIN IMMEDIATE").expect("locks");
-                    std::thread::sleep(Duration::from_secs(3));
-                    holder.execute_batch("ROLLBACK").expect("unlocks");
-                })
-                .await
-                .expect("held");
-            }
-            Database::Postgres => {
-                server
-                    .sql("BEGIN; LOCK TABLE segments IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(3); ROLLBACK")
-                    .await;
-            }
-        }
-    };
-    let (uploaded, ()) = tokio::join!(tenant.upload(messages), hold);
+    let (uploaded, ()) = tokio::join!(tenant.upload(messages), hold_writes(&server, Duration::from_secs(3)));
     uploaded.expect("the connection lives");
     assert_eq!(counters(&tenant.wait(&id).await), (1000, 0, 0));
 }
@@ -146,34 +124,6 @@ async fn messages_have_a_largest_size(database: Database) {
     messages.push(finish(csv.len()));
     tenant.upload(messages).await.expect("chunks up to the limit pass");
     assert_eq!(counters(&tenant.wait(&id).await), (20_000, 0, 0));
-}
-
-/// Sends bytes to the port as they are; gives what came back.
-async fn raw(server: &Server, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(server.app.address).await.expect("connects");
-    // The server may answer and close before it has read everything.
-    let _ = stream.write_all(request).await;
-    let mut answer = Vec::new();
-    let read = async { while stream.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {} };
-    tokio::select! {
-        () = read => {}
-        () = tokio::time::sleep(Duration::from_secs(5)) => {}
-    }
-    String::from_utf8_lossy(&answer).into_owned()
-}
-
-/// A gRPC-web call over HTTP/1.1, whose body is given as bytes.
-async fn web_call(server: &Server, key: &str, path: &str, headers: &str, body: &[u8]) -> String {
-    let head = format!(
-        "POST /{path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\n\
-         x-api-key: {key}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
-        body.len()
-    );
-    raw(server, &[head.as_bytes(), body].concat()).await
-}
-
-fn framed(message: &[u8]) -> Vec<u8> {
-    [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
 }
 
 async fn malformed_calls_are_refused_and_the_server_lives(database: Database) {

@@ -1,0 +1,122 @@
+//! What a segment costs before it reaches the database: `cargo bench`.
+//!
+//! Each figure is the throughput over the bytes of one segment of 10,000 rows, so that CSV and NDJSON of
+//! the same records can be compared, and each stage with the one before it.
+
+#![expect(clippy::expect_used, reason = "a bench that cannot begin should say so")]
+
+use bytes::Bytes;
+use carryover::{
+    clock,
+    domain::{
+        ids::{ApplicationId, ImportId, WorkflowId},
+        import::{
+            Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, SourceFormat, StartMode,
+        },
+        limits::Limits,
+        segment::SegmentRange,
+    },
+    intake::splitter::Splitter,
+    pipeline::{self, Reading},
+    sample::Sample,
+};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+
+/// A segment of a synthetic source, and the import it belongs to.
+struct Segment {
+    import: Import,
+    range: SegmentRange,
+    bytes: Bytes,
+}
+
+fn segment(format: SourceFormat) -> Segment {
+    let mut source = Vec::new();
+    let rows = Limits::default().segment_rows as u64;
+    Sample { format, rows, seed: 1, invalid: 0.0, duplicate: 0.0 }.write(&mut source).expect("memory");
+    // Larger than usual, so that both formats give one segment of equally many rows.
+    let limits = Limits { segment_bytes: 64 << 20, ..Limits::default() };
+    let mut cuts = Vec::new();
+    let mut splitter = Splitter::new(format, b',', limits);
+    splitter.push(&source, &mut cuts).expect("good");
+    splitter.finish(&mut cuts).expect("good");
+    let columns = match splitter.header() {
+        Some(header) => pipeline::read_header(header, b',').expect("good"),
+        None => Vec::new(),
+    };
+    let cut = cuts.swap_remove(0);
+    Segment { import: import(format, columns), range: cut.range, bytes: cut.bytes }
+}
+
+fn import(format: SourceFormat, columns: Vec<String>) -> Import {
+    let now = clock::now();
+    Import {
+        id: ImportId(clock::new_id()),
+        application_id: ApplicationId(clock::new_id()),
+        spec: ImportSpec {
+            import_type: ImportType::UserVerification,
+            provider: "generic".to_owned(),
+            workflow_id: Some(WorkflowId(clock::new_id())),
+            source_format: Some(format),
+            source_filename: String::new(),
+            csv_delimiter: None,
+            start: StartMode::OnArrival,
+            dry_run: false,
+            source_size: None,
+            labels: Default::default(),
+        },
+        status: ImportStatus::Processing,
+        format: Some(format),
+        compression: Some(Compression::None),
+        delimiter: Some(b','),
+        columns,
+        total_rows: 0,
+        counters: Counters::default(),
+        checkpoint_row: 0,
+        failure: None,
+        committed_size: 0,
+        source_bytes: 0,
+        processed_bytes: 0,
+        upload_finished: false,
+        upload_epoch: 1,
+        sequence: 1,
+        created_at: now,
+        updated_at: now,
+        started_at: Some(now),
+        completed_at: None,
+    }
+}
+
+fn stages(c: &mut Criterion) {
+    for format in [SourceFormat::Csv, SourceFormat::Ndjson] {
+        let Segment { import, range, bytes } = segment(format);
+        let reading = Reading::of(&import).expect("a header");
+        let row_bytes = Limits::default().row_bytes;
+        let mut group = c.benchmark_group(format.as_str());
+        group.throughput(Throughput::Bytes(bytes.len() as u64));
+        group.bench_function("split", |b| {
+            b.iter(|| {
+                let mut cuts = Vec::new();
+                let mut splitter = Splitter::new(format, b',', Limits::default());
+                for chunk in bytes.chunks(256 << 10) {
+                    splitter.push(chunk, &mut cuts).expect("good");
+                }
+                splitter.finish(&mut cuts).expect("good");
+                cuts
+            });
+        });
+        group.bench_function("parse", |b| {
+            b.iter(|| pipeline::parse(&reading, &range, bytes.clone(), row_bytes));
+        });
+        group.bench_function("transform", |b| {
+            b.iter_batched(
+                || pipeline::parse(&reading, &range, bytes.clone(), row_bytes),
+                |rows| pipeline::transform(&import, rows, clock::now()),
+                BatchSize::LargeInput,
+            );
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);

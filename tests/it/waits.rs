@@ -1,0 +1,41 @@
+//! Waits: until something is so, and while nobody can write.
+
+use std::time::Duration;
+
+use sqlx::Connection;
+
+use crate::harness::Server;
+
+/// Waits until `look` finds something, longer than anything takes that works.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), looking).await.expect(what)
+}
+
+/// Lets nobody store a segment for a while, as a busy database does.
+pub async fn hold_writes(server: &Server, time: Duration) {
+    if let Some(url) = &server.database_url {
+        let mut holder = sqlx::PgConnection::connect(url).await.expect("connects");
+        let mut tx = holder.begin().await.expect("begins");
+        let lock = "LOCK TABLE segments IN ACCESS EXCLUSIVE MODE";
+        sqlx::raw_sql(lock).execute(&mut *tx).await.expect("locks");
+        tokio::time::sleep(time).await;
+        tx.rollback().await.expect("unlocks");
+        return;
+    }
+    let path = server.path("carryover.db");
+    let hold = move || {
+        let holder = rusqlite::Connection::open(path).expect("opens");
+        holder.execute_batch("BEGIN IMMEDIATE").expect("locks");
+        std::thread::sleep(time);
+        holder.execute_batch("ROLLBACK").expect("unlocks");
+    };
+    tokio::task::spawn_blocking(hold).await.expect("held");
+}

@@ -1,0 +1,38 @@
+//! Requests of HTTP/1.1 as text, and gRPC-web calls made of them.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::harness::Server;
+
+/// Sends bytes to the port as they are; gives what came back.
+pub async fn raw(server: &Server, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.app.address).await.expect("connects");
+    // The server may answer and close before it has read everything.
+    let _ = stream.write_all(request).await;
+    let mut answer = Vec::new();
+    let read = async { while stream.read_buf(&mut answer).await.is_ok_and(|n| n > 0) {} };
+    tokio::select! {
+        () = read => {}
+        () = tokio::time::sleep(Duration::from_secs(5)) => {}
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A gRPC-web call over HTTP/1.1, whose body is given as bytes.
+pub async fn web_call(server: &Server, key: &str, path: &str, headers: &str, body: &[u8]) -> String {
+    let head = format!(
+        "POST /{path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\n\
+         x-api-key: {key}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    raw(server, &[head.as_bytes(), body].concat()).await
+}
+
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
+}
