@@ -4,8 +4,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use prost::Message as _;
 
-const PROTOS: [&str; 5] =
-    ["import_service", "session_service", "entity_service", "workflow_service", "admin_service"];
+const PROTOS: [&str; 6] = [
+    "import_service",
+    "session_service",
+    "entity_service",
+    "transaction_service",
+    "workflow_service",
+    "admin_service",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");

@@ -11,7 +11,8 @@ use carryover::{
     domain::{
         ids::{ApplicationId, ImportId, WorkflowId},
         import::{
-            Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, SourceFormat, StartMode,
+            Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, OnExisting, SourceFormat,
+            StartMode,
         },
         limits::Limits,
         segment::SegmentRange,
@@ -32,7 +33,9 @@ struct Segment {
 fn segment(format: SourceFormat) -> Segment {
     let mut source = Vec::new();
     let rows = Limits::default().segment_rows as u64;
-    Sample { format, rows, seed: 1, invalid: 0.0, duplicate: 0.0 }.write(&mut source).expect("memory");
+    let import_type = ImportType::UserVerification;
+    let sample = Sample { import_type, format, rows, seed: 1, invalid: 0.0, duplicate: 0.0 };
+    sample.write(&mut source).expect("memory");
     // Larger than usual, so that both formats give one segment of equally many rows.
     let limits = Limits { segment_bytes: 64 << 20, ..Limits::default() };
     let mut cuts = Vec::new();
@@ -61,16 +64,22 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
             csv_delimiter: None,
             start: StartMode::OnArrival,
             dry_run: false,
+            on_existing: OnExisting::Skip,
+            import_erased: false,
+            encoding: None,
             source_size: None,
             labels: Default::default(),
         },
+        limits: Limits::default(),
         status: ImportStatus::Processing,
         format: Some(format),
         compression: Some(Compression::None),
+        encoding: Some("UTF-8".to_owned()),
         delimiter: Some(b','),
         columns,
         total_rows: 0,
         counters: Counters::default(),
+        stored_errors: 0,
         checkpoint_row: 0,
         failure: None,
         committed_size: 0,
@@ -83,6 +92,7 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
         updated_at: now,
         started_at: Some(now),
         completed_at: None,
+        source_deleted_at: None,
     }
 }
 
@@ -90,7 +100,7 @@ fn stages(c: &mut Criterion) {
     for format in [SourceFormat::Csv, SourceFormat::Ndjson] {
         let Segment { import, range, bytes } = segment(format);
         let reading = Reading::of(&import).expect("a header");
-        let row_bytes = Limits::default().row_bytes;
+        let limits = Limits::default();
         let mut group = c.benchmark_group(format.as_str());
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function("split", |b| {
@@ -105,11 +115,11 @@ fn stages(c: &mut Criterion) {
             });
         });
         group.bench_function("parse", |b| {
-            b.iter(|| pipeline::parse(&reading, &range, bytes.clone(), row_bytes));
+            b.iter(|| pipeline::parse(&reading, &range, bytes.clone(), &limits));
         });
         group.bench_function("transform", |b| {
             b.iter_batched(
-                || pipeline::parse(&reading, &range, bytes.clone(), row_bytes),
+                || pipeline::parse(&reading, &range, bytes.clone(), &limits),
                 |rows| pipeline::transform(&import, rows, clock::now()),
                 BatchSize::LargeInput,
             );

@@ -22,9 +22,44 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        super::run(manager, DDL).await
+        super::run(manager, &DDL.replace("{user_session_columns}", USER_SESSION_COLUMNS)).await
     }
 }
+
+/// Columns of `user_sessions`; the table of replaced sessions has them, too.
+pub(super) const USER_SESSION_COLUMNS: &str = "    application_id {uuid} NOT NULL,
+    id {uuid} NOT NULL,
+    session_number {bigint} NOT NULL,
+    import_id {uuid} NOT NULL,
+    row_number {bigint} NOT NULL,
+    workflow_id {uuid} NOT NULL,
+    provider TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    vendor_data TEXT,
+    status TEXT NOT NULL,
+    created_at {timestamp} NOT NULL,
+    expires_at {timestamp},
+    document_type TEXT,
+    document_subtype TEXT,
+    document_number TEXT,
+    personal_number TEXT,
+    first_name TEXT,
+    last_name TEXT,
+    full_name TEXT,
+    date_of_birth {date},
+    gender TEXT,
+    nationality TEXT,
+    issuing_state TEXT,
+    date_of_issue {date},
+    expiration_date {date},
+    address TEXT,
+    place_of_birth TEXT,
+    id_verification_status TEXT,
+    email TEXT,
+    phone TEXT,
+    details {json},
+    metadata {json},
+";
 
 const DDL: &str = "
 CREATE TABLE applications (
@@ -139,39 +174,7 @@ CREATE TABLE row_errors (
 ) {strict};
 
 CREATE TABLE user_sessions (
-    application_id {uuid} NOT NULL,
-    id {uuid} NOT NULL,
-    session_number {bigint} NOT NULL,
-    import_id {uuid} NOT NULL,
-    row_number {bigint} NOT NULL,
-    workflow_id {uuid} NOT NULL,
-    provider TEXT NOT NULL,
-    external_id TEXT NOT NULL,
-    vendor_data TEXT,
-    status TEXT NOT NULL,
-    created_at {timestamp} NOT NULL,
-    expires_at {timestamp},
-    document_type TEXT,
-    document_subtype TEXT,
-    document_number TEXT,
-    personal_number TEXT,
-    first_name TEXT,
-    last_name TEXT,
-    full_name TEXT,
-    date_of_birth {date},
-    gender TEXT,
-    nationality TEXT,
-    issuing_state TEXT,
-    date_of_issue {date},
-    expiration_date {date},
-    address TEXT,
-    place_of_birth TEXT,
-    id_verification_status TEXT,
-    email TEXT,
-    phone TEXT,
-    details {json},
-    metadata {json},
-    PRIMARY KEY (application_id, id)
+{user_session_columns}    PRIMARY KEY (application_id, id)
 ) {strict};
 
 CREATE INDEX user_sessions_number ON user_sessions (application_id, session_number);

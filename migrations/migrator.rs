@@ -3,6 +3,7 @@
 use sea_orm_migration::prelude::*;
 
 mod m0001_spine;
+mod m0002_all_types;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -10,7 +11,7 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_spine::Migration)]
+        vec![Box::new(m0001_spine::Migration), Box::new(m0002_all_types::Migration)]
     }
 }
 

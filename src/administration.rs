@@ -7,10 +7,11 @@ use crate::{
     clock,
     domain::{
         ids::{ApiKeyId, ApplicationId, WorkflowId},
+        limits::LimitSettings,
         refusal::{FieldViolation, Refusal, Role},
     },
     error::Error,
-    store::{ApiKey, Application, Caller, Store, Workflow, WorkflowKind},
+    store::{ApiKey, Application, ApplicationChange, AuditEvent, Caller, Store, Workflow, WorkflowKind},
 };
 
 /// Administration of all applications; cheap to clone.
@@ -48,6 +49,7 @@ impl Administration {
     /// Makes an application.
     pub async fn create_application(
         &self,
+        caller: Caller,
         name: &str,
         imports_enabled: bool,
         sandbox: bool,
@@ -59,22 +61,40 @@ impl Administration {
             imports_enabled,
             sandbox,
             max_active_imports: ACTIVE_IMPORTS,
+            limits: LimitSettings::default(),
             created_at: clock::now(),
         };
-        Ok(self.store.add_application(application).await?)
+        Ok(self.store.add_application(application, caller).await?)
     }
 
-    /// Changes an application's switches; what is `None` stays.
+    /// Changes an application's switches and limits.
     pub async fn change_application(
         &self,
+        caller: Caller,
         id: ApplicationId,
-        imports_enabled: Option<bool>,
-        max_active_imports: Option<i32>,
+        change: ApplicationChange,
     ) -> Result<Application, Error> {
-        if max_active_imports.is_some_and(|limit| !(1..=1_000).contains(&limit)) {
-            return Err(Refusal::field("max_active_imports", "must be from 1 to 1,000").into());
+        let mut violations = Vec::new();
+        if change.max_active_imports.is_some_and(|limit| !(1..=1_000).contains(&limit)) {
+            violations.push(FieldViolation::new("max_active_imports", "must be from 1 to 1,000"));
         }
-        Ok(self.store.change_application(id, imports_enabled, max_active_imports).await?)
+        if let Some(limits) = &change.limits {
+            check_limits(limits, &mut violations);
+        }
+        if !violations.is_empty() {
+            return Err(Refusal::InvalidFields(violations).into());
+        }
+        Ok(self.store.change_application(id, change, caller, clock::now()).await?)
+    }
+
+    /// Lists what was done, newest first; of one application, or of all.
+    pub async fn list_audit_events(
+        &self,
+        application: Option<ApplicationId>,
+        before: Option<Uuid>,
+        limit: u64,
+    ) -> Result<Vec<AuditEvent>, Error> {
+        Ok(self.store.list_audit_events(application, before, limit).await?)
     }
 
     /// Lists applications in the order they were made.
@@ -89,17 +109,19 @@ impl Administration {
     /// Makes a key; gives its secret, which is kept nowhere.
     pub async fn create_api_key(
         &self,
+        caller: Caller,
         application_id: Option<ApplicationId>,
         role: Role,
         name: &str,
     ) -> Result<(ApiKey, String), Error> {
         let secret = new_secret();
-        let key = self.add_api_key(application_id, role, name, &secret).await?;
+        let key = self.add_api_key(caller, application_id, role, name, &secret).await?;
         Ok((key, secret))
     }
 
     async fn add_api_key(
         &self,
+        caller: Caller,
         application_id: Option<ApplicationId>,
         role: Role,
         name: &str,
@@ -124,7 +146,7 @@ impl Administration {
             created_at: clock::now(),
             revoked_at: None,
         };
-        Ok(self.store.add_api_key(key, hash(secret)).await?)
+        Ok(self.store.add_api_key(key, hash(secret), caller).await?)
     }
 
     /// Makes the first admin key, from `given` or at random, where there is none; gives its secret.
@@ -133,13 +155,14 @@ impl Administration {
             return Ok(None);
         }
         let secret = given.map_or_else(new_secret, str::to_owned);
-        self.add_api_key(None, Role::Admin, "first admin key", &secret).await?;
+        let server = Caller { key: None, application: None, role: Role::Admin };
+        self.add_api_key(server, None, Role::Admin, "first admin key", &secret).await?;
         Ok(Some(secret))
     }
 
     /// Ends a key at once.
-    pub async fn revoke_api_key(&self, id: ApiKeyId) -> Result<ApiKey, Error> {
-        Ok(self.store.revoke_api_key(id, clock::now()).await?)
+    pub async fn revoke_api_key(&self, caller: Caller, id: ApiKeyId) -> Result<ApiKey, Error> {
+        Ok(self.store.revoke_api_key(id, caller, clock::now()).await?)
     }
 
     /// Lists the keys of an application, or the admin keys.
@@ -150,6 +173,7 @@ impl Administration {
     /// Makes a workflow.
     pub async fn create_workflow(
         &self,
+        caller: Caller,
         application_id: ApplicationId,
         name: &str,
         kind: WorkflowKind,
@@ -160,9 +184,10 @@ impl Administration {
             application_id,
             name: name.to_owned(),
             kind,
+            version: 0,
             created_at: clock::now(),
         };
-        Ok(self.store.add_workflow(workflow).await?)
+        Ok(self.store.add_workflow(workflow, caller).await?)
     }
 
     /// A workflow of the application.
@@ -183,6 +208,29 @@ fn new_secret() -> String {
 
 fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
+}
+
+/// What a limit may be at least and at most.
+fn check_limits(limits: &LimitSettings, violations: &mut Vec<FieldViolation>) {
+    const MANY: u64 = 1 << 40;
+    for (name, limit, least, most) in [
+        ("upload_bytes", limits.upload_bytes, 1, MANY),
+        ("rows", limits.rows, 1, MANY),
+        ("rows_per_day", limits.rows_per_day, 1, MANY),
+        ("row_bytes", limits.row_bytes, 64, 4 << 20),
+        ("columns", limits.columns, 1, 10_000),
+        ("cell_bytes", limits.cell_bytes, 1, 4 << 20),
+        ("json_depth", limits.json_depth, 1, 120),
+        ("stored_row_errors", limits.stored_row_errors, 0, 100_000_000),
+        ("source_retention_days", limits.source_retention_days, 0, 3_650),
+    ] {
+        if limit.is_some_and(|limit| !(least..=most).contains(&limit)) {
+            violations.push(FieldViolation::new(
+                format!("limits.{name}"),
+                format!("must be from {least} to {most}"),
+            ));
+        }
+    }
 }
 
 fn check_name(field: &str, name: &str) -> Result<(), Refusal> {

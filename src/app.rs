@@ -15,6 +15,7 @@ use url::Url;
 use crate::{
     administration::Administration,
     config::{ServeArgs, StorageArgs},
+    erasure::Erasure,
     error,
     feed::Feed,
     grpc,
@@ -110,8 +111,9 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
     let database = store.backend_name();
     let parts = grpc::Parts {
-        imports: Imports::new(store.clone(), objects, feed, intake),
-        records: Records::new(store),
+        imports: Imports::new(store.clone(), objects.clone(), feed, intake),
+        records: Records::new(store.clone()),
+        erasure: Erasure::new(store, objects),
         administration,
         stop: stop.clone(),
     };

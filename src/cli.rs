@@ -3,14 +3,18 @@
 mod admin;
 mod connection;
 mod demo;
+mod entities;
 mod import;
 mod imports;
 mod output;
+mod page;
 mod progress;
-mod records;
 mod sample;
 mod serve;
+mod sessions;
+mod transactions;
 mod transfer;
+mod workflows;
 
 use std::process::ExitCode;
 
@@ -47,12 +51,21 @@ enum Command {
     Errors(imports::ErrorsArgs),
     /// Write rows of an import by outcome, as they were sent
     Export(imports::ExportArgs),
-    /// Show sessions
+    /// Show and erase sessions
     #[command(subcommand)]
-    Sessions(records::SessionsCommand),
-    /// Show users
+    Sessions(sessions::SessionsCommand),
+    /// Show and erase users
     #[command(subcommand)]
-    Users(records::UsersCommand),
+    Users(entities::UsersCommand),
+    /// Show and erase businesses
+    #[command(subcommand)]
+    Businesses(entities::BusinessesCommand),
+    /// Show transactions
+    #[command(subcommand)]
+    Transactions(transactions::TransactionsCommand),
+    /// Show workflows and their status rules
+    #[command(subcommand)]
+    Workflows(workflows::WorkflowsCommand),
     /// Write an empty file of an import type
     Template(sample::TemplateArgs),
     /// Write a synthetic file; the same seed gives the same bytes
@@ -131,8 +144,11 @@ async fn run(command: Command) -> Result<Done, Failure> {
         Command::Cancel(args) => imports::cancel(args).await,
         Command::Errors(args) => imports::errors(args).await,
         Command::Export(args) => imports::export(args).await,
-        Command::Sessions(command) => records::sessions(command).await,
-        Command::Users(command) => records::users(command).await,
+        Command::Sessions(command) => sessions::run(command).await,
+        Command::Users(command) => entities::users(command).await,
+        Command::Businesses(command) => entities::businesses(command).await,
+        Command::Transactions(command) => transactions::run(command).await,
+        Command::Workflows(command) => workflows::run(command).await,
         Command::Template(args) => sample::template(&args),
         Command::Sample(args) => sample::run(args),
         Command::Admin(command) => admin::run(command).await,

@@ -89,6 +89,26 @@ pub struct LimitArgs {
     #[arg(long, env = "CARRYOVER_MAX_COLUMNS", default_value_t = 512, value_name = "N")]
     pub max_columns: usize,
 
+    /// Bytes of one cell or member; a row with a larger one fails
+    #[arg(long, env = "CARRYOVER_MAX_CELL_BYTES", default_value = "256KiB", value_parser = parse_bytes, value_name = "BYTES")]
+    pub max_cell_bytes: u64,
+
+    /// Nesting of JSON in a cell or member
+    #[arg(long, env = "CARRYOVER_MAX_JSON_DEPTH", default_value_t = 64, value_name = "N")]
+    pub max_json_depth: usize,
+
+    /// Rows of all sources of an application in 24 hours
+    #[arg(long, env = "CARRYOVER_MAX_ROWS_PER_DAY", default_value_t = 50_000_000, value_name = "N")]
+    pub max_rows_per_day: u64,
+
+    /// Row errors of an import that are kept; those beyond are counted only
+    #[arg(long, env = "CARRYOVER_MAX_STORED_ROW_ERRORS", default_value_t = 100_000, value_name = "N")]
+    pub max_stored_row_errors: u64,
+
+    /// Days after its end that the source of an import is kept, and with it the rows of its row errors
+    #[arg(long, env = "CARRYOVER_SOURCE_RETENTION_DAYS", default_value_t = 30, value_name = "N")]
+    pub source_retention_days: u32,
+
     /// How many times larger than its packed form a source may be, once 10 MiB are decoded
     #[arg(long, env = "CARRYOVER_MAX_COMPRESSION_RATIO", default_value_t = 200, value_name = "N")]
     pub max_compression_ratio: u64,
@@ -138,6 +158,10 @@ pub struct WorkArgs {
     #[arg(long, env = "CARRYOVER_SEGMENT_ROWS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "N")]
     pub segment_rows: u32,
 
+    /// Seconds between two looks for abandoned uploads and expired sources
+    #[arg(long, env = "CARRYOVER_SWEEP_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub sweep_seconds: u64,
+
     /// Seconds a claim on a segment holds
     #[arg(long, env = "CARRYOVER_LEASE_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(5..), value_name = "N")]
     pub lease_seconds: u64,
@@ -153,6 +177,11 @@ impl ServeArgs {
             // A segment holds whole records, so none may be larger than one.
             row_bytes: usize::try_from(self.limits.max_row_bytes).unwrap_or(usize::MAX).min(segment_bytes),
             columns: self.limits.max_columns,
+            cell_bytes: usize::try_from(self.limits.max_cell_bytes).unwrap_or(usize::MAX),
+            json_depth: self.limits.max_json_depth,
+            rows_per_day: self.limits.max_rows_per_day,
+            stored_row_errors: self.limits.max_stored_row_errors,
+            source_retention_days: self.limits.source_retention_days,
             compression_ratio: self.limits.max_compression_ratio.max(1),
             segment_bytes,
             segment_rows: self.work.segment_rows as usize,
@@ -180,7 +209,7 @@ impl ServeArgs {
         Settings {
             segments_in_flight: usize::from(self.work.segments_in_flight),
             lease: Duration::from_secs(self.work.lease_seconds),
-            row_bytes: self.source_limits().row_bytes,
+            sweep: Duration::from_secs(self.work.sweep_seconds),
             upload_ttl: Duration::from_secs(self.limits.upload_ttl_hours.saturating_mul(3600)),
             ..Settings::default()
         }
@@ -188,7 +217,7 @@ impl ServeArgs {
 }
 
 /// Reads a size such as `1048576`, `64KiB`, `1MiB` or `5GiB`.
-fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit: u64 = match &text[digits.len()..] {
         "" | "B" => 1,

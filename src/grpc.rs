@@ -19,6 +19,7 @@ mod session_service;
 mod spec;
 mod status;
 mod streams;
+mod transaction_service;
 mod upload;
 mod workflow_service;
 

@@ -10,11 +10,11 @@ use futures_util::{Stream, stream};
 use serde_json::{Map, Value};
 
 use crate::{
-    canonical::field::Field,
+    canonical::schema_of,
     clock,
     domain::{
         ids::{ApplicationId, ImportId},
-        import::{Import, ImportSpec, ImportStatus, SourceFormat},
+        import::{Import, ImportSpec, ImportStatus, ImportType, SourceFormat},
         ledger::Outcome,
         refusal::Refusal,
     },
@@ -22,7 +22,7 @@ use crate::{
     feed::Feed,
     intake::{Intake, Upload},
     objects::Objects,
-    store::{ImportPage, Store, StoredRowError},
+    store::{AuditEvent, Caller, ImportPage, NewImport, Store, StoredRowError},
 };
 use source::SourceReader;
 pub use watch::WatchEvent;
@@ -57,12 +57,14 @@ impl Imports {
     /// Makes an import, or finds the one this request id made.
     pub async fn create(
         &self,
-        application: ApplicationId,
+        caller: Caller,
         spec: ImportSpec,
         request_id: Option<String>,
     ) -> Result<Import, Error> {
-        let id = ImportId(clock::new_id());
-        Ok(self.store.create_import(application, id, spec, request_id, clock::now()).await?)
+        let application = caller.application.ok_or(Refusal::NoApplication)?;
+        let new = NewImport { id: ImportId(clock::new_id()), spec, request_id };
+        let limits = *self.intake.limits();
+        Ok(self.store.create_import(application, new, limits, caller, clock::now()).await?)
     }
 
     /// Opens an upload stream; the import itself when its upload is finished already.
@@ -86,8 +88,9 @@ impl Imports {
     }
 
     /// Cancels an import; one that is cancelled already stays so.
-    pub async fn cancel(&self, application: ApplicationId, id: ImportId) -> Result<Import, Error> {
-        let import = self.store.cancel_import(application, id, clock::now()).await?;
+    pub async fn cancel(&self, caller: Caller, id: ImportId) -> Result<Import, Error> {
+        let application = caller.application.ok_or(Refusal::NoApplication)?;
+        let import = self.store.cancel_import(application, id, caller, clock::now()).await?;
         self.feed.ended(id);
         if import.status == ImportStatus::Cancelled {
             return Ok(import);
@@ -175,26 +178,51 @@ impl Imports {
     /// Streams rows with these outcomes, byte for byte, under the source's header.
     pub async fn export(
         &self,
-        application: ApplicationId,
+        caller: Caller,
         id: ImportId,
         outcomes: Vec<Outcome>,
     ) -> Result<impl Stream<Item = Result<bytes::Bytes, Error>> + Send + use<>, Error> {
+        let application = caller.application.ok_or(Refusal::NoApplication)?;
         let import = Arc::new(self.get(application, id).await?);
+        let outcomes_told: Vec<_> = outcomes.iter().map(|outcome| outcome.as_str()).collect();
+        let event = AuditEvent::new(caller, Some(application), "export_rows", id.to_string());
+        self.store.record_event(event.with("outcomes", outcomes_told), clock::now()).await?;
+        if import.source_deleted_at.is_some() {
+            return Err(Refusal::SourceGone.into());
+        }
         Ok(export::export(self.store.clone(), self.objects.clone(), import, outcomes))
     }
 }
 
-/// An empty file of user verifications.
-pub fn template(format: SourceFormat) -> String {
+/// An empty file of an import type.
+pub fn template(import_type: ImportType, format: SourceFormat) -> String {
+    let schema = schema_of(import_type);
     match format {
         SourceFormat::Csv => {
-            let names: Vec<_> = Field::ALL.iter().map(|field| field.csv_name()).collect();
+            let names: Vec<_> = schema.fields.iter().map(|field| field.column).collect();
             names.join(",") + "\n"
         }
         SourceFormat::Ndjson => {
-            let members: Vec<_> =
-                Field::ALL.iter().map(|field| format!("\"{}\":null", field.name())).collect();
-            format!("{{{}}}\n", members.join(","))
+            let mut object = Map::new();
+            for field in schema.fields {
+                let parts: Vec<_> = field.name.split('.').collect();
+                insert_null(&mut object, &parts);
+            }
+            format!("{}\n", Value::Object(object))
+        }
+    }
+}
+
+/// Puts a null at a path of inner objects.
+fn insert_null(object: &mut Map<String, Value>, path: &[&str]) {
+    match path {
+        [] => {}
+        [member] => drop(object.insert((*member).to_owned(), Value::Null)),
+        [group, rest @ ..] => {
+            let inner = object.entry(*group).or_insert_with(|| Map::new().into());
+            if let Value::Object(inner) = inner {
+                insert_null(inner, rest);
+            }
         }
     }
 }

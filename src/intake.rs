@@ -9,6 +9,7 @@ mod segment_writer;
 mod sniff;
 mod source;
 pub mod splitter;
+pub mod transcode;
 mod upload;
 
 pub use sniff::format_of_name;

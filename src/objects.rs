@@ -57,11 +57,24 @@ impl Objects {
         &self,
         application: ApplicationId,
         import: ImportId,
-        seq: i32,
+        range: &SegmentRange,
         bytes: Bytes,
     ) -> Result<(), Error> {
-        let put = self.0.put(&segment_key(application, import, seq), PutPayload::from_bytes(bytes)).await;
+        let put = self.0.put(&segment_key(application, import, range), PutPayload::from_bytes(bytes)).await;
         put.map(drop).map_err(|source| Error::Store { action: "store a segment", source })
+    }
+
+    /// Deletes a segment; one that is gone already is no error.
+    pub async fn delete_segment(
+        &self,
+        application: ApplicationId,
+        import: ImportId,
+        range: &SegmentRange,
+    ) -> Result<(), Error> {
+        match self.0.delete(&segment_key(application, import, range)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(Error::Store { action: "delete a segment", source }),
+        }
     }
 
     /// Reads a segment and checks that it is what was stored.
@@ -71,7 +84,7 @@ impl Objects {
         import: ImportId,
         range: &SegmentRange,
     ) -> Result<Bytes, Error> {
-        let read = async { self.0.get(&segment_key(application, import, range.seq)).await?.bytes().await };
+        let read = async { self.0.get(&segment_key(application, import, range)).await?.bytes().await };
         let bytes = read.await.map_err(|source| match source {
             object_store::Error::NotFound { .. } => Error::Gone,
             source => Error::Store { action: "read a segment", source },
@@ -84,6 +97,10 @@ impl Objects {
     }
 }
 
-fn segment_key(application: ApplicationId, import: ImportId, seq: i32) -> Key {
-    Key::from(format!("imports/{application}/{import}/{seq:08}"))
+fn segment_key(application: ApplicationId, import: ImportId, range: &SegmentRange) -> Key {
+    let name = match range.revision {
+        0 => format!("{:08}", range.seq),
+        revision => format!("{:08}.{revision}", range.seq),
+    };
+    Key::from(format!("imports/{application}/{import}/{name}"))
 }

@@ -13,10 +13,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    canonical::header::Header,
+    canonical::{header::Header, schema::Schema, schema_of},
     domain::{
         fault::SourceFault,
         import::{Import, SourceFormat},
+        limits::Limits,
         segment::{SegmentKind, SegmentRange},
     },
     store::Batch,
@@ -27,45 +28,55 @@ pub use rows::Rows;
 
 /// How the records of an import are read; the same for all its segments.
 #[derive(Debug, Clone)]
-pub enum Reading {
-    /// CSV under this header.
-    Csv {
-        /// Which column is which field.
-        header: Header,
-        /// The delimiter.
-        delimiter: u8,
-    },
-    /// NDJSON.
+pub struct Reading {
+    /// What rows describe.
+    schema: &'static Schema,
+    /// How they are written.
+    syntax: Syntax,
+}
+
+#[derive(Debug, Clone)]
+enum Syntax {
+    Csv { header: Header, delimiter: u8 },
     Ndjson,
 }
 
 impl Reading {
     /// How the records of `import` are read; its format must be known.
     pub fn of(import: &Import) -> Result<Self, SourceFault> {
+        let schema = schema_of(import.spec.import_type);
         Ok(match import.format.ok_or(SourceFault::UnknownFormat)? {
-            SourceFormat::Csv => Self::Csv {
-                header: Header::resolve(&import.columns, usize::MAX)?,
-                delimiter: import.delimiter.unwrap_or(b','),
-            },
-            SourceFormat::Ndjson => Self::Ndjson,
+            SourceFormat::Csv => {
+                let header = Header::resolve(&import.columns, schema, usize::MAX)?;
+                Self::csv(schema, header, import.delimiter.unwrap_or(b','))
+            }
+            SourceFormat::Ndjson => Self::ndjson(schema),
         })
     }
-}
 
-/// Parses a segment's bytes into rows; a record larger than `row_bytes` stands in segments of its own.
-pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes, row_bytes: usize) -> Rows {
-    match range.kind {
-        SegmentKind::Records => parse_records(reading, range, source),
-        SegmentKind::OversizedRecord => Rows::oversized(range, source, row_bytes),
-        SegmentKind::OversizedRest => Rows::new(range, source),
+    /// Reads CSV under this header.
+    pub fn csv(schema: &'static Schema, header: Header, delimiter: u8) -> Self {
+        Self { schema, syntax: Syntax::Csv { header, delimiter } }
+    }
+
+    /// Reads NDJSON.
+    pub fn ndjson(schema: &'static Schema) -> Self {
+        Self { schema, syntax: Syntax::Ndjson }
     }
 }
 
-fn parse_records(reading: &Reading, range: &SegmentRange, source: Bytes) -> Rows {
-    match reading {
-        Reading::Csv { header, delimiter } => csv::parse(range, source, header, *delimiter),
-        Reading::Ndjson => ndjson::parse(range, source),
+/// Parses a segment's bytes into rows; a record larger than a row may be stands in segments of its own.
+pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes, limits: &Limits) -> Rows {
+    let mut rows = Rows::new(range, source, limits);
+    match (range.kind, &reading.syntax) {
+        (SegmentKind::Records, Syntax::Csv { header, delimiter }) => {
+            csv::parse(&mut rows, reading.schema, header, *delimiter);
+        }
+        (SegmentKind::Records, Syntax::Ndjson) => ndjson::parse(&mut rows, reading.schema),
+        (SegmentKind::OversizedRecord, _) => rows.refuse_oversized(limits),
+        (SegmentKind::OversizedRest, _) => {}
     }
+    rows
 }
 
 /// Transforms rows into canonical records, ready to be written.

@@ -4,18 +4,25 @@
 //! `postgres` or `sqlite`, because the bulk writer is where the time goes.
 
 mod administration;
+mod audit;
+mod businesses;
 mod claims;
 mod commit;
 mod connect;
 mod entities;
+mod erasure;
 mod error;
 mod imports;
 #[path = "../migrations/migrator.rs"]
 mod migrations;
 mod postgres;
+mod retention;
 mod row_errors;
 mod sessions;
 mod sqlite;
+mod status_rules;
+mod table;
+mod transactions;
 mod tx;
 mod uploads;
 mod users;
@@ -25,13 +32,18 @@ use std::sync::Arc;
 use sea_orm::DatabaseConnection;
 use tokio::sync::Semaphore;
 
-pub use administration::{ApiKey, Application, Caller, Workflow, WorkflowKind};
+pub use administration::{ApiKey, Application, ApplicationChange, Caller, Workflow, WorkflowKind};
+pub use audit::AuditEvent;
+pub use businesses::{BusinessProfile, StoredBusinessSession};
 pub use claims::Claim;
-pub use commit::{Batch, Committed, RowFailure, SessionRow};
+pub use commit::{Batch, Committed, RecordRow, RowFailure};
+pub use erasure::{Erased, ErasedKind, SourceRows};
 pub use error::Error;
-pub use imports::ImportPage;
+pub use imports::{ImportPage, NewImport};
 pub use row_errors::{SettledSegment, StoredRowError};
 pub use sessions::{SessionFilter, StoredSession};
+pub use status_rules::{StoredRule, WorkflowVersion};
+pub use transactions::{StoredParty, StoredTransaction};
 pub use uploads::{SourceShape, UploadLease};
 pub use users::UserProfile;
 

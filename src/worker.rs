@@ -15,7 +15,11 @@ use uuid::Uuid;
 
 use crate::{
     clock,
-    domain::{fault::SourceFault, ids::ApplicationId, import::Import, limits::Limits},
+    domain::{
+        fault::SourceFault,
+        ids::ApplicationId,
+        import::{Import, ImportType},
+    },
     feed::Feed,
     objects::{self, Objects},
     pipeline::{self, Reading, Rows},
@@ -33,10 +37,10 @@ pub struct Settings {
     pub poll: Duration,
     /// How often a segment is tried before its import fails.
     pub attempts: i32,
-    /// Bytes of one record, as the intake cuts them.
-    pub row_bytes: usize,
     /// How long an upload may stand still before its import fails.
     pub upload_ttl: Duration,
+    /// How often abandoned uploads and expired sources are looked for.
+    pub sweep: Duration,
 }
 
 impl Default for Settings {
@@ -47,8 +51,8 @@ impl Default for Settings {
             lease: Duration::from_secs(120),
             poll: Duration::from_secs(1),
             attempts: 8,
-            row_bytes: Limits::default().row_bytes,
             upload_ttl: Duration::from_secs(24 * 3600),
+            sweep: Duration::from_secs(60),
         }
     }
 }
@@ -81,9 +85,6 @@ enum Failed {
 
 /// Longest wait before a segment that failed is tried again.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
-
-/// How often abandoned uploads are looked for.
-const SWEEP: Duration = Duration::from_secs(60);
 
 impl Worker {
     /// A worker.
@@ -166,9 +167,8 @@ impl Worker {
     async fn parse(self, mut segments: ReceiverStream<(InWork, Bytes)>, next: mpsc::Sender<(InWork, Rows)>) {
         while let Some((work, bytes)) = segments.next().await {
             let (import, range) = (work.import.clone(), *work.claim.range());
-            let row_bytes = self.settings.row_bytes;
             let parsed = tokio::task::spawn_blocking(move || {
-                Reading::of(&import).map(|reading| pipeline::parse(&reading, &range, bytes, row_bytes))
+                Reading::of(&import).map(|reading| pipeline::parse(&reading, &range, bytes, &import.limits))
             });
             match parsed.await {
                 Ok(Ok(rows)) => {
@@ -226,6 +226,10 @@ impl Worker {
                 } else {
                     self.feed.changed(import.id);
                 }
+                if import.spec.import_type == ImportType::StatusRules {
+                    // Its next segment could not be claimed before.
+                    self.feed.work_arrived();
+                }
             }
             Err(store::Error::LeaseLost) => {
                 warn!(import.id = %import.id, segment.seq = claim.range().seq, "claim lost: the segment is another's, or its import has ended");
@@ -276,9 +280,11 @@ impl Worker {
         self.feed.changed(id);
     }
 
-    /// Fails imports whose upload nobody went on with, so that they do not count as active for ever.
+    /// Deletes expired sources, and fails imports whose upload nobody went on with, so that they do not
+    /// count as active for ever.
     async fn sweep(self, stop: CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+        while stop.run_until_cancelled(tokio::time::sleep(self.settings.sweep)).await.is_some() {
+            self.delete_expired_sources().await;
             let hours = self.settings.upload_ttl.as_secs() / 3600;
             let before = clock::now() - self.settings.upload_ttl;
             let abandoned = self.store.list_abandoned_uploads(before).await.unwrap_or_default();
@@ -290,6 +296,36 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+impl Worker {
+    /// Deletes sources that have been kept long enough, and says so in their imports.
+    async fn delete_expired_sources(&self) {
+        let expired = match self.store.list_expired_sources(clock::now()).await {
+            Ok(expired) => expired,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "could not look for expired sources");
+                return;
+            }
+        };
+        for import in expired {
+            match self.delete_source(&import).await {
+                Ok(()) => info!(import.id = %import.id, "source deleted"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(import.id = %import.id, error, "could not delete a source");
+                }
+            }
+        }
+    }
+
+    async fn delete_source(&self, import: &Import) -> Result<(), crate::error::Error> {
+        let (application, id) = (import.application_id, import.id);
+        for range in self.store.list_segments(application, id, 0).await? {
+            self.objects.delete_segment(application, id, &range).await?;
+        }
+        Ok(self.store.mark_source_deleted(application, id, clock::now()).await?)
     }
 }
 

@@ -1,12 +1,12 @@
 //! A value of a row, decoded but not judged: what decoders hand to adapters.
 
-use super::{arena::Text, field::Field};
+use super::{arena::Text, schema::FieldId};
 
 /// A field and its value.
 #[derive(Debug, Clone, Copy)]
 pub struct Cell {
     /// Which field.
-    pub field: Field,
+    pub field: FieldId,
     /// Its value.
     pub value: Value,
 }

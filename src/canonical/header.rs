@@ -1,32 +1,36 @@
 //! The header of a CSV source: which column is which field.
 
-use super::field::Field;
+use super::schema::{FieldId, Schema};
 use crate::domain::fault::SourceFault;
 
 /// Columns of a CSV source by position; `None` is a column nobody knows, which is ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header(Vec<Option<Field>>);
+pub struct Header(Vec<Option<FieldId>>);
 
 /// How much of the columns found an error shows, in characters.
 const SHOWN_CHARS: usize = 200;
 
 impl Header {
     /// Resolves column names.
-    pub fn resolve(columns: &[String], limit: usize) -> Result<Self, SourceFault> {
+    pub fn resolve(columns: &[String], schema: &Schema, limit: usize) -> Result<Self, SourceFault> {
         if columns.len() > limit {
             return Err(SourceFault::TooManyColumns { found: columns.len(), limit });
         }
-        let fields: Vec<_> = columns.iter().map(|column| Field::from_column(column)).collect();
+        let fields: Vec<_> = columns.iter().map(|column| schema.find_column(column)).collect();
         for (position, field) in fields.iter().enumerate() {
             if let Some(field) = field
                 && fields[..position].contains(&Some(*field))
             {
-                return Err(SourceFault::DuplicateColumn(field.name().to_owned()));
+                return Err(SourceFault::DuplicateColumn(schema.spec(*field).name.to_owned()));
             }
         }
-        if !fields.contains(&Some(Field::ExternalId)) {
-            let found = columns.join(", ").chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect();
-            return Err(SourceFault::MissingColumn { column: Field::ExternalId.name(), found });
+        for one_of in schema.required {
+            if !one_of.iter().any(|field| fields.contains(&Some(*field))) {
+                let found =
+                    columns.join(", ").chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect();
+                let column = one_of.first().map_or("", |field| schema.spec(*field).column);
+                return Err(SourceFault::MissingColumn { column, found });
+            }
         }
         Ok(Self(fields))
     }
@@ -42,7 +46,7 @@ impl Header {
     }
 
     /// The field of a column.
-    pub fn field(&self, column: usize) -> Option<Field> {
+    pub fn field(&self, column: usize) -> Option<FieldId> {
         self.0.get(column).copied().flatten()
     }
 }
@@ -50,15 +54,17 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canonical::user_verification::{USER_VERIFICATION, UserField};
 
     fn resolve(columns: &[&str]) -> Result<Header, SourceFault> {
-        Header::resolve(&columns.iter().map(|&c| c.to_owned()).collect::<Vec<_>>(), 5)
+        let columns: Vec<_> = columns.iter().map(|&column| column.to_owned()).collect();
+        Header::resolve(&columns, &USER_VERIFICATION, 5)
     }
 
     #[test]
     fn unknown_columns_are_ignored_and_faults_are_named() {
         let header = resolve(&["External_ID ", "color", "metadata"]).expect("good");
-        assert_eq!(header.field(0), Some(Field::ExternalId));
+        assert_eq!(header.field(0), Some(UserField::ExternalId.id()));
         assert_eq!(header.field(1), None);
         assert_eq!(header.field(9), None);
         assert_eq!(

@@ -4,9 +4,6 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-/// Deepest nesting that is kept.
-pub const MAX_DEPTH: usize = 64;
-
 /// What is wrong with a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JsonFault {
@@ -14,7 +11,7 @@ pub enum JsonFault {
     Syntax(String),
     /// Another type than asked for.
     WrongType,
-    /// Nested deeper than [`MAX_DEPTH`].
+    /// Nested deeper than allowed.
     TooDeep,
     /// A NUL character in a text.
     Nul,
@@ -27,16 +24,24 @@ pub enum JsonType {
     Object,
     /// An array of texts.
     Texts,
+    /// An array of objects.
+    Objects,
 }
 
-/// Checks that `text` is one JSON value of the given type that can be kept.
-pub fn check(text: &str, wanted: JsonType) -> Result<(), JsonFault> {
+/// Checks that `text` is one JSON value of the given type that can be kept: nested at most `max_depth`
+/// deep, without NUL characters.
+pub fn check(text: &str, wanted: JsonType, max_depth: usize) -> Result<(), JsonFault> {
     let right = match wanted {
         JsonType::Object => text.trim_start().starts_with('{'),
-        JsonType::Texts => text.trim_start().starts_with('['),
+        JsonType::Texts | JsonType::Objects => text.trim_start().starts_with('['),
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let seed = Check { depth: MAX_DEPTH, texts: wanted == JsonType::Texts && right };
+    let items = match wanted {
+        JsonType::Texts if right => Items::Texts,
+        JsonType::Objects if right => Items::Objects,
+        _ => Items::Any,
+    };
+    let seed = Check { depth: max_depth, items };
     let result = seed.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     match result {
         Ok(()) if right => Ok(()),
@@ -55,10 +60,24 @@ const DEEP: &str = "carryover: too deep";
 const NUL: &str = "carryover: NUL";
 const TYPE: &str = "carryover: wrong type";
 
+/// What the items of an array must be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Items {
+    Any,
+    Texts,
+    Objects,
+}
+
 /// Walks a value without keeping it.
 struct Check {
     depth: usize,
-    texts: bool,
+    items: Items,
+}
+
+impl Check {
+    const fn any(depth: usize) -> Self {
+        Self { depth, items: Items::Any }
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Check {
@@ -102,27 +121,29 @@ impl<'de> Visitor<'de> for Check {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let depth = self.depth.checked_sub(1).ok_or_else(|| A::Error::custom(DEEP))?;
-        if self.texts {
-            while seq.next_element_seed(TextOnly)?.is_some() {}
-        } else {
-            while seq.next_element_seed(Check { depth, texts: false })?.is_some() {}
+        match self.items {
+            Items::Any => while seq.next_element_seed(Check::any(depth))?.is_some() {},
+            only => while seq.next_element_seed(Only { items: only, depth })?.is_some() {},
         }
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let depth = self.depth.checked_sub(1).ok_or_else(|| A::Error::custom(DEEP))?;
-        while map.next_key_seed(Check { depth, texts: false })?.is_some() {
-            map.next_value_seed(Check { depth, texts: false })?;
+        while map.next_key_seed(Check::any(depth))?.is_some() {
+            map.next_value_seed(Check::any(depth))?;
         }
         Ok(())
     }
 }
 
-/// Takes texts only.
-struct TextOnly;
+/// Takes items of one kind only.
+struct Only {
+    items: Items,
+    depth: usize,
+}
 
-impl<'de> DeserializeSeed<'de> for TextOnly {
+impl<'de> DeserializeSeed<'de> for Only {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -130,15 +151,18 @@ impl<'de> DeserializeSeed<'de> for TextOnly {
     }
 }
 
-impl<'de> Visitor<'de> for TextOnly {
+impl<'de> Visitor<'de> for Only {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
+        f.write_str("a text or an object")
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        Check { depth: 0, texts: false }.visit_str(text)
+        match self.items {
+            Items::Texts => Check::any(0).visit_str(text),
+            _ => Err(E::custom(TYPE)),
+        }
     }
 
     fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<(), E> {
@@ -165,14 +189,19 @@ impl<'de> Visitor<'de> for TextOnly {
         Err(A::Error::custom(TYPE))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
-        Err(A::Error::custom(TYPE))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        match self.items {
+            Items::Objects => Check::any(self.depth).visit_map(map),
+            _ => Err(A::Error::custom(TYPE)),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAX_DEPTH: usize = 64;
 
     #[test]
     fn types_depth_and_characters() {
@@ -190,11 +219,14 @@ mod tests {
             (r#"["a","b"]"#.to_owned(), JsonType::Texts, Ok(())),
             (r#"["a",1]"#.to_owned(), JsonType::Texts, Err(JsonFault::WrongType)),
             (r#"["a",{}]"#.to_owned(), JsonType::Texts, Err(JsonFault::WrongType)),
+            (r#"[{"a":1},{}]"#.to_owned(), JsonType::Objects, Ok(())),
+            (r#"[{},"a"]"#.to_owned(), JsonType::Objects, Err(JsonFault::WrongType)),
+            (r#"{}"#.to_owned(), JsonType::Objects, Err(JsonFault::WrongType)),
         ] {
-            assert_eq!(check(&text, wanted), result, "{}", &text[..text.len().min(60)]);
+            assert_eq!(check(&text, wanted, MAX_DEPTH), result, "{}", &text[..text.len().min(60)]);
         }
         for bad in [r#"{"a":1"#, r#"{"a":1}x"#, r#"{"a":"\ud800"}"#, "{'a':1}", "{\"a\":01}", ""] {
-            assert!(matches!(check(bad, JsonType::Object), Err(JsonFault::Syntax(_))), "{bad}");
+            assert!(matches!(check(bad, JsonType::Object, MAX_DEPTH), Err(JsonFault::Syntax(_))), "{bad}");
         }
     }
 }

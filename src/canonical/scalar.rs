@@ -44,6 +44,28 @@ pub fn is_phone(text: &str) -> bool {
     })
 }
 
+/// Whether a text is a phone number as companies write theirs: 7 to 15 digits, with the usual signs.
+pub fn is_loose_phone(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    (7..=15).contains(&digits)
+        && text.len() <= 50
+        && text.bytes().all(|byte| byte.is_ascii_digit() || b"+ ()-./".contains(&byte))
+}
+
+/// Whether a text is a currency code of three letters.
+pub fn is_currency_code(text: &str) -> bool {
+    text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
+
+/// Whether a text has the shape of a time zone of the IANA database, such as `Europe/Madrid` or `UTC`.
+pub fn is_time_zone(text: &str) -> bool {
+    text.len() <= 64
+        && text.split('/').all(|part| {
+            part.starts_with(|c: char| c.is_ascii_alphabetic())
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

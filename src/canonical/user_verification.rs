@@ -1,12 +1,59 @@
-//! The canonical verification of a person.
+//! The canonical verification of a person (contract §2.1). A rename of a column costs one line here.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
-    arena::{Arena, Text},
-    document::{DocumentType, Gender, MaritalStatus},
+    arena::Text,
+    document::{DocumentType, Gender},
+    schema::schema,
     status::{FeatureStatus, SessionStatus},
 };
+
+schema! {
+    /// Fields of a user verification.
+    UserField, USER_VERIFICATION,
+    required [ExternalId], keys [ExternalId], groups [],
+    ExternalId = "external_id",
+    Provider = "provider",
+    VendorData = "vendor_data",
+    Status = "status",
+    CreatedAt = "created_at",
+    ExpiresAt = "expires_at",
+    DocumentType = "document_type",
+    DocumentSubtype = "document_subtype",
+    DocumentNumber = "document_number" ! sensitive,
+    PersonalNumber = "personal_number" ! sensitive,
+    FirstName = "first_name" ! sensitive,
+    LastName = "last_name" ! sensitive,
+    FullName = "full_name" ! sensitive,
+    DateOfBirth = "date_of_birth" ! sensitive,
+    Gender = "gender",
+    Nationality = "nationality",
+    IssuingState = "issuing_state",
+    DateOfIssue = "date_of_issue",
+    ExpirationDate = "expiration_date",
+    Address = "address" ! sensitive,
+    ParsedAddress = "parsed_address" / "parsed_address_json" : Json ! sensitive,
+    PlaceOfBirth = "place_of_birth" ! sensitive,
+    MaritalStatus = "marital_status",
+    ExtraFields = "extra_fields" / "extra_fields_json" : Json ! sensitive,
+    IdVerificationStatus = "id_verification_status",
+    FrontImageUrl = "front_image_url",
+    BackImageUrl = "back_image_url",
+    PortraitImageUrl = "portrait_image_url",
+    SelfieImageUrl = "selfie_image_url",
+    FrontVideoUrl = "front_video_url",
+    BackVideoUrl = "back_video_url",
+    LivenessVideoUrl = "liveness_video_url",
+    LivenessStatus = "liveness_status",
+    LivenessScore = "liveness_score",
+    FaceMatchStatus = "face_match_status",
+    FaceMatchScore = "face_match_score",
+    Email = "email" ! sensitive,
+    Phone = "phone" ! sensitive,
+    Tags = "tags",
+    Metadata = "metadata" / "metadata_json" : Json ! sensitive,
+}
 
 /// A verification that passed every rule. Texts are pieces of the batch's arena.
 #[derive(Debug, Clone, Default)]
@@ -59,10 +106,10 @@ pub struct UserVerification {
     pub email: Option<Text>,
     /// Phone number.
     pub phone: Option<Text>,
+    /// What has no column, a JSON object; its keys are those of [`detail`].
+    pub details: Option<Text>,
     /// Free data, a JSON object.
     pub metadata: Option<Text>,
-    /// What has no column.
-    pub details: Details,
 }
 
 impl UserVerification {
@@ -72,170 +119,27 @@ impl UserVerification {
     }
 }
 
-/// Parts of a verification that have no column of their own and are kept as one JSON object.
-#[derive(Debug, Clone, Default)]
-pub struct Details {
+/// Keys of [`UserVerification::details`].
+pub mod detail {
+    /// Address in parts, an object.
+    pub const PARSED_ADDRESS: &str = "parsed_address";
     /// Marital status.
-    pub marital_status: Option<MaritalStatus>,
-    /// Address in parts, a JSON object.
-    pub parsed_address: Option<Text>,
-    /// Further fields, a JSON object.
-    pub extra_fields: Option<Text>,
-    /// Tags, a JSON array of texts.
-    pub tags: Option<Text>,
+    pub const MARITAL_STATUS: &str = "marital_status";
+    /// Further fields, an object.
+    pub const EXTRA_FIELDS: &str = "extra_fields";
     /// Status of the liveness check.
-    pub liveness_status: Option<FeatureStatus>,
-    /// Its score, a JSON number.
-    pub liveness_score: Option<Text>,
+    pub const LIVENESS_STATUS: &str = "liveness_status";
+    /// Its score, a number.
+    pub const LIVENESS_SCORE: &str = "liveness_score";
     /// Status of the face comparison.
-    pub face_match_status: Option<FeatureStatus>,
-    /// Its score, a JSON number.
-    pub face_match_score: Option<Text>,
-    /// URLs of media.
-    pub media: [Option<Text>; MEDIA_KEYS.len()],
-}
-
-/// Keys of the media URLs inside the details, in the order of [`Details::media`].
-pub const MEDIA_KEYS: [&str; 7] = [
-    "front_image",
-    "back_image",
-    "portrait_image",
-    "selfie_image",
-    "front_video",
-    "back_video",
-    "liveness_video",
-];
-
-impl Details {
-    /// Writes the JSON object into `out`; leaves `out` empty when there is nothing to keep.
-    pub fn write_json(&self, arena: &Arena, out: &mut String) {
-        let mut object = ObjectWriter { out, open: false };
-        if let Some(status) = self.marital_status {
-            object.word("marital_status", status.as_str());
-        }
-        for (key, json) in [
-            ("parsed_address", self.parsed_address),
-            ("extra_fields", self.extra_fields),
-            ("tags", self.tags),
-            ("liveness_score", self.liveness_score),
-            ("face_match_score", self.face_match_score),
-        ] {
-            if let Some(json) = json {
-                object.raw(key, arena.get(json));
-            }
-        }
-        for (key, status) in
-            [("liveness_status", self.liveness_status), ("face_match_status", self.face_match_status)]
-        {
-            if let Some(status) = status {
-                object.word(key, status.as_str());
-            }
-        }
-        for (key, url) in MEDIA_KEYS.iter().zip(self.media) {
-            if let Some(url) = url {
-                object.text(key, arena.get(url));
-            }
-        }
-        object.close();
-    }
-}
-
-/// Writes a JSON object member by member.
-struct ObjectWriter<'o> {
-    out: &'o mut String,
-    open: bool,
-}
-
-impl ObjectWriter<'_> {
-    fn key(&mut self, key: &str) {
-        self.out.push(if self.open { ',' } else { '{' });
-        self.open = true;
-        self.out.push('"');
-        self.out.push_str(key);
-        self.out.push_str("\":");
-    }
-
-    /// A value that is JSON already.
-    fn raw(&mut self, key: &str, json: &str) {
-        self.key(key);
-        self.out.push_str(json);
-    }
-
-    /// A word without characters that JSON escapes.
-    fn word(&mut self, key: &str, word: &str) {
-        self.key(key);
-        self.out.push('"');
-        self.out.push_str(word);
-        self.out.push('"');
-    }
-
-    /// Any text.
-    fn text(&mut self, key: &str, text: &str) {
-        self.key(key);
-        push_json_text(self.out, text);
-    }
-
-    fn close(self) {
-        if self.open {
-            self.out.push('}');
-        }
-    }
-}
-
-/// Appends `text` as a JSON string.
-pub fn push_json_text(out: &mut String, text: &str) {
-    out.push('"');
-    let mut plain = 0;
-    // What is escaped is ASCII, so bytes are enough to look at and every cut is between characters.
-    for (at, byte) in text.bytes().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.push_str(&text[plain..at]);
-        plain = at + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            _ => {
-                out.push_str("\\u00");
-                out.extend(
-                    [byte >> 4, byte & 15].into_iter().filter_map(|digit| char::from_digit(digit.into(), 16)),
-                );
-            }
-        }
-    }
-    out.push_str(&text[plain..]);
-    out.push('"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn details_are_one_json_object_or_nothing() {
-        let mut arena = Arena::default();
-        let mut out = String::new();
-        Details::default().write_json(&arena, &mut out);
-        assert_eq!(out, "");
-        let details = Details {
-            marital_status: Some(MaritalStatus::Single),
-            tags: Some(arena.push(r#"["a"]"#)),
-            media: {
-                let mut media = [None; 7];
-                media[1] = Some(arena.push("https://h.example/\"\\\u{1}"));
-                media
-            },
-            ..Details::default()
-        };
-        details.write_json(&arena, &mut out);
-        let value: serde_json::Value = serde_json::from_str(&out).expect("JSON");
-        assert_eq!(
-            value,
-            serde_json::json!({"marital_status": "SINGLE", "tags": ["a"], "back_image": "https://h.example/\"\\\u{1}"})
-        );
-    }
+    pub const FACE_MATCH_STATUS: &str = "face_match_status";
+    /// Its score, a number.
+    pub const FACE_MATCH_SCORE: &str = "face_match_score";
+    /// Tags, a list of texts.
+    pub const TAGS: &str = "tags";
+    /// URLs of media of the document.
+    pub const DOCUMENT_MEDIA: [&str; 5] =
+        ["front_image", "back_image", "portrait_image", "front_video", "back_video"];
+    /// URLs of media of the liveness check.
+    pub const LIVENESS_MEDIA: [&str; 2] = ["selfie_image", "liveness_video"];
 }

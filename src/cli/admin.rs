@@ -1,10 +1,13 @@
 //! `carryover admin`.
 
+mod application;
+mod audit;
+
 use clap::{Args, Subcommand, ValueEnum};
 use prost::{Message, Name};
 use serde_json::json;
 
-use super::{Done, Failure, connection::Connection, output};
+use super::{Done, Failure, connection::Connection, output, page};
 use crate::grpc::pb;
 
 /// What to administer.
@@ -12,50 +15,15 @@ use crate::grpc::pb;
 pub(super) enum AdminCommand {
     /// Tenants
     #[command(subcommand)]
-    Application(ApplicationCommand),
+    Application(application::ApplicationCommand),
     /// API keys
     #[command(subcommand)]
     Key(KeyCommand),
     /// Workflows that sessions belong to
     #[command(subcommand)]
     Workflow(WorkflowCommand),
-}
-
-/// What to do with applications.
-#[derive(Debug, Subcommand)]
-pub(super) enum ApplicationCommand {
-    /// Make an application
-    Create {
-        /// Its name
-        name: String,
-        /// Switch imports on
-        #[arg(long)]
-        enable_imports: bool,
-        /// Make it a sandbox, which can never import
-        #[arg(long)]
-        sandbox: bool,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Change an application
-    Update {
-        /// The application
-        #[arg(value_name = "ID")]
-        id: String,
-        /// Switch imports on or off
-        #[arg(long, value_name = "BOOL")]
-        imports_enabled: Option<bool>,
-        /// How many imports may be active at a time
-        #[arg(long, value_name = "N")]
-        max_active_imports: Option<i32>,
-        #[command(flatten)]
-        common: Common,
-    },
-    /// List applications
-    List {
-        #[command(flatten)]
-        common: Common,
-    },
+    /// Show what was done to applications and imports, newest first
+    Audit(audit::AuditArgs),
 }
 
 /// What to do with keys.
@@ -122,11 +90,11 @@ pub(super) enum WorkflowCommand {
 /// Roles of keys.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum RoleArg {
-    /// Read imports, sessions and users.
+    /// Read imports and the records they made.
     Reader,
     /// Import, too.
     Importer,
-    /// Control any import of the application, too.
+    /// Control any import of the application and erase people and companies, too.
     Operator,
     /// Administer.
     Admin,
@@ -154,43 +122,18 @@ pub(super) struct Common {
 
 impl Common {
     fn print<M: Message + Name>(&self, message: Option<&M>) -> Result<(), Failure> {
-        match message {
-            Some(message) if self.json => output::print_json(message),
-            Some(message) => output::print_pretty(message),
-            None => Err(Failure::Other("the server answered with nothing".to_owned())),
-        }
+        page::print(message, self.json)
     }
 }
 
 pub(super) async fn run(command: AdminCommand) -> Result<Done, Failure> {
     match command {
-        AdminCommand::Application(command) => application(command).await?,
+        AdminCommand::Application(command) => application::run(command).await?,
         AdminCommand::Key(command) => key(command).await?,
         AdminCommand::Workflow(command) => workflow(command).await?,
+        AdminCommand::Audit(args) => audit::run(args).await?,
     }
     Ok(Done::Well)
-}
-
-async fn application(command: ApplicationCommand) -> Result<(), Failure> {
-    match command {
-        ApplicationCommand::Create { name, enable_imports, sandbox, common } => {
-            let client = common.connection.open().await?;
-            let request = pb::CreateApplicationRequest { name, enable_imports, sandbox };
-            common.print(client.admin().create_application(request).await?.into_inner().application.as_ref())
-        }
-        ApplicationCommand::Update { id, imports_enabled, max_active_imports, common } => {
-            let client = common.connection.open().await?;
-            let request =
-                pb::UpdateApplicationRequest { application_id: id, imports_enabled, max_active_imports };
-            common.print(client.admin().update_application(request).await?.into_inner().application.as_ref())
-        }
-        ApplicationCommand::List { common } => {
-            let client = common.connection.open().await?;
-            let request = pb::ListApplicationsRequest { page_size: 1_000, page_token: String::new() };
-            let answer = client.admin().list_applications(request).await?.into_inner();
-            answer.applications.iter().try_for_each(|application| common.print(Some(application)))
-        }
-    }
 }
 
 async fn key(command: KeyCommand) -> Result<(), Failure> {

@@ -10,7 +10,10 @@ use super::{
     output,
     transfer::{self, Source},
 };
-use crate::grpc::{client::Client, pb};
+use crate::{
+    domain::import::ImportType,
+    grpc::{client::Client, pb},
+};
 
 /// What a file's rows describe.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -18,6 +21,41 @@ use crate::grpc::{client::Client, pb};
 pub(super) enum Type {
     /// Verifications of people.
     UserVerification,
+    /// Verifications of companies.
+    BusinessVerification,
+    /// Transactions.
+    Transactions,
+    /// Status rules of a workflow.
+    StatusRules,
+}
+
+impl Type {
+    pub(super) fn wire(self) -> pb::ImportType {
+        match self {
+            Self::UserVerification => pb::ImportType::UserVerification,
+            Self::BusinessVerification => pb::ImportType::BusinessVerification,
+            Self::Transactions => pb::ImportType::Transactions,
+            Self::StatusRules => pb::ImportType::StatusRules,
+        }
+    }
+
+    pub(super) fn domain(self) -> ImportType {
+        match self {
+            Self::UserVerification => ImportType::UserVerification,
+            Self::BusinessVerification => ImportType::BusinessVerification,
+            Self::Transactions => ImportType::Transactions,
+            Self::StatusRules => ImportType::StatusRules,
+        }
+    }
+}
+
+/// What becomes of rows whose key is known.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnExisting {
+    /// They are skipped.
+    Skip,
+    /// They take the place of the records that are there.
+    Update,
 }
 
 /// How a file's records are written.
@@ -77,6 +115,18 @@ pub(super) struct ImportArgs {
     #[arg(long, default_value = "on-arrival", value_enum)]
     start: Start,
 
+    /// Character encoding, such as windows-1252; by default UTF-8, or UTF-16 by its byte order mark
+    #[arg(long, value_name = "LABEL")]
+    encoding: Option<String>,
+
+    /// What becomes of rows whose key is known
+    #[arg(long, default_value = "skip", value_enum)]
+    on_existing: OnExisting,
+
+    /// Import rows of people and companies that were erased, too
+    #[arg(long)]
+    import_erased: bool,
+
     /// Tell what would become of every row and write no record
     #[arg(long)]
     dry_run: bool,
@@ -107,11 +157,10 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
     let (source, name, size) = look_at(&args.file)?;
     let workflow_id = match &args.workflow {
         Some(id) => id.clone(),
-        None => only_workflow(&client).await?,
+        None => only_workflow(&client, args.import_type).await?,
     };
-    let Type::UserVerification = args.import_type;
     let spec = pb::ImportSpec {
-        import_type: pb::ImportType::UserVerification as i32,
+        import_type: args.import_type.wire() as i32,
         provider: args.provider.unwrap_or_default(),
         workflow_id,
         source_format: args.format.map_or(0, Format::wire),
@@ -124,6 +173,12 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
         dry_run: args.dry_run,
         source_size: size,
         labels: args.labels.into_iter().collect(),
+        on_existing: match args.on_existing {
+            OnExisting::Skip => pb::OnExisting::Skip,
+            OnExisting::Update => pb::OnExisting::Update,
+        } as i32,
+        import_erased: args.import_erased,
+        encoding: args.encoding.unwrap_or_default(),
     };
     let import = transfer::run(&client, spec, source, args.detach, args.json).await?;
     if args.json {
@@ -150,18 +205,24 @@ fn look_at(file: &Path) -> Result<(Source<'_>, String, Option<i64>), Failure> {
     Ok((Source::File(file), name, size))
 }
 
-async fn only_workflow(client: &Client) -> Result<String, Failure> {
+/// The workflow that an import needs when none is named: the only one that fits.
+async fn only_workflow(client: &Client, import_type: Type) -> Result<String, Failure> {
+    let (kind, words) = match import_type {
+        Type::UserVerification => (Some(pb::WorkflowKind::User), "workflow of kind user"),
+        Type::BusinessVerification => (Some(pb::WorkflowKind::Business), "workflow of kind business"),
+        Type::StatusRules => (None, "workflow"),
+        Type::Transactions => return Ok(String::new()),
+    };
     let request = pb::ListWorkflowsRequest { application_id: String::new() };
     let workflows = client.workflows().list_workflows(request).await?.into_inner().workflows;
-    let mut users = workflows.into_iter().filter(|workflow| workflow.kind() == pb::WorkflowKind::User);
-    match (users.next(), users.next()) {
+    let mut fitting =
+        workflows.into_iter().filter(|workflow| kind.is_none_or(|kind| kind == workflow.kind()));
+    match (fitting.next(), fitting.next()) {
         (Some(workflow), None) => Ok(workflow.id),
-        (None, _) => Err(Failure::Usage(
-            "the application has no workflow of kind user; an admin can make one".to_owned(),
-        )),
-        _ => Err(Failure::Usage(
-            "the application has several workflows of kind user; choose one with --workflow".to_owned(),
-        )),
+        (None, _) => Err(Failure::Usage(format!("the application has no {words}; an admin can make one"))),
+        _ => Err(Failure::Usage(format!(
+            "the application has more than one {words}; choose one with --workflow"
+        ))),
     }
 }
 

@@ -63,14 +63,35 @@ pub(super) fn json_of<M: Message + Name>(message: &M) -> Json {
     decoded.map_or(Json::Null, |message| of_message(&message))
 }
 
+/// A field of a message as JSON spells it; a dash where it is not set.
+pub(super) fn word_of<M: Message + Name>(message: &M, field: &str) -> String {
+    printable(json_of(message)[field].as_str().unwrap_or("-"))
+}
+
 /// Prints a message as one JSON object on a line.
 pub(super) fn print_json<M: Message + Name>(message: &M) -> Result<(), Failure> {
-    line(&json_of(message).to_string())
+    line(&escaped(&json_of(message).to_string()))
 }
 
 /// Prints a message as indented JSON, for people.
 pub(super) fn print_pretty<M: Message + Name>(message: &M) -> Result<(), Failure> {
-    line(&serde_json::to_string_pretty(&json_of(message)).unwrap_or_default())
+    line(&escaped(&serde_json::to_string_pretty(&json_of(message)).unwrap_or_default()))
+}
+
+/// JSON without what a terminal would obey and JSON allows: the same texts, escaped.
+fn escaped(json: &str) -> String {
+    let obeyed = |c: char| {
+        c >= '\u{7f}' && c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if obeyed(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 fn of_message(message: &DynamicMessage) -> Json {
@@ -129,16 +150,20 @@ fn of_value(value: &Value, field: Option<&FieldDescriptor>) -> Json {
         Value::EnumNumber(number) => of_enum(*number, field),
         Value::Message(message) => of_message(message),
         Value::List(values) => values.iter().map(|value| of_value(value, field)).collect(),
-        Value::Map(members) => members
-            .iter()
-            .map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), of_value(value, None)))
-            .collect::<Map<_, _>>()
-            .into(),
+        Value::Map(members) => {
+            let entry = field.and_then(|field| Some(field.kind().as_message()?.map_entry_value_field()));
+            let member = |value| of_value(value, entry.as_ref());
+            members
+                .iter()
+                .map(|(key, value)| (key.as_str().unwrap_or_default().to_owned(), member(value)))
+                .collect::<Map<_, _>>()
+                .into()
+        }
     }
 }
 
-/// The contract's spelling of an enum value: statuses of sessions and checks in words, states of
-/// jobs in upper case, the rest in lower case; null for a value that is not set.
+/// The contract's spelling of an enum value: statuses of sessions, checks and rules in words; those of jobs
+/// and entities and all about transactions in upper case; the rest in lower case; null for what is not set.
 fn of_enum(number: i32, field: Option<&FieldDescriptor>) -> Json {
     let Some(Kind::Enum(kind)) = field.map(FieldDescriptor::kind) else { return number.into() };
     let Some(value) = kind.get_value(number).filter(|value| value.number() != 0) else { return Json::Null };
@@ -147,8 +172,18 @@ fn of_enum(number: i32, field: Option<&FieldDescriptor>) -> Json {
     let word =
         value.name().strip_prefix(prefix.as_deref().unwrap_or_default()).unwrap_or(value.name()).to_owned();
     match kind.name() {
-        "SessionStatus" | "FeatureStatus" => title_case(&word).into(),
-        "ImportStatus" | "IssueCode" | "SessionType" | "UserStatus" => word.into(),
+        "SessionStatus" | "FeatureStatus" | "RuleStatus" => title_case(&word).into(),
+        "ImportStatus"
+        | "IssueCode"
+        | "SessionType"
+        | "UserStatus"
+        | "BusinessStatus"
+        | "TransactionStatus"
+        | "TransactionDirection"
+        | "Severity"
+        | "PartyRole"
+        | "PartyKind"
+        | "PaymentMethodRole" => word.into(),
         _ => word.to_lowercase().into(),
     }
 }
@@ -201,6 +236,14 @@ mod tests {
         assert!(json["last_error"].is_null() && json["source_format"].is_null());
         let feature = pb::Feature { feature: "X".to_owned(), status: pb::FeatureStatus::NotFinished as i32 };
         assert_eq!(json_of(&feature)["status"], "Not Finished");
+        let features = [("KYB".to_owned(), pb::FeatureStatus::InReview as i32)].into();
+        let business = pb::Business { features, ..pb::Business::default() };
+        assert_eq!(json_of(&business)["features"], json!({"KYB": "In Review"}));
+        let transaction = pb::Transaction {
+            status: pb::TransactionStatus::AwaitingUser as i32,
+            ..pb::Transaction::default()
+        };
+        assert_eq!(json_of(&transaction)["status"], "AWAITING_USER");
         assert_eq!(grouped(-1_234_567), "-1,234,567");
         assert_eq!(printable("a\u{1b}[31m\r\n\u{202e}b"), "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}b");
     }

@@ -67,7 +67,7 @@ fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 impl Format {
-    fn domain(self) -> SourceFormat {
+    pub(super) fn domain(self) -> SourceFormat {
         match self {
             Self::Csv => SourceFormat::Csv,
             Self::Ndjson => SourceFormat::Ndjson,
@@ -76,15 +76,15 @@ impl Format {
 }
 
 pub(super) fn template(args: &TemplateArgs) -> Result<Done, Failure> {
-    let Type::UserVerification = args.import_type;
-    output::raw(imports::template(args.format.domain()).as_bytes())?;
+    let template = imports::template(args.import_type.domain(), args.format.domain());
+    output::raw(template.as_bytes())?;
     Ok(Done::Well)
 }
 
 pub(super) fn run(args: SampleArgs) -> Result<Done, Failure> {
-    let Type::UserVerification = args.import_type;
     let SampleArgs { rows, seed, invalid, duplicate, .. } = args;
-    let sample = Sample { format: args.format.domain(), rows, seed, invalid, duplicate };
+    let (import_type, format) = (args.import_type.domain(), args.format.domain());
+    let sample = Sample { import_type, format, rows, seed, invalid, duplicate };
     let written = match &args.output {
         Some(path) => File::create(path).and_then(|file| write(&sample, file)),
         None => write(&sample, std::io::stdout().lock()),

@@ -11,9 +11,12 @@ pub enum SourceFault {
     /// Neither name nor content tell the format.
     #[error("cannot tell whether the file is CSV or NDJSON: name it .csv or .ndjson, or set source_format")]
     UnknownFormat,
-    /// A byte order mark of UTF-16.
-    #[error("the file is {0}; send it as UTF-8")]
+    /// Text in an encoding that is not read.
+    #[error("the file is {0}; name its encoding in the spec, such as utf-16le, or send it as UTF-8")]
     Encoding(&'static str),
+    /// A label that names no encoding.
+    #[error("\"{0}\" is no character encoding; use a label such as windows-1252 or utf-16le")]
+    UnknownEncoding(String),
     /// An archive or a packing that is not read.
     #[error("the file is {0}; send it plain, or packed with gzip or zstd")]
     UnsupportedCompression(&'static str),
@@ -40,6 +43,14 @@ pub enum SourceFault {
     /// Too many rows.
     #[error("the file has more than {limit} rows (limit rows)")]
     TooManyRows {
+        /// The limit.
+        limit: u64,
+    },
+    /// Too many rows of the application in a day.
+    #[error(
+        "the application may import {limit} rows in 24 hours, and this file would make it more (limit rows_per_day)"
+    )]
+    TooManyRowsPerDay {
         /// The limit.
         limit: u64,
     },
@@ -107,7 +118,13 @@ pub enum SourceFault {
 impl SourceFault {
     /// Whether a limit was passed, which is answered as such.
     pub const fn is_limit(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::TooManyRows { .. } | Self::CompressionRatio { .. })
+        matches!(
+            self,
+            Self::TooLarge { .. }
+                | Self::TooManyRows { .. }
+                | Self::TooManyRowsPerDay { .. }
+                | Self::CompressionRatio { .. }
+        )
     }
 
     /// A stable word for programs.
@@ -116,11 +133,13 @@ impl SourceFault {
             Self::Empty => "EMPTY_FILE",
             Self::UnknownFormat => "UNKNOWN_FORMAT",
             Self::Encoding(_) => "UNSUPPORTED_ENCODING",
+            Self::UnknownEncoding(_) => "UNKNOWN_ENCODING",
             Self::UnsupportedCompression(_) => "UNSUPPORTED_COMPRESSION",
             Self::CorruptCompression { .. } => "CORRUPT_COMPRESSION",
             Self::CompressionRatio { .. } => "COMPRESSION_RATIO",
             Self::TooLarge { .. } => "UPLOAD_TOO_LARGE",
             Self::TooManyRows { .. } => "TOO_MANY_ROWS",
+            Self::TooManyRowsPerDay { .. } => "TOO_MANY_ROWS_PER_DAY",
             Self::HeaderTooLarge { .. } => "HEADER_TOO_LARGE",
             Self::HeaderEncoding => "HEADER_ENCODING",
             Self::TooManyColumns { .. } => "TOO_MANY_COLUMNS",

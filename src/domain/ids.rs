@@ -29,8 +29,10 @@ ids! {
     WorkflowId,
     /// An import.
     ImportId,
-    /// A session.
+    /// A session, of a person or a company.
     SessionId,
+    /// A transaction.
+    TransactionId,
 }
 
 /// What kind of record an idempotency key belongs to; part of the key, so that a company may carry
@@ -39,18 +41,36 @@ ids! {
 pub enum RecordKind {
     /// A verification of a person.
     UserSession,
+    /// A verification of a company.
+    BusinessSession,
+    /// A transaction, keyed by provider and external id.
+    Transaction,
+    /// A transaction, keyed by its transaction id.
+    TransactionId,
+    /// A status rule of a workflow.
+    StatusRule,
     /// A user's profile, keyed by vendor_data.
     User,
+    /// A business' profile, keyed by vendor_data.
+    Business,
     /// A row error, keyed by import and row.
     RowError,
+    /// A part of a record, such as an officer, keyed by the record, its name and its place.
+    Part,
 }
 
 impl RecordKind {
     const fn tag(self) -> &'static [u8] {
         match self {
             Self::UserSession => b"user_session",
+            Self::BusinessSession => b"business_session",
+            Self::Transaction => b"transaction",
+            Self::TransactionId => b"transaction_id",
+            Self::StatusRule => b"status_rule",
             Self::User => b"user",
+            Self::Business => b"business",
             Self::RowError => b"row_error",
+            Self::Part => b"part",
         }
     }
 }
@@ -72,13 +92,6 @@ pub fn derive(application: ApplicationId, kind: RecordKind, parts: &[&[u8]]) -> 
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-impl SessionId {
-    /// The id of the user session with this key.
-    pub fn of_user_session(application: ApplicationId, provider: &str, external_id: &str) -> Self {
-        Self(derive(application, RecordKind::UserSession, &[provider.as_bytes(), external_id.as_bytes()]))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,13 +99,12 @@ mod tests {
     #[test]
     fn the_same_key_gives_the_same_id_and_parts_do_not_run_together() {
         let application = ApplicationId(Uuid::from_u128(1));
-        let id = |provider, external| SessionId::of_user_session(application, provider, external);
-        assert_eq!(id("sumsub", "a"), id("sumsub", "a"));
-        assert_ne!(id("sumsub", "a"), id("sumsuba", ""));
-        assert_ne!(
-            id("sumsub", "a"),
-            SessionId::of_user_session(ApplicationId(Uuid::from_u128(2)), "sumsub", "a")
-        );
-        assert_eq!(id("sumsub", "a").0.get_version_num(), 8);
+        let id = |parts: &[&[u8]]| derive(application, RecordKind::UserSession, parts);
+        assert_eq!(id(&[b"sumsub", b"a"]), id(&[b"sumsub", b"a"]));
+        assert_ne!(id(&[b"sumsub", b"a"]), id(&[b"sumsuba", b""]));
+        let other = ApplicationId(Uuid::from_u128(2));
+        assert_ne!(id(&[b"sumsub", b"a"]), derive(other, RecordKind::UserSession, &[b"sumsub", b"a"]));
+        assert_ne!(id(&[b"a"]), derive(application, RecordKind::BusinessSession, &[b"a"]));
+        assert_eq!(id(&[b"sumsub", b"a"]).get_version_num(), 8);
     }
 }

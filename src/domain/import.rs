@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ids::{ApplicationId, ImportId, WorkflowId},
     ledger::Outcome,
+    limits::Limits,
 };
 
 /// Makes an enum that is kept as a word in the database.
@@ -53,6 +54,24 @@ words! {
     ImportType {
         /// Verifications of people.
         UserVerification = "user_verification",
+        /// Verifications of companies.
+        BusinessVerification = "business_verification",
+        /// Transactions.
+        Transactions = "transactions",
+        /// Status rules of a workflow.
+        StatusRules = "status_rules",
+    }
+}
+
+words! {
+    /// What becomes of a row whose key is known.
+    #[derive(Default)]
+    OnExisting {
+        /// It is skipped.
+        #[default]
+        Skip = "skip",
+        /// It takes the place of the record that is there.
+        Update = "update",
     }
 }
 
@@ -144,6 +163,15 @@ pub struct ImportSpec {
     pub start: StartMode,
     /// Write no record.
     pub dry_run: bool,
+    /// What becomes of rows whose key is known.
+    #[serde(default)]
+    pub on_existing: OnExisting,
+    /// Import rows of people and companies that were erased, too.
+    #[serde(default)]
+    pub import_erased: bool,
+    /// Character encoding, where the caller told it.
+    #[serde(default)]
+    pub encoding: Option<String>,
     /// Announced size of the upload.
     pub source_size: Option<i64>,
     /// The caller's labels.
@@ -191,12 +219,16 @@ pub struct Import {
     pub application_id: ApplicationId,
     /// What was asked for.
     pub spec: ImportSpec,
+    /// Its bounds.
+    pub limits: Limits,
     /// Where it stands.
     pub status: ImportStatus,
     /// Resolved format; unknown until the first bytes told it.
     pub format: Option<SourceFormat>,
     /// How the source is packed; unknown until the first bytes told it.
     pub compression: Option<Compression>,
+    /// The source's character encoding, by its label; unknown until the first bytes told it.
+    pub encoding: Option<String>,
     /// CSV delimiter in use.
     pub delimiter: Option<u8>,
     /// CSV column names.
@@ -205,6 +237,8 @@ pub struct Import {
     pub total_rows: i64,
     /// Outcomes so far.
     pub counters: Counters,
+    /// Failed rows whose row error is kept; the others are counted only.
+    pub stored_errors: i64,
     /// Every row up to this one is settled.
     pub checkpoint_row: i64,
     /// Why it failed: a stable word and a sentence.
@@ -229,6 +263,8 @@ pub struct Import {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
+    /// When its source was deleted.
+    pub source_deleted_at: Option<DateTime<Utc>>,
 }
 
 impl Import {

@@ -35,6 +35,8 @@ words! {
         RecordTooLarge = "RECORD_TOO_LARGE",
         /// A URL Carryover would refuse to fetch.
         UnsafeUrl = "UNSAFE_URL",
+        /// The row has been erased since.
+        Erased = "ERASED",
     }
 }
 
@@ -72,7 +74,8 @@ impl Issue {
 
     /// Shows the offending value, cut; of a sensitive field only its first character and length.
     pub fn with_value(mut self, value: &str, sensitive: bool) -> Self {
-        let mut chars = value.chars();
+        // No database keeps a NUL, and what is wrong with a row must always be kept.
+        let mut chars = value.chars().map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c });
         self.value = if sensitive {
             match chars.next() {
                 Some(first) => format!("{first}*** ({} characters)", chars.count() + 1),

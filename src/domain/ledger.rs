@@ -59,15 +59,17 @@ impl Ledger {
         &self.bits
     }
 
-    /// Writes down what became of a row.
+    /// Writes down what became of a row; gives what stood there.
     ///
     /// # Panics
     /// When the segment has no such row.
-    pub fn set(&mut self, row: usize, outcome: Outcome) {
+    pub fn set(&mut self, row: usize, outcome: Outcome) -> Outcome {
         assert!(row < self.rows, "row {row} of a ledger of {}", self.rows);
         let shift = (row % 4) * 2;
         let byte = &mut self.bits[row / 4];
+        let before = Outcome::from_bits(*byte >> shift);
         *byte = (*byte & !(3 << shift)) | (outcome.bits() << shift);
+        before
     }
 
     /// All outcomes in row order.
@@ -95,7 +97,7 @@ mod tests {
             let mut ledger = Ledger::new(50);
             let mut model = [Outcome::Created; 50];
             for (row, outcome) in sets {
-                ledger.set(row, Outcome::ALL[outcome]);
+                prop_assert_eq!(ledger.set(row, Outcome::ALL[outcome]), model[row]);
                 model[row] = Outcome::ALL[outcome];
             }
             let stored = Ledger::from_bytes(ledger.as_bytes().to_vec(), 50).expect("same length");

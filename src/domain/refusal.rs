@@ -2,7 +2,10 @@
 
 use thiserror::Error;
 
-use super::import::{ImportStatus, words};
+use super::{
+    ids::ImportId,
+    import::{ImportStatus, words},
+};
 
 words! {
     /// What a key may do; each role includes the ones before it.
@@ -75,6 +78,12 @@ pub enum Refusal {
         active: i64,
         /// The limit.
         limit: i64,
+    },
+    /// Rules of a workflow are imported one file at a time.
+    #[error("import {import} is at work on the status rules of this workflow; wait for its end")]
+    RulesInWork {
+        /// That import.
+        import: ImportId,
     },
     /// The import's state does not allow the call.
     #[error("the import is {}, and {needed}", status.as_str())]

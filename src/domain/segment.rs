@@ -53,6 +53,8 @@ pub struct SegmentRange {
     pub first_line: i64,
     /// CRC-32C of its bytes.
     pub crc32c: u32,
+    /// How often rows were blanked out of it, which makes another object of it.
+    pub revision: i32,
 }
 
 impl SegmentRange {

@@ -14,6 +14,7 @@ use crate::{
         ids::{ApiKeyId, ApplicationId},
         refusal::{Refusal, Role},
     },
+    store::{ApplicationChange, Caller},
 };
 
 pub(super) struct Service {
@@ -22,9 +23,8 @@ pub(super) struct Service {
 }
 
 impl Service {
-    async fn admin<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        self.auth.caller(request.metadata(), Role::Admin).await?;
-        Ok(())
+    async fn admin<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
+        Ok(self.auth.caller(request.metadata(), Role::Admin).await?)
     }
 }
 
@@ -39,9 +39,10 @@ impl AdminService for Service {
         &self,
         request: Request<pb::CreateApplicationRequest>,
     ) -> Result<Response<pb::CreateApplicationResponse>, Status> {
-        self.admin(&request).await?;
+        let caller = self.admin(&request).await?;
         let pb::CreateApplicationRequest { name, enable_imports, sandbox } = request.into_inner();
-        let application = self.administration.create_application(&name, enable_imports, sandbox).await?;
+        let created = self.administration.create_application(caller, &name, enable_imports, sandbox);
+        let application = created.await?;
         Ok(Response::new(pb::CreateApplicationResponse {
             application: Some(convert::application(application)),
         }))
@@ -51,12 +52,16 @@ impl AdminService for Service {
         &self,
         request: Request<pb::UpdateApplicationRequest>,
     ) -> Result<Response<pb::UpdateApplicationResponse>, Status> {
-        self.admin(&request).await?;
-        let request = request.get_ref();
+        let caller = self.admin(&request).await?;
+        let request = request.into_inner();
         let id = ApplicationId(spec::id(&request.application_id, "application")?);
-        let changed =
-            self.administration.change_application(id, request.imports_enabled, request.max_active_imports);
-        let application = Some(convert::application(changed.await?));
+        let change = ApplicationChange {
+            imports_enabled: request.imports_enabled,
+            max_active_imports: request.max_active_imports,
+            limits: request.limits.map(spec::limit_settings),
+        };
+        let changed = self.administration.change_application(caller, id, change).await?;
+        let application = Some(convert::application(changed));
         Ok(Response::new(pb::UpdateApplicationResponse { application }))
     }
 
@@ -79,7 +84,7 @@ impl AdminService for Service {
         &self,
         request: Request<pb::CreateApiKeyRequest>,
     ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
-        self.admin(&request).await?;
+        let caller = self.admin(&request).await?;
         let request = request.get_ref();
         let role = match pb::Role::try_from(request.role) {
             Ok(pb::Role::Reader) => Role::Reader,
@@ -89,7 +94,8 @@ impl AdminService for Service {
             _ => return Err(Refusal::field("role", "must be READER, IMPORTER, OPERATOR or ADMIN").into()),
         };
         let application = some_application(&request.application_id)?;
-        let (api_key, key) = self.administration.create_api_key(application, role, &request.name).await?;
+        let created = self.administration.create_api_key(caller, application, role, &request.name);
+        let (api_key, key) = created.await?;
         Ok(Response::new(pb::CreateApiKeyResponse { api_key: Some(convert::api_key(api_key)), key }))
     }
 
@@ -97,9 +103,9 @@ impl AdminService for Service {
         &self,
         request: Request<pb::RevokeApiKeyRequest>,
     ) -> Result<Response<pb::RevokeApiKeyResponse>, Status> {
-        self.admin(&request).await?;
+        let caller = self.admin(&request).await?;
         let id = ApiKeyId(spec::id(&request.get_ref().api_key_id, "API key")?);
-        let api_key = Some(convert::api_key(self.administration.revoke_api_key(id).await?));
+        let api_key = Some(convert::api_key(self.administration.revoke_api_key(caller, id).await?));
         Ok(Response::new(pb::RevokeApiKeyResponse { api_key }))
     }
 
@@ -113,5 +119,20 @@ impl AdminService for Service {
         Ok(Response::new(pb::ListApiKeysResponse {
             api_keys: keys.into_iter().map(convert::api_key).collect(),
         }))
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<pb::ListAuditEventsRequest>,
+    ) -> Result<Response<pb::ListAuditEventsResponse>, Status> {
+        self.admin(&request).await?;
+        let request = request.get_ref();
+        let size = spec::page_size(request.page_size)?;
+        let before = spec::page_token(&request.page_token)?;
+        let application = some_application(&request.application_id)?;
+        let events = self.administration.list_audit_events(application, before, size).await?;
+        let next_page_token = spec::next_page_token(&events, size, |event| event.id.to_string());
+        let audit_events = events.into_iter().map(convert::audit_event).collect();
+        Ok(Response::new(pb::ListAuditEventsResponse { audit_events, next_page_token }))
     }
 }

@@ -1,5 +1,7 @@
 //! Who calls, by the key in the metadata.
 
+use std::time::Duration;
+
 use tonic::metadata::MetadataMap;
 
 use crate::{
@@ -11,6 +13,9 @@ use crate::{
     error::Error,
     store::Caller,
 };
+
+/// How often a long call asks whether its key is still good.
+const RECHECK: Duration = Duration::from_secs(5);
 
 /// Tells callers apart; cheap to clone.
 #[derive(Clone)]
@@ -26,6 +31,13 @@ impl Auth {
         Ok(caller)
     }
 
+    /// The caller, who must belong to an application, for calls that change its data.
+    pub(super) async fn member(&self, metadata: &MetadataMap, needed: Role) -> Result<Caller, Error> {
+        let caller = self.caller(metadata, needed).await?;
+        caller.application.ok_or(Refusal::NoApplication)?;
+        Ok(caller)
+    }
+
     /// The caller's application, for calls about an application's own data.
     pub(super) async fn application(
         &self,
@@ -34,6 +46,27 @@ impl Auth {
     ) -> Result<ApplicationId, Error> {
         let caller = self.caller(metadata, needed).await?;
         Ok(caller.application.ok_or(Refusal::NoApplication)?)
+    }
+}
+
+impl Auth {
+    /// Waits until the key of a call is good no more; for calls that go on for long.
+    pub(super) fn revoked(&self, metadata: &MetadataMap) -> impl Future<Output = Error> + Send + use<> {
+        let auth = self.clone();
+        let key = key(metadata).map(str::to_owned);
+        async move {
+            let key = match key {
+                Ok(key) => key,
+                Err(refusal) => return refusal.into(),
+            };
+            loop {
+                tokio::time::sleep(RECHECK).await;
+                // A database that does not answer revokes nothing.
+                if let Err(error @ Error::Refused(_)) = auth.0.authenticate(&key).await {
+                    return error;
+                }
+            }
+        }
     }
 }
 

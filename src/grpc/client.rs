@@ -16,7 +16,8 @@ use tonic::{
 use super::pb::{
     self, admin_service_client::AdminServiceClient, entity_service_client::EntityServiceClient,
     import_service_client::ImportServiceClient, session_service_client::SessionServiceClient,
-    upload_import_request::Message, workflow_service_client::WorkflowServiceClient,
+    transaction_service_client::TransactionServiceClient, upload_import_request::Message,
+    workflow_service_client::WorkflowServiceClient,
 };
 
 /// A channel that sends the key with every call.
@@ -105,6 +106,11 @@ impl Client {
     /// Calls of EntityService.
     pub fn entities(&self) -> EntityServiceClient<Authorised> {
         EntityServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
+    }
+
+    /// Calls of TransactionService.
+    pub fn transactions(&self) -> TransactionServiceClient<Authorised> {
+        TransactionServiceClient::with_interceptor(self.channel.clone(), self.key.clone())
     }
 
     /// Calls of WorkflowService.

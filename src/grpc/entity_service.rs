@@ -8,11 +8,12 @@ use super::{
     pb::{self, entity_service_server::EntityService},
     spec,
 };
-use crate::{domain::refusal::Role, records::Records};
+use crate::{domain::refusal::Role, erasure::Erasure, records::Records};
 
 pub(super) struct Service {
     pub(super) auth: Auth,
     pub(super) records: Records,
+    pub(super) erasure: Erasure,
 }
 
 #[tonic::async_trait]
@@ -39,5 +40,49 @@ impl EntityService for Service {
         let next_page_token = spec::next_page_token(&users, size, |(number, _)| number.to_string());
         let users = users.into_iter().map(|(_, user)| convert::user(user)).collect();
         Ok(Response::new(pb::ListUsersResponse { users, next_page_token }))
+    }
+
+    async fn get_business(
+        &self,
+        request: Request<pb::GetBusinessRequest>,
+    ) -> Result<Response<pb::GetBusinessResponse>, Status> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
+        let business = self.records.get_business(application, vendor_data).await?;
+        Ok(Response::new(pb::GetBusinessResponse { business: Some(convert::business(business)) }))
+    }
+
+    async fn list_businesses(
+        &self,
+        request: Request<pb::ListBusinessesRequest>,
+    ) -> Result<Response<pb::ListBusinessesResponse>, Status> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let request = request.get_ref();
+        let size = spec::page_size(request.page_size)?;
+        let before = spec::page_token(&request.page_token)?;
+        let businesses = self.records.list_businesses(application, before, size).await?;
+        let next_page_token = spec::next_page_token(&businesses, size, |(number, _)| number.to_string());
+        let businesses = businesses.into_iter().map(|(_, business)| convert::business(business)).collect();
+        Ok(Response::new(pb::ListBusinessesResponse { businesses, next_page_token }))
+    }
+
+    async fn erase_user(
+        &self,
+        request: Request<pb::EraseUserRequest>,
+    ) -> Result<Response<pb::EraseUserResponse>, Status> {
+        let caller = self.auth.member(request.metadata(), Role::Operator).await?;
+        let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
+        let report = self.erasure.erase_user(caller, vendor_data).await?;
+        Ok(Response::new(convert::erased_user(report)))
+    }
+
+    async fn erase_business(
+        &self,
+        request: Request<pb::EraseBusinessRequest>,
+    ) -> Result<Response<pb::EraseBusinessResponse>, Status> {
+        let caller = self.auth.member(request.metadata(), Role::Operator).await?;
+        let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
+        let report = self.erasure.erase_business(caller, vendor_data).await?;
+        Ok(Response::new(convert::erased_business(report)))
     }
 }

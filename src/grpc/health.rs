@@ -17,11 +17,12 @@ pub(super) struct Service {
 }
 
 /// The whole server, by the name the protocol gives it, and its services.
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     pb::import_service_server::SERVICE_NAME,
     pb::session_service_server::SERVICE_NAME,
     pb::entity_service_server::SERVICE_NAME,
+    pb::transaction_service_server::SERVICE_NAME,
     pb::workflow_service_server::SERVICE_NAME,
     pb::admin_service_server::SERVICE_NAME,
 ];

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{
         ids::ImportId,
-        import::SourceFormat,
+        import::{ImportType, SourceFormat},
         refusal::{Refusal, Role},
     },
     error::Error,
@@ -40,8 +40,13 @@ impl ImportService for Service {
         &self,
         request: Request<Streaming<pb::UploadImportRequest>>,
     ) -> Answer<pb::UploadImportResponse> {
-        let application = self.auth.application(request.metadata(), Role::Importer).await?;
-        let import = upload::run(&self.imports, application, request.into_inner(), self.upload_idle).await?;
+        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let revoked = self.auth.revoked(request.metadata());
+        // What is stored stays so when the handler is dropped: the upload can be resumed.
+        let import = tokio::select! {
+            import = upload::run(&self.imports, caller, request.into_inner(), self.upload_idle) => import?,
+            error = revoked => return Err(error.into()),
+        };
         Ok(Response::new(pb::UploadImportResponse { import: Some(convert::import(import)) }))
     }
 
@@ -49,10 +54,10 @@ impl ImportService for Service {
         &self,
         request: Request<pb::CreateImportRequest>,
     ) -> Answer<pb::CreateImportResponse> {
-        let application = self.auth.application(request.metadata(), Role::Importer).await?;
+        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
         let request = request.into_inner();
         let (spec, request_id) = spec::import_spec(request.spec, request.request_id)?;
-        let import = self.imports.create(application, spec, request_id).await?;
+        let import = self.imports.create(caller, spec, request_id).await?;
         Ok(Response::new(pb::CreateImportResponse { import: Some(convert::import(import)) }))
     }
 
@@ -84,6 +89,7 @@ impl ImportService for Service {
         request: Request<pb::WatchImportRequest>,
     ) -> Answer<Self::WatchImportStream> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let revoked = self.auth.revoked(request.metadata());
         let request = request.into_inner();
         let after = match request.resume_token.as_str() {
             "" => 0,
@@ -104,15 +110,15 @@ impl ImportService for Service {
             };
             Ok(pb::WatchImportResponse { event: Some(event), resume_token: seen.to_string() })
         });
-        Ok(Response::new(until_stopped(answers, self.stop.clone())))
+        Ok(Response::new(until_stopped(answers, self.stop.clone(), revoked)))
     }
 
     async fn cancel_import(
         &self,
         request: Request<pb::CancelImportRequest>,
     ) -> Answer<pb::CancelImportResponse> {
-        let application = self.auth.application(request.metadata(), Role::Importer).await?;
-        let import = self.imports.cancel(application, spec::import_id(&request.get_ref().import_id)?).await?;
+        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let import = self.imports.cancel(caller, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::CancelImportResponse { import: Some(convert::import(import)) }))
     }
 
@@ -139,6 +145,7 @@ impl ImportService for Service {
         request: Request<pb::StreamRowErrorsRequest>,
     ) -> Answer<Self::StreamRowErrorsStream> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let revoked = self.auth.revoked(request.metadata());
         let request = request.into_inner();
         let id = spec::import_id(&request.import_id)?;
         let pages =
@@ -152,18 +159,19 @@ impl ImportService for Service {
                 .left_stream(),
             Err(error) => stream::iter([Err(error.into())]).right_stream(),
         });
-        Ok(Response::new(until_stopped(answers, self.stop.clone())))
+        Ok(Response::new(until_stopped(answers, self.stop.clone(), revoked)))
     }
 
     type ExportRowsStream = Answers<pb::ExportRowsResponse>;
 
     async fn export_rows(&self, request: Request<pb::ExportRowsRequest>) -> Answer<Self::ExportRowsStream> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let caller = self.auth.member(request.metadata(), Role::Reader).await?;
+        let revoked = self.auth.revoked(request.metadata());
         let request = request.into_inner();
         let outcomes = spec::outcomes(&request.outcomes)?;
-        let parts = self.imports.export(application, spec::import_id(&request.import_id)?, outcomes).await?;
+        let parts = self.imports.export(caller, spec::import_id(&request.import_id)?, outcomes).await?;
         let answers = parts.map(|part: Result<_, Error>| Ok(pb::ExportRowsResponse { data: part? }));
-        Ok(Response::new(until_stopped(answers, self.stop.clone())))
+        Ok(Response::new(until_stopped(answers, self.stop.clone(), revoked)))
     }
 
     async fn get_import_template(
@@ -172,17 +180,19 @@ impl ImportService for Service {
     ) -> Answer<pb::GetImportTemplateResponse> {
         self.auth.application(request.metadata(), Role::Reader).await?;
         let request = request.get_ref();
-        if pb::ImportType::try_from(request.import_type).is_err() {
-            return Err(Refusal::field("import_type", "is no import type this server knows").into());
-        }
+        let import_type = match pb::ImportType::try_from(request.import_type) {
+            Ok(pb::ImportType::Unspecified) => ImportType::UserVerification,
+            _ => spec::import_type(request.import_type)
+                .ok_or_else(|| Refusal::field("import_type", "is no import type this server knows"))?,
+        };
         let (format, ending, content_type) = match pb::SourceFormat::try_from(request.source_format) {
             Ok(pb::SourceFormat::Ndjson) => (SourceFormat::Ndjson, "ndjson", "application/x-ndjson"),
             Ok(_) => (SourceFormat::Csv, "csv", "text/csv"),
             Err(_) => return Err(Refusal::field("source_format", "must be CSV or NDJSON").into()),
         };
         Ok(Response::new(pb::GetImportTemplateResponse {
-            data: imports::template(format).into(),
-            filename: format!("user_verification.{ending}"),
+            data: imports::template(import_type, format).into(),
+            filename: format!("{}.{ending}", import_type.as_str()),
             content_type: content_type.to_owned(),
         }))
     }

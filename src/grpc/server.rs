@@ -21,11 +21,11 @@ use super::{
     pb::{
         self, admin_service_server::AdminServiceServer, entity_service_server::EntityServiceServer,
         import_service_server::ImportServiceServer, session_service_server::SessionServiceServer,
-        workflow_service_server::WorkflowServiceServer,
+        transaction_service_server::TransactionServiceServer, workflow_service_server::WorkflowServiceServer,
     },
-    session_service, workflow_service,
+    session_service, transaction_service, workflow_service,
 };
-use crate::{administration::Administration, imports::Imports, records::Records};
+use crate::{administration::Administration, erasure::Erasure, imports::Imports, records::Records};
 
 /// What the services stand on.
 pub struct Parts {
@@ -33,6 +33,8 @@ pub struct Parts {
     pub imports: Imports,
     /// Records.
     pub records: Records,
+    /// Erasure.
+    pub erasure: Erasure,
     /// Administration.
     pub administration: Administration,
     /// Ends open streams, then the server.
@@ -83,7 +85,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves until `parts.stop` is cancelled and open calls have ended, or should have.
 pub async fn serve(listener: TcpListener, parts: Parts, transport: Transport) -> Result<(), ServeError> {
-    let Parts { imports, records, administration, stop } = parts;
+    let Parts { imports, records, erasure, administration, stop } = parts;
     let auth = Auth(administration.clone());
     let import_service = import_service::Service {
         auth: auth.clone(),
@@ -97,10 +99,12 @@ pub async fn serve(listener: TcpListener, parts: Parts, transport: Transport) ->
         .accept_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
-    let session_service = session_service::Service { auth: auth.clone(), records: records.clone() };
-    let entity_service = entity_service::Service { auth: auth.clone(), records };
+    let session_service =
+        session_service::Service { auth: auth.clone(), records: records.clone(), erasure: erasure.clone() };
+    let entity_service = entity_service::Service { auth: auth.clone(), records: records.clone(), erasure };
+    let transaction_service = transaction_service::Service { auth: auth.clone(), records: records.clone() };
     let workflow_service =
-        workflow_service::Service { auth: auth.clone(), administration: administration.clone() };
+        workflow_service::Service { auth: auth.clone(), administration: administration.clone(), records };
     let admin_service = admin_service::Service { auth, administration };
     let v1 = transport.reflection.then(|| reflection().build_v1()).transpose()?;
     let v1 = v1.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
@@ -124,6 +128,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, transport: Transport) ->
         .add_service(import_service)
         .add_service(SessionServiceServer::new(session_service))
         .add_service(EntityServiceServer::new(entity_service))
+        .add_service(TransactionServiceServer::new(transaction_service))
         .add_service(WorkflowServiceServer::new(workflow_service))
         .add_service(AdminServiceServer::new(admin_service))
         .serve_with_incoming_shutdown(

@@ -10,12 +10,14 @@ use super::{
 };
 use crate::{
     domain::{ids::SessionId, refusal::Role},
-    records::Records,
+    erasure::Erasure,
+    records::{Records, Session},
 };
 
 pub(super) struct Service {
     pub(super) auth: Auth,
     pub(super) records: Records,
+    pub(super) erasure: Erasure,
 }
 
 #[tonic::async_trait]
@@ -28,10 +30,10 @@ impl SessionService for Service {
         let request = request.into_inner();
         let size = spec::page_size(request.page_size)?;
         let before = spec::page_token(&request.page_token)?;
-        let filter = spec::session_filter(request)?;
-        let sessions = self.records.list_sessions(application, &filter, before, size).await?;
+        let (kinds, filter) = spec::session_filter(request)?;
+        let sessions = self.records.list_sessions(application, kinds, &filter, before, size).await?;
         let next_page_token =
-            spec::next_page_token(&sessions, size, |session| session.columns.session_number.to_string());
+            spec::next_page_token(&sessions, size, |last: &Session| last.number().to_string());
         let sessions = sessions.into_iter().map(convert::session).collect();
         Ok(Response::new(pb::ListSessionsResponse { sessions, next_page_token }))
     }
@@ -54,5 +56,15 @@ impl SessionService for Service {
         let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
         let session = self.records.get_session(application, id).await?;
         Ok(Response::new(pb::GetSessionDecisionResponse { decision: Some(convert::decision(session)) }))
+    }
+
+    async fn delete_session(
+        &self,
+        request: Request<pb::DeleteSessionRequest>,
+    ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
+        let caller = self.auth.member(request.metadata(), Role::Operator).await?;
+        let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
+        let (number, report) = self.erasure.delete_session(caller, id).await?;
+        Ok(Response::new(convert::deleted_session(id, number, report)))
     }
 }

@@ -11,10 +11,11 @@ use tonic::{Status, Streaming};
 
 use super::{pace::Pace, pb, spec};
 use crate::{
-    domain::{ids::ApplicationId, import::Import, refusal::Refusal},
+    domain::{import::Import, refusal::Refusal},
     error::Error,
     imports::Imports,
     intake::{Finish, Piece, Upload},
+    store::Caller,
 };
 use pb::upload_import_request::Message;
 
@@ -22,7 +23,7 @@ use pb::upload_import_request::Message;
 const AFTER_FINISH: Duration = Duration::from_secs(1);
 
 /// Bytes that may wait for the intake.
-const PENDING_BYTES: usize = 4 << 20;
+const PENDING_BYTES: usize = 2 << 20;
 
 /// A chunk of this size is worth not copying.
 const UNCOPIED_BYTES: usize = 64 << 10;
@@ -30,7 +31,7 @@ const UNCOPIED_BYTES: usize = 64 << 10;
 /// Takes a whole stream in.
 pub(super) async fn run(
     imports: &Imports,
-    application: ApplicationId,
+    caller: Caller,
     mut stream: Streaming<pb::UploadImportRequest>,
     idle: Duration,
 ) -> Result<Import, Status> {
@@ -38,10 +39,11 @@ pub(super) async fn run(
     let Some(first) = first else {
         return Err(Refusal::field("message", "the stream is empty; begin with start or resume").into());
     };
+    let application = caller.application.ok_or_else(|| Status::from(Refusal::NoApplication))?;
     let upload = match first.message {
         Some(Message::Start(start)) => {
             let (spec, request_id) = spec::import_spec(start.spec, start.request_id)?;
-            let import = imports.create(application, spec, request_id).await?;
+            let import = imports.create(caller, spec, request_id).await?;
             imports.open_upload(application, import.id, 0).await?
         }
         Some(Message::Resume(resume)) => {

@@ -1,6 +1,7 @@
 //! What an upload stream brings becomes stored segments, each with its row in the database.
 
 use bytes::{Bytes, BytesMut};
+use encoding_rs::UTF_8;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
@@ -11,7 +12,7 @@ use super::{
     splitter::{Cut, Splitter},
 };
 use crate::{
-    canonical::header::Header,
+    canonical::{header::Header, schema_of},
     clock,
     domain::{
         fault::SourceFault,
@@ -66,7 +67,7 @@ impl SegmentWriter {
     pub(super) async fn write(&mut self, received: mpsc::Receiver<Piece>) -> Result<Import, Error> {
         self.resume().await?;
         let at = self.committed as u64;
-        let opened = SourceReader::open(received, self.shape.as_ref(), at, self.intake.limits).await;
+        let opened = SourceReader::open(received, self.shape.as_ref(), at, &self.import).await;
         let mut source = match opened {
             Ok(source) => source,
             Err(fault) => return self.end_with_fault(fault).await,
@@ -113,9 +114,10 @@ impl SegmentWriter {
             let bytes = self.intake.objects.get_segment(application, id, &range).await?;
             let delimiter = self.import.delimiter.unwrap_or(b',');
             let last = Cut { range, bytes };
-            self.splitter = Some(Splitter::resume(format, delimiter, self.intake.limits, &last));
+            self.splitter = Some(Splitter::resume(format, delimiter, self.import.limits, &last));
             let columns = self.import.columns.clone();
-            self.shape = Some(SourceShape { format, compression, delimiter, columns });
+            let encoding = UTF_8.name().to_owned();
+            self.shape = Some(SourceShape { format, compression, encoding, delimiter, columns });
             segments = beyond;
         }
         self.existing = segments.into_iter();
@@ -131,22 +133,23 @@ impl SegmentWriter {
                 if !sniff::is_enough(&start) {
                     continue;
                 }
-                self.sniff(&start, source.compression())?;
+                self.sniff(&start, source)?;
                 bytes = std::mem::take(&mut start).freeze();
             }
             self.split(&bytes).await?;
         }
         if self.splitter.is_none() && source.is_finished() {
-            self.sniff(&start, source.compression())?;
+            self.sniff(&start, source)?;
             self.split(&start).await?;
         }
         Ok(())
     }
 
-    fn sniff(&mut self, start: &[u8], compression: Compression) -> Result<(), SourceFault> {
+    fn sniff(&mut self, start: &[u8], source: &SourceReader) -> Result<(), SourceFault> {
         let Dialect { format, delimiter } = sniff::sniff(start, &self.import.spec)?;
-        self.splitter = Some(Splitter::new(format, delimiter, self.intake.limits));
-        self.shape = Some(SourceShape { format, compression, delimiter, columns: Vec::new() });
+        let (compression, encoding) = (source.compression(), source.encoding().name().to_owned());
+        self.splitter = Some(Splitter::new(format, delimiter, self.import.limits));
+        self.shape = Some(SourceShape { format, compression, encoding, delimiter, columns: Vec::new() });
         Ok(())
     }
 
@@ -173,7 +176,7 @@ impl SegmentWriter {
             && shape.columns.is_empty()
         {
             let columns = pipeline::read_header(header, shape.delimiter)?;
-            Header::resolve(&columns, self.intake.limits.columns)?;
+            Header::resolve(&columns, schema_of(self.import.spec.import_type), self.import.limits.columns)?;
             shape.columns = columns;
         }
         Ok(())
@@ -188,24 +191,38 @@ impl SegmentWriter {
         Ok(())
     }
 
-    async fn store_segment(&mut self, Cut { range, bytes }: Cut) -> Result<(), Error> {
+    async fn store_segment(&mut self, Cut { range, bytes }: Cut) -> Result<(), Halt> {
         if let Some(existing) = self.existing.next() {
             return if existing == range {
                 Ok(())
             } else {
-                Err(Refusal::SourceChanged { at: existing.byte_offset }.into())
+                Err(Error::from(Refusal::SourceChanged { at: existing.byte_offset }).into())
             };
         }
         let UploadLease { application, import, .. } = self.lease;
         let Some(shape) = self.shape.clone() else { return Ok(()) };
-        self.intake.objects.put_segment(application, import, range.seq, bytes).await?;
-        if shape.compression == Compression::None && range.kind == SegmentKind::Records {
+        self.check_rows_per_day(&range).await?;
+        let put = self.intake.objects.put_segment(application, import, &range, bytes).await;
+        put.map_err(Error::from)?;
+        // Bytes of the wire and bytes that are stored count the same only where nothing was decoded.
+        let as_sent = shape.compression == Compression::None && shape.encoding == UTF_8.name();
+        if as_sent && range.kind == SegmentKind::Records {
             self.committed = range.byte_end();
         }
-        self.intake.store.add_segment(self.lease, range, shape, self.committed, clock::now()).await?;
+        let added =
+            self.intake.store.add_segment(self.lease, range, shape, self.committed, clock::now()).await;
+        added.map_err(Error::from)?;
         self.intake.feed.changed(import);
         self.intake.feed.work_arrived();
         Ok(())
+    }
+
+    async fn check_rows_per_day(&self, range: &SegmentRange) -> Result<(), Halt> {
+        let since = clock::now() - chrono::Duration::hours(24);
+        let counted = self.intake.store.count_rows_since(self.lease.application, since).await;
+        let rows = counted.map_err(Error::from)?.unsigned_abs() + u64::from(range.rows.unsigned_abs());
+        let limit = self.import.limits.rows_per_day;
+        if rows > limit { Err(SourceFault::TooManyRowsPerDay { limit }.into()) } else { Ok(()) }
     }
 
     /// The source is unusable from here on; what is whole before the fault is kept and settled.
@@ -220,7 +237,12 @@ impl SegmentWriter {
             .is_some_and(|shape| shape.format == SourceFormat::Ndjson || !shape.columns.is_empty())
         {
             for cut in cuts {
-                self.store_segment(cut).await?;
+                match self.store_segment(cut).await {
+                    Ok(()) => {}
+                    Err(Halt::Error(error)) => return Err(error),
+                    // The first fault is told; what does not fit behind it is not kept.
+                    Err(Halt::Fault(_)) => break,
+                }
             }
         }
         let import = if self.import.spec.start == StartMode::AfterUpload {

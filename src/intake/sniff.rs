@@ -1,8 +1,8 @@
-//! Tells format, encoding and CSV delimiter from a source's first line.
+//! Tells format and CSV delimiter from a source's first line.
 
 use super::splitter::BOM;
 use crate::{
-    canonical::field::Field,
+    canonical::{schema::Schema, schema_of},
     domain::{
         fault::SourceFault,
         import::{ImportSpec, SourceFormat},
@@ -41,8 +41,6 @@ pub fn format_of_name(name: &str) -> Option<SourceFormat> {
 /// Sniffs a source by its beginning.
 pub(super) fn sniff(start: &[u8], spec: &ImportSpec) -> Result<Dialect, SourceFault> {
     match start {
-        [0xff, 0xfe, ..] => return Err(SourceFault::Encoding("UTF-16 (little endian)")),
-        [0xfe, 0xff, ..] => return Err(SourceFault::Encoding("UTF-16 (big endian)")),
         [_, 0, ..] | [0, _, ..] => return Err(SourceFault::Encoding("UTF-16 without a byte order mark")),
         _ => {}
     }
@@ -50,10 +48,11 @@ pub(super) fn sniff(start: &[u8], spec: &ImportSpec) -> Result<Dialect, SourceFa
     if line.is_empty() {
         return Err(SourceFault::Empty);
     }
+    let schema = schema_of(spec.import_type);
     let format =
         spec.source_format.or_else(|| format_of_name(&spec.source_filename)).or_else(|| match line[0] {
             b'{' | b'[' => Some(SourceFormat::Ndjson),
-            _ => delimiter(line).map(|_| SourceFormat::Csv),
+            _ => delimiter(line, schema).map(|_| SourceFormat::Csv),
         });
     match format.ok_or(SourceFault::UnknownFormat)? {
         SourceFormat::Ndjson if line[0] == b'[' => Err(SourceFault::NotNdjson("a JSON array")),
@@ -63,7 +62,7 @@ pub(super) fn sniff(start: &[u8], spec: &ImportSpec) -> Result<Dialect, SourceFa
         SourceFormat::Ndjson => Ok(Dialect { format: SourceFormat::Ndjson, delimiter: b',' }),
         SourceFormat::Csv => Ok(Dialect {
             format: SourceFormat::Csv,
-            delimiter: spec.csv_delimiter.or_else(|| delimiter(line)).unwrap_or(DELIMITERS[0]),
+            delimiter: spec.csv_delimiter.or_else(|| delimiter(line, schema)).unwrap_or(DELIMITERS[0]),
         }),
     }
 }
@@ -77,13 +76,15 @@ fn first_line(start: &[u8]) -> (&[u8], bool) {
     }
 }
 
-/// The delimiter under which a header line names most fields, `external_id` among them.
-fn delimiter(line: &[u8]) -> Option<u8> {
+/// The delimiter under which a header line names most fields, the first mandatory one among them.
+fn delimiter(line: &[u8], schema: &Schema) -> Option<u8> {
+    let mandatory = schema.required.first().copied().unwrap_or_default();
     let known = |delimiter: u8| {
         let fields = line
             .split(|byte| *byte == delimiter)
-            .filter_map(|cell| Field::from_column(std::str::from_utf8(cell).ok()?.trim().trim_matches('"')));
-        let (count, has_key) = fields.fold((0, false), |(n, key), f| (n + 1, key || f == Field::ExternalId));
+            .filter_map(|cell| schema.find_column(std::str::from_utf8(cell).ok()?.trim().trim_matches('"')));
+        let (count, has_key) =
+            fields.fold((0, false), |(n, key), field| (n + 1, key || mandatory.contains(&field)));
         has_key.then_some(count)
     };
     // `max_by_key` keeps the last of equals, so the likeliest delimiter is asked last.
@@ -93,6 +94,7 @@ fn delimiter(line: &[u8]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::canonical::user_verification::USER_VERIFICATION;
 
     #[test]
     fn delimiters_and_names() {
@@ -103,7 +105,7 @@ mod tests {
             ("EXTERNAL_ID", Some(b',')),
             ("id,status", None),
         ] {
-            assert_eq!(delimiter(line.as_bytes()), found, "{line}");
+            assert_eq!(delimiter(line.as_bytes(), &USER_VERIFICATION), found, "{line}");
         }
         assert_eq!(format_of_name("Export.CSV.gz"), Some(SourceFormat::Csv));
         assert_eq!(format_of_name("x.jsonl"), Some(SourceFormat::Ndjson));

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use encoding_rs::{Encoding, UTF_8};
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -18,9 +19,14 @@ use tokio_util::io::StreamReader;
 use super::{
     Finish, Piece,
     decompress::{self, MAGIC_BYTES},
+    transcode::{self, BOM_BYTES, Transcoder},
 };
 use crate::{
-    domain::{fault::SourceFault, import::Compression, limits::Limits},
+    domain::{
+        fault::SourceFault,
+        import::{Compression, Import},
+        limits::Limits,
+    },
     store::SourceShape,
 };
 
@@ -35,6 +41,11 @@ pub(super) struct SourceReader {
     wire: Arc<Mutex<Wire>>,
     compression: Compression,
     bytes: Unpacked,
+    /// Label of the encoding the caller named.
+    label: Option<String>,
+    /// What makes UTF-8 of the bytes; known with the first of them.
+    transcoder: Option<(&'static Encoding, Transcoder)>,
+    ended: bool,
     decoded: u64,
     limits: Limits,
 }
@@ -44,7 +55,7 @@ pub(super) struct SourceReader {
 pub(super) struct Wire {
     /// Bytes of this stream.
     pub(super) bytes: u64,
-    /// Their hash, where they are packed; what is not can be hashed as it is stored.
+    /// Their hash, where they are not what is stored.
     pub(super) hash: Option<Sha256>,
     /// The end, as the caller told it.
     pub(super) finish: Option<Finish>,
@@ -71,7 +82,7 @@ impl SourceReader {
         received: mpsc::Receiver<Piece>,
         known: Option<&SourceShape>,
         at: u64,
-        limits: Limits,
+        import: &Import,
     ) -> Result<Self, SourceFault> {
         let wire = Arc::new(Mutex::new(Wire { hash: Some(Sha256::new()), ..Wire::default() }));
         let mut pieces: Pieces = Box::pin(wire_bytes(received, wire.clone()));
@@ -88,18 +99,37 @@ impl SourceReader {
             }
         };
         let start = start.freeze();
+        let label = import.spec.encoding.clone();
         let bytes = if compression == Compression::None {
-            lock(&wire).hash = None;
+            if known.is_some() || transcode::recognise(&start, label.as_deref())? == UTF_8 {
+                lock(&wire).hash = None;
+            }
             Unpacked::Plain { start, pieces }
         } else {
             let packed = io::Cursor::new(start).chain(StreamReader::new(pieces));
             Unpacked::Decoder { decoder: decompress::decoder(compression, packed), bytes: BytesMut::new() }
         };
-        Ok(Self { wire, compression, bytes, decoded: at, limits })
+        // What is resumed inside is plain UTF-8: anything else is sent again from its beginning.
+        let transcoder = known.map(|_| (UTF_8, Transcoder::new(UTF_8)));
+        Ok(Self {
+            wire,
+            compression,
+            bytes,
+            label,
+            transcoder,
+            ended: false,
+            decoded: at,
+            limits: import.limits,
+        })
     }
 
     pub(super) fn compression(&self) -> Compression {
         self.compression
+    }
+
+    /// The encoding; UTF-8 until the first bytes told another.
+    pub(super) fn encoding(&self) -> &'static Encoding {
+        self.transcoder.as_ref().map_or(UTF_8, |(encoding, _)| encoding)
     }
 
     /// Whether the caller has told the end of the file, and did not just go away.
@@ -107,8 +137,35 @@ impl SourceReader {
         lock(&self.wire).finish.is_some()
     }
 
-    /// The next bytes; `None` when there are no more, finished or not.
+    /// The next bytes as UTF-8; `None` when there are no more, finished or not.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SourceFault> {
+        if self.transcoder.is_none() {
+            let mut start = BytesMut::new();
+            while start.len() < BOM_BYTES
+                && let Some(bytes) = self.next_unpacked().await?
+            {
+                start.extend_from_slice(&bytes);
+            }
+            let encoding = transcode::recognise(&start, self.label.as_deref())?;
+            let (_, transcoder) = self.transcoder.insert((encoding, Transcoder::new(encoding)));
+            return Ok((!start.is_empty()).then(|| transcoder.push(start.freeze(), false)));
+        }
+        let next = if self.ended { None } else { self.next_unpacked().await? };
+        let Some((_, transcoder)) = &mut self.transcoder else { return Ok(next) };
+        if let Some(bytes) = next {
+            return Ok(Some(transcoder.push(bytes, false)));
+        }
+        // A character that was begun and never ended still has to be told.
+        let tail = if std::mem::replace(&mut self.ended, true) || !self.is_finished() {
+            Bytes::new()
+        } else {
+            self.transcoder.as_mut().map_or_else(Bytes::new, |(_, t)| t.push(Bytes::new(), true))
+        };
+        Ok((!tail.is_empty()).then_some(tail))
+    }
+
+    async fn next_unpacked(&mut self) -> Result<Option<Bytes>, SourceFault> {
+        self.check_size()?;
         let next = match &mut self.bytes {
             Unpacked::Plain { start, .. } if !start.is_empty() => std::mem::take(start),
             Unpacked::Plain { pieces, .. } => match pieces.next().await {
@@ -134,9 +191,12 @@ impl SourceReader {
                 }
             }
         };
+        // What fits comes first, however the bytes arrived; the next call tells that there was more.
+        let room = self.limits.upload_bytes.saturating_sub(self.decoded);
+        let fitting = next.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         self.decoded += next.len() as u64;
-        self.check_size()?;
-        Ok(Some(next))
+        self.check_ratio()?;
+        Ok(Some(next.slice(..fitting)))
     }
 
     /// What came over the wire, at the end.
@@ -145,11 +205,14 @@ impl SourceReader {
     }
 
     fn check_size(&self) -> Result<(), SourceFault> {
-        let Limits { upload_bytes, compression_ratio, .. } = self.limits;
+        let limit = self.limits.upload_bytes;
+        let fits = self.decoded <= limit && lock(&self.wire).bytes <= limit;
+        if fits { Ok(()) } else { Err(SourceFault::TooLarge { limit }) }
+    }
+
+    fn check_ratio(&self) -> Result<(), SourceFault> {
+        let compression_ratio = self.limits.compression_ratio;
         let wire = lock(&self.wire).bytes;
-        if self.decoded > upload_bytes || wire > upload_bytes {
-            return Err(SourceFault::TooLarge { limit: upload_bytes });
-        }
         let grown = self.decoded > RATIO_FREE_BYTES && self.decoded / compression_ratio > wire;
         if self.compression != Compression::None && grown {
             return Err(SourceFault::CompressionRatio { limit: compression_ratio });

@@ -243,6 +243,7 @@ impl Splitter {
                 preamble: self.preamble as i32,
                 first_line: self.lines.line() as i64,
                 crc32c: crc32c::crc32c(&bytes),
+                revision: 0,
             },
             bytes: bytes.clone(),
         });

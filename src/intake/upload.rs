@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Pieces that wait between the stream and its intake.
-const PIECES: usize = 4;
+const PIECES: usize = 2;
 
 /// What a stream hands over.
 #[derive(Debug)]

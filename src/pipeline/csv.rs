@@ -1,17 +1,19 @@
 //! CSV records to rows.
 
-use bytes::Bytes;
 use csv_async::{AsyncReader, AsyncReaderBuilder, ByteRecord};
 use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, Chain};
 
 use super::rows::Rows;
 use crate::{
-    canonical::{cell::Value, header::Header},
+    canonical::{
+        cell::Value,
+        header::Header,
+        schema::{Form, Schema},
+    },
     domain::{
         fault::SourceFault,
         issue::{Issue, IssueCode},
-        segment::SegmentRange,
     },
 };
 
@@ -60,15 +62,15 @@ pub fn read_header(header: &[u8], delimiter: u8) -> Result<Vec<String>, SourceFa
     record.iter().map(text).collect()
 }
 
-pub(super) fn parse(range: &SegmentRange, source: Bytes, header: &Header, delimiter: u8) -> Rows {
-    let bytes = source.slice(range.preamble as usize..);
-    let mut rows = Rows::new(range, source);
+pub(super) fn parse(rows: &mut Rows, schema: &Schema, header: &Header, delimiter: u8) {
+    let preamble = rows.range.preamble as usize;
+    let bytes = rows.source.slice(preamble..);
     let mut reader = reader(&bytes, delimiter);
     let mut record = ByteRecord::with_capacity(1024, header.len());
     while let Some(taken) = next_record(&mut reader, &bytes, &mut record) {
-        rows.begin(range.preamble as usize + taken.start, taken.len());
+        rows.begin(preamble + taken.start, taken.len());
         match std::str::from_utf8(record.as_slice()) {
-            Ok(text) => add_cells(&mut rows, &record, text, header),
+            Ok(text) => add_cells(rows, &record, text, schema, header),
             Err(_) => rows.refuse(not_utf8()),
         }
         if record.len() != header.len() {
@@ -76,11 +78,10 @@ pub(super) fn parse(range: &SegmentRange, source: Bytes, header: &Header, delimi
             rows.refuse(Issue::of_record(IssueCode::ColumnCount, message));
         }
     }
-    rows
 }
 
 /// The cells in front of what is wrong are kept even of a bad record: they tell its key.
-fn add_cells(rows: &mut Rows, record: &ByteRecord, text: &str, header: &Header) {
+fn add_cells(rows: &mut Rows, record: &ByteRecord, text: &str, schema: &Schema, header: &Header) {
     let whole = rows.arena.push(text);
     for column in 0..record.len().min(header.len()) {
         let (Some(field), Some(range)) = (header.field(column), record.range(column)) else { continue };
@@ -92,10 +93,20 @@ fn add_cells(rows: &mut Rows, record: &ByteRecord, text: &str, header: &Header) 
         if cell.is_empty() {
             continue;
         }
-        rows.add(field, if field.is_json() { Value::EncodedJson(cell) } else { Value::Text(cell) });
+        rows.add(
+            schema,
+            field,
+            match schema.spec(field).form {
+                Form::Json => Value::EncodedJson(cell),
+                Form::Text | Form::Any => Value::Text(cell),
+            },
+        );
     }
 }
 
 fn not_utf8() -> Issue {
-    Issue::of_record(IssueCode::Encoding, "the record is not UTF-8 text")
+    Issue::of_record(
+        IssueCode::Encoding,
+        "the record is not UTF-8 text; if the file has another encoding, name it in the spec",
+    )
 }

@@ -2,40 +2,42 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::rows::Rows;
 use crate::{
-    canonical::{cell::Value, field::Field},
-    domain::{
-        issue::{Issue, IssueCode},
-        segment::SegmentRange,
+    canonical::{
+        cell::Value,
+        schema::{FieldId, Form, Schema},
     },
+    domain::issue::{Issue, IssueCode},
 };
 
-pub(super) fn parse(range: &SegmentRange, source: Bytes) -> Rows {
-    let mut rows = Rows::new(range, source.clone());
-    let mut start = range.preamble as usize;
+pub(super) fn parse(rows: &mut Rows, schema: &'static Schema) {
+    let source = rows.source.clone();
+    let mut start = rows.range.preamble as usize;
     while start < source.len() {
         let end = memchr::memchr(b'\n', &source[start..]).map_or(source.len(), |end| start + end + 1);
         let line = source[start..end].trim_ascii();
         if !line.is_empty() {
             rows.begin(start, end - start);
-            parse_line(&mut rows, line);
+            parse_line(rows, line, schema);
         }
         start = end;
     }
-    rows
 }
 
-fn parse_line(rows: &mut Rows, line: &[u8]) {
+fn parse_line(rows: &mut Rows, line: &[u8], schema: &'static Schema) {
     let Ok(text) = std::str::from_utf8(line) else {
-        return rows.refuse(Issue::of_record(IssueCode::Encoding, "the line is not UTF-8 text"));
+        return rows.refuse(Issue::of_record(
+            IssueCode::Encoding,
+            "the line is not UTF-8 text; if the file has another encoding, name it in the spec",
+        ));
     };
     let mut json = serde_json::Deserializer::from_str(text);
-    if let Err(error) = Object(rows).deserialize(&mut json).and_then(|()| json.end()) {
+    let object = Object { rows, schema, group: None };
+    if let Err(error) = object.deserialize(&mut json).and_then(|()| json.end()) {
         // Only a line that is JSON to its end is said to be.
         rows.refuse(if error.is_data() && serde_json::from_str::<IgnoredAny>(text).is_ok() {
             Issue::of_record(IssueCode::NotAnObject, "the line is JSON, but not an object")
@@ -56,7 +58,12 @@ fn in_line(error: &serde_json::Error) -> String {
 
 /// Reads an object's known members into the open row. Told to read anything else it fails, and so
 /// it does for `[…]`, which serde's derived structs would take.
-struct Object<'r>(&'r mut Rows);
+struct Object<'r> {
+    rows: &'r mut Rows,
+    schema: &'static Schema,
+    /// Path of the inner object that is read; none at the top.
+    group: Option<&'static str>,
+}
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {
     type Value = ();
@@ -74,65 +81,123 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let rows = self.0;
-        while let Some(key) = map.next_key_seed(Key)? {
-            match key {
-                Some((field, encoded)) => {
+        let Self { rows, schema, group } = self;
+        while let Some(member) = map.next_key_seed(Key { schema, group })? {
+            match member {
+                Member::Field { field, encoded } => {
                     let raw: &RawValue = map.next_value()?;
                     if rows.open_cells().iter().any(|cell| cell.field == field) {
-                        let message = "the key stands twice in the object";
-                        rows.refuse(Issue::of_field(IssueCode::DuplicateKey, field.name(), message));
+                        refuse_field(rows, schema, field, IssueCode::DuplicateKey, "the key stands twice");
                     }
-                    add_value(rows, field, encoded, raw.get());
+                    add_value(rows, schema, field, encoded, raw.get());
                 }
-                None => drop(map.next_value::<IgnoredAny>()?),
+                Member::Group(group) => {
+                    let raw: &RawValue = map.next_value()?;
+                    read_group(rows, schema, group, raw.get());
+                }
+                Member::Unknown => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(())
     }
 }
 
-fn add_value(rows: &mut Rows, field: Field, encoded: bool, raw: &str) {
+/// Reads an inner object whose members are fields of the row.
+fn read_group(rows: &mut Rows, schema: &'static Schema, group: &'static str, raw: &str) {
+    if raw == "null" {
+        return;
+    }
+    let mut json = serde_json::Deserializer::from_str(raw);
+    if (Object { rows, schema, group: Some(group) }).deserialize(&mut json).is_err() {
+        rows.refuse(Issue::of_field(IssueCode::WrongType, group, "must be a JSON object"));
+    }
+}
+
+fn refuse_field(rows: &mut Rows, schema: &Schema, field: FieldId, code: IssueCode, message: &str) {
+    rows.refuse(Issue::of_field(code, schema.spec(field).name, message));
+}
+
+fn add_value(rows: &mut Rows, schema: &Schema, field: FieldId, encoded: bool, raw: &str) {
     let text = |rows: &mut Rows, text: &str| {
         let text = rows.arena.push(text.trim());
         if encoded { Value::EncodedJson(text) } else { Value::Text(text) }
     };
     let value = match raw.as_bytes()[0] {
         b'n' => return,
+        _ if schema.spec(field).form == Form::Any => Value::Json(rows.arena.push(raw)),
         b'"' if !raw.contains('\\') => text(rows, &raw[1..raw.len() - 1]),
         b'"' => match serde_json::from_str::<String>(raw) {
             Ok(unescaped) => text(rows, &unescaped),
             Err(_) => {
                 let message = "the text holds an escape that is no character";
-                return rows.refuse(Issue::of_field(IssueCode::BadJson, field.name(), message));
+                return refuse_field(rows, schema, field, IssueCode::BadJson, message);
             }
         },
         b'{' | b'[' | b't' | b'f' => Value::Json(rows.arena.push(raw)),
         _ => Value::Text(rows.arena.push(raw)),
     };
-    rows.add(field, value);
+    rows.add(schema, field, value);
 }
 
-/// Reads a key: which field it is, and whether it is spelt `…_json`.
-struct Key;
+/// What a key means.
+enum Member {
+    /// A field; whether the key is spelt as CSV columns with JSON cells are.
+    Field { field: FieldId, encoded: bool },
+    /// An inner object of fields.
+    Group(&'static str),
+    /// Nothing that is known.
+    Unknown,
+}
+
+/// Reads a key.
+struct Key {
+    schema: &'static Schema,
+    group: Option<&'static str>,
+}
 
 impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Option<(Field, bool)>;
+    type Value = Member;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Member, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for Key {
-    type Value = Option<(Field, bool)>;
+    type Value = Member;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        let field = Field::from_name(key).or_else(|| Field::from_column(key));
-        Ok(field.map(|field| (field, field.is_json() && key.len() > field.name().len())))
+    fn visit_str<E>(self, key: &str) -> Result<Member, E> {
+        let Some(group) = self.group else { return Ok(self.find(key)) };
+        let mut buffer = [0; PATH_BYTES];
+        Ok(join(group, key, &mut buffer).map_or(Member::Unknown, |path| self.find(path)))
+    }
+}
+
+/// Longest path of a member; there is none longer in any schema.
+const PATH_BYTES: usize = 96;
+
+/// The path of a member of an inner object, without allocating.
+fn join<'b>(group: &str, key: &str, buffer: &'b mut [u8; PATH_BYTES]) -> Option<&'b str> {
+    let length = group.len() + 1 + key.len();
+    let path = buffer.get_mut(..length)?;
+    path[..group.len()].copy_from_slice(group.as_bytes());
+    path[group.len()] = b'.';
+    path[group.len() + 1..].copy_from_slice(key.as_bytes());
+    std::str::from_utf8(path).ok()
+}
+
+impl Key {
+    fn find(&self, path: &str) -> Member {
+        if let Some(group) = self.schema.groups.iter().find(|group| **group == path) {
+            return Member::Group(group);
+        }
+        let field = (self.schema.find)(path).or_else(|| self.schema.find_column(path));
+        let Some(field) = field else { return Member::Unknown };
+        let spec = self.schema.spec(field);
+        Member::Field { field, encoded: spec.form == Form::Json && path.ends_with("_json") }
     }
 }

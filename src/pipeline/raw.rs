@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Reading, csv};
-use crate::domain::segment::{SegmentKind, SegmentRange};
+use super::{Reading, Syntax, csv};
+use crate::domain::{limits::Limits, segment::SegmentRange};
 
 /// Most of a record that is neither object nor CSV, as it is shown.
 const RAW_CHARS: usize = 4_096;
@@ -12,12 +12,12 @@ const RAW_CHARS: usize = 4_096;
 /// A record as an object: column to text for CSV, the object for NDJSON, `{"_raw": text}` for what
 /// is neither, or is nested deeper than a protobuf can be.
 pub fn raw_row(reading: &Reading, columns: &[String], record: &[u8]) -> Map<String, Value> {
-    let object = match reading {
-        Reading::Csv { delimiter, .. } => csv::read_header(record, *delimiter).ok().map(|cells| {
+    let object = match &reading.syntax {
+        Syntax::Csv { delimiter, .. } => csv::read_header(record, *delimiter).ok().map(|cells| {
             let names = columns.iter().cloned().chain((columns.len() + 1..).map(|n| format!("_column_{n}")));
             names.zip(cells.into_iter().map(Value::String)).collect::<Map<_, _>>()
         }),
-        Reading::Ndjson => match serde_json::from_slice(record) {
+        Syntax::Ndjson => match serde_json::from_slice(record) {
             Ok(Value::Object(object)) if depth(&object) <= DEPTH => Some(object),
             _ => None,
         },
@@ -45,12 +45,6 @@ fn depth(object: &Map<String, Value>) -> usize {
 
 /// The bytes of every record of a segment, in row order.
 pub fn record_spans(reading: &Reading, range: &SegmentRange, source: Bytes) -> Vec<std::ops::Range<usize>> {
-    match range.kind {
-        SegmentKind::OversizedRecord => std::iter::once(0..source.len()).collect(),
-        SegmentKind::OversizedRest => Vec::new(),
-        SegmentKind::Records => {
-            let rows = super::parse_records(reading, range, source).rows;
-            rows.iter().map(|row| row.start as usize..(row.start + row.len) as usize).collect()
-        }
-    }
+    let rows = super::parse(reading, range, source, &Limits::default());
+    (0..rows.len()).map(|row| rows.span(row)).collect()
 }

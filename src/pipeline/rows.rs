@@ -6,10 +6,11 @@ use crate::{
     canonical::{
         arena::{Arena, Text},
         cell::{Cell, Value},
-        field::Field,
+        schema::{FieldId, Schema},
     },
     domain::{
         issue::{Issue, IssueCode},
+        limits::Limits,
         segment::SegmentRange,
     },
 };
@@ -22,6 +23,7 @@ pub struct Rows {
     pub(super) arena: Arena,
     pub(super) cells: Vec<Cell>,
     pub(super) rows: Vec<Row>,
+    cell_bytes: usize,
 }
 
 /// A row: where it stands, its cells, and what is wrong with it as a whole.
@@ -37,7 +39,7 @@ pub(super) struct Row {
 const USUAL_CELLS: usize = 20;
 
 impl Rows {
-    pub(super) fn new(range: &SegmentRange, source: Bytes) -> Self {
+    pub(super) fn new(range: &SegmentRange, source: Bytes, limits: &Limits) -> Self {
         let rows = range.rows as usize;
         Self {
             range: *range,
@@ -46,17 +48,15 @@ impl Rows {
             cells: Vec::with_capacity(rows * USUAL_CELLS),
             rows: Vec::with_capacity(rows),
             source,
+            cell_bytes: limits.cell_bytes,
         }
     }
 
-    /// The one row of a record that is larger than a row may be.
-    pub(super) fn oversized(range: &SegmentRange, source: Bytes, limit: usize) -> Self {
-        let mut rows = Self::new(range, source);
-        let len = rows.source.len();
-        rows.begin(0, len);
-        let message = format!("the record has more than {limit} bytes (limit row_bytes)");
-        rows.refuse(Issue::of_record(IssueCode::RecordTooLarge, message));
-        rows
+    /// Makes all the bytes one row: the beginning of a record that is larger than a row may be.
+    pub(super) fn refuse_oversized(&mut self, limits: &Limits) {
+        self.begin(0, self.source.len());
+        let message = format!("the record has more than {} bytes (limit row_bytes)", limits.row_bytes);
+        self.refuse(Issue::of_record(IssueCode::RecordTooLarge, message));
     }
 
     /// Begins a row at these bytes of the segment.
@@ -66,7 +66,13 @@ impl Rows {
     }
 
     /// Adds a cell to the open row.
-    pub(super) fn add(&mut self, field: Field, value: Value) {
+    pub(super) fn add(&mut self, schema: &Schema, field: FieldId, value: Value) {
+        let bytes = self.arena.get(value.text()).len();
+        if bytes > self.cell_bytes {
+            let message =
+                format!("has {bytes} bytes, and {} are allowed (limit cell_bytes)", self.cell_bytes);
+            self.refuse(Issue::of_field(IssueCode::TooLong, schema.spec(field).name, message));
+        }
         self.cells.push(Cell { field, value });
     }
 
@@ -89,10 +95,22 @@ impl Rows {
         self.rows[row].first_cell as usize..end
     }
 
-    /// Text of a cell of a row, if it has one.
-    pub(super) fn find_text(&self, row: usize, field: Field) -> Option<Text> {
+    /// Text of the first of these fields that a row has.
+    pub(super) fn find_text(&self, row: usize, fields: &[FieldId]) -> Option<Text> {
         let cells = &self.cells[self.cells(row)];
-        cells.iter().find(|cell| cell.field == field).map(|cell| cell.value.text())
+        let find = |field| cells.iter().find(|cell| cell.field == field).map(|cell| cell.value.text());
+        fields.iter().find_map(|field| find(*field))
+    }
+
+    /// Text of a field of a row, if it has one.
+    pub fn find(&self, row: usize, field: FieldId) -> Option<&str> {
+        self.find_text(row, &[field]).map(|text| self.arena.get(text))
+    }
+
+    /// The bytes of the segment that a row takes, line end included.
+    pub fn span(&self, row: usize) -> std::ops::Range<usize> {
+        let Row { start, len, .. } = self.rows[row];
+        start as usize..(start + len) as usize
     }
 
     /// How many rows there are.
@@ -107,7 +125,7 @@ impl Rows {
 
     /// Where row `row` begins in the source, and its bytes: for tests against a whole-file parse.
     pub fn location(&self, row: usize) -> (i64, &[u8]) {
-        let Row { start, len, .. } = self.rows[row];
-        (self.range.byte_offset + i64::from(start), &self.source[start as usize..(start + len) as usize])
+        let span = self.span(row);
+        (self.range.byte_offset + span.start as i64, &self.source[span])
     }
 }

@@ -4,45 +4,51 @@ use chrono::{DateTime, Utc};
 
 use super::rows::Rows;
 use crate::{
-    adapters::generic,
-    canonical::field::Field,
-    domain::{ids::SessionId, import::Import, issue::Issue, lines::LineCounter},
-    store::{Batch, RowFailure, SessionRow},
+    adapters::generic::Adapter,
+    canonical::{schema::Schema, schema_of},
+    domain::{import::Import, issue::Issue, lines::LineCounter},
+    store::{Batch, RecordRow, RowFailure},
 };
 
 pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> Batch {
     let count = rows.len();
-    let mut sessions = Vec::with_capacity(count);
-    let mut failures = Failures::new(&rows);
+    let schema = schema_of(import.spec.import_type);
+    let mut adapter = Adapter::new(import.spec.import_type, now, import.limits.json_depth);
+    let mut records = Vec::with_capacity(count);
+    let mut failures = Failures::new(&rows, schema);
     let mut issues = Vec::new();
     for row in 0..count {
         if let Some(fault) = rows.rows[row].fault.take() {
             failures.add(&rows, row, vec![*fault]);
             continue;
         }
-        let cells = rows.cells(row);
-        let record = generic::user_verification(&rows.cells[cells], &mut rows.arena, now, &mut issues);
+        let range = rows.cells(row);
+        let cells = &mut rows.cells[range];
+        // In the order of the schema, so that CSV and NDJSON of one record give one record.
+        if !cells.is_sorted_by_key(|cell| cell.field.0) {
+            cells.sort_unstable_by_key(|cell| cell.field.0);
+        }
+        let record = adapter.read(cells, &mut rows.arena, &mut issues);
         if !issues.is_empty() {
             failures.add(&rows, row, std::mem::take(&mut issues));
             continue;
         }
-        let provider = rows.arena.find(record.provider).unwrap_or(&import.spec.provider);
-        let id =
-            SessionId::of_user_session(import.application_id, provider, rows.arena.get(record.external_id));
-        sessions.push(SessionRow { id, row: row as u32, record });
+        let spec = &import.spec;
+        let id = record.id(&rows.arena, import.application_id, &spec.provider, spec.workflow_id);
+        records.push(RecordRow { id, row: row as u32, record });
     }
     let failures = failures.list;
-    let duplicates = keep_first_of_each_key(&mut sessions);
-    Batch { arena: rows.arena, rows: count, sessions, duplicates, failures }
+    let duplicates = keep_first_of_each_key(&mut records);
+    Batch { arena: rows.arena, rows: count, records, duplicates, failures }
 }
 
 /// Sorts by key, which is the order in which the database locks them, and takes out rows whose key
 /// stands earlier in the segment.
-fn keep_first_of_each_key(sessions: &mut Vec<SessionRow>) -> Vec<u32> {
+fn keep_first_of_each_key(records: &mut Vec<RecordRow>) -> Vec<u32> {
     // Cached: a record is large, and so is moved once and not at every comparison.
-    sessions.sort_by_cached_key(|session| (session.id, session.row));
+    records.sort_by_cached_key(|record| (record.id, record.row));
     let mut duplicates = Vec::new();
-    sessions.dedup_by(|later, first| {
+    records.dedup_by(|later, first| {
         let same = later.id == first.id;
         if same {
             duplicates.push(later.row);
@@ -55,21 +61,23 @@ fn keep_first_of_each_key(sessions: &mut Vec<SessionRow>) -> Vec<u32> {
 /// Failed rows in row order, with their lines: counted on from the failure before, so that a
 /// segment is gone over once, however many of its rows fail.
 struct Failures {
+    schema: &'static Schema,
     list: Vec<RowFailure>,
     lines: LineCounter,
     counted: usize,
 }
 
 impl Failures {
-    fn new(rows: &Rows) -> Self {
-        Self { list: Vec::new(), lines: LineCounter::at(rows.range.first_line as u64), counted: 0 }
+    fn new(rows: &Rows, schema: &'static Schema) -> Self {
+        let lines = LineCounter::at(rows.range.first_line as u64);
+        Self { schema, list: Vec::new(), lines, counted: 0 }
     }
 
     fn add(&mut self, rows: &Rows, row: usize, issues: Vec<Issue>) {
         let start = rows.rows[row].start as usize;
         self.lines.advance(&rows.source[self.counted..start]);
         self.counted = start;
-        let external_id = rows.find_text(row, Field::ExternalId).map(|text| rows.arena.get(text).trim());
+        let external_id = rows.find_text(row, self.schema.keys).map(|text| rows.arena.get(text).trim());
         self.list.push(RowFailure {
             row: row as u32,
             line_number: self.lines.line() as i64,

@@ -8,12 +8,14 @@ use sea_orm::{
 
 use super::{
     Store,
+    audit::{self, AuditEvent},
     entities::{api_key, application, workflow},
     error::Error,
 };
 use crate::domain::{
     ids::{ApiKeyId, ApplicationId, WorkflowId},
     import::words,
+    limits::LimitSettings,
     refusal::{Refusal, Role},
 };
 
@@ -40,8 +42,21 @@ pub struct Application {
     pub sandbox: bool,
     /// How many imports may be active at a time.
     pub max_active_imports: i32,
+    /// Limits of its own.
+    pub limits: LimitSettings,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+}
+
+/// What is to be changed of an application; what is `None` stays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ApplicationChange {
+    /// Whether it may import.
+    pub imports_enabled: Option<bool>,
+    /// How many imports may be active at a time.
+    pub max_active_imports: Option<i32>,
+    /// Its own limits, all of them.
+    pub limits: Option<LimitSettings>,
 }
 
 /// An API key without its secret.
@@ -64,6 +79,8 @@ pub struct ApiKey {
 /// Who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
+    /// The key; none for the server itself.
+    pub key: Option<ApiKeyId>,
     /// The application of the key; none for admin keys.
     pub application: Option<ApplicationId>,
     /// What the key may do.
@@ -81,6 +98,8 @@ pub struct Workflow {
     pub name: String,
     /// What sessions it is for.
     pub kind: WorkflowKind,
+    /// Version of its status rules in force; 0 before the first.
+    pub version: i32,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
@@ -88,16 +107,29 @@ pub struct Workflow {
 /// Most keys or workflows a list shows.
 const LIST_LIMIT: u64 = 1_000;
 
-impl From<application::Model> for Application {
-    fn from(row: application::Model) -> Self {
-        Self {
+/// The limits an application has of its own.
+pub(super) fn limit_settings(row: &application::Model) -> Result<LimitSettings, Error> {
+    match &row.limits {
+        Some(limits) => {
+            serde_json::from_value(limits.clone()).map_err(|_| Error::Corrupt("applications.limits"))
+        }
+        None => Ok(LimitSettings::default()),
+    }
+}
+
+impl TryFrom<application::Model> for Application {
+    type Error = Error;
+
+    fn try_from(row: application::Model) -> Result<Self, Error> {
+        Ok(Self {
+            limits: limit_settings(&row)?,
             id: ApplicationId(row.id),
             name: row.name,
             imports_enabled: row.imports_enabled,
             sandbox: row.sandbox,
             max_active_imports: row.max_active_imports,
             created_at: row.created_at,
-        }
+        })
     }
 }
 
@@ -125,6 +157,7 @@ impl TryFrom<workflow::Model> for Workflow {
             application_id: ApplicationId(row.application_id),
             name: row.name,
             kind: WorkflowKind::from_word(&row.kind).ok_or(Error::Corrupt("workflows.kind"))?,
+            version: row.version,
             created_at: row.created_at,
         })
     }
@@ -132,9 +165,13 @@ impl TryFrom<workflow::Model> for Workflow {
 
 impl Store {
     /// Adds an application.
-    pub async fn add_application(&self, new: Application) -> Result<Application, Error> {
+    pub async fn add_application(&self, new: Application, caller: Caller) -> Result<Application, Error> {
         self.write(move |tx| {
             Box::pin(async move {
+                let event = AuditEvent::new(caller, Some(new.id), "create_application", new.id.to_string())
+                    .with("imports_enabled", new.imports_enabled)
+                    .with("sandbox", new.sandbox);
+                audit::record(tx, event, new.created_at).await?;
                 let row = application::ActiveModel {
                     id: Set(new.id.0),
                     name: Set(new.name),
@@ -143,31 +180,46 @@ impl Store {
                     max_active_imports: Set(new.max_active_imports),
                     next_session_number: Set(1),
                     created_at: Set(new.created_at),
+                    limits: Set(None),
+                    tombstone_salt: Set(None),
                 };
-                Ok(row.insert(tx).await?.into())
+                row.insert(tx).await?.try_into()
             })
         })
         .await
     }
 
-    /// Changes an application's switches; what is `None` stays.
+    /// Changes an application's switches and limits.
     pub async fn change_application(
         &self,
         id: ApplicationId,
-        imports_enabled: Option<bool>,
-        max_active_imports: Option<i32>,
+        change: ApplicationChange,
+        caller: Caller,
+        now: DateTime<Utc>,
     ) -> Result<Application, Error> {
         self.write(move |tx| {
             Box::pin(async move {
                 let row = application::Entity::find_by_id(id.0).one(tx).await?;
                 let mut row = row.ok_or(Refusal::NotFound("application"))?.into_active_model();
-                if let Some(enabled) = imports_enabled {
+                let mut event = AuditEvent::new(caller, Some(id), "update_application", id.to_string());
+                if let Some(enabled) = change.imports_enabled {
                     row.imports_enabled = Set(enabled);
+                    event = event.with("imports_enabled", enabled);
                 }
-                if let Some(limit) = max_active_imports {
+                if let Some(limit) = change.max_active_imports {
                     row.max_active_imports = Set(limit);
+                    event = event.with("max_active_imports", limit);
                 }
-                Ok(if row.is_changed() { row.update(tx).await? } else { row.try_into_model()? }.into())
+                if let Some(limits) = change.limits {
+                    let limits = serde_json::to_value(limits).map_err(|_| Error::Corrupt("limits"))?;
+                    event = event.with("limits", limits.clone());
+                    row.limits = Set(Some(limits));
+                }
+                if !row.is_changed() {
+                    return row.try_into_model()?.try_into();
+                }
+                audit::record(tx, event, now).await?;
+                row.update(tx).await?.try_into()
             })
         })
         .await
@@ -184,13 +236,16 @@ impl Store {
             query = query.filter(application::Column::Id.gt(after.0));
         }
         let rows = query.order_by_asc(application::Column::Id).limit(limit).all(&self.db).await?;
-        Ok(rows.into_iter().map(Application::from).collect())
+        rows.into_iter().map(Application::try_from).collect()
     }
 
     /// Adds an API key by the hash of its secret.
-    pub async fn add_api_key(&self, new: ApiKey, hash: [u8; 32]) -> Result<ApiKey, Error> {
+    pub async fn add_api_key(&self, new: ApiKey, hash: [u8; 32], caller: Caller) -> Result<ApiKey, Error> {
         self.write(move |tx| {
             Box::pin(async move {
+                let event = AuditEvent::new(caller, new.application_id, "create_api_key", new.id.to_string())
+                    .with("role", new.role.as_str());
+                audit::record(tx, event, new.created_at).await?;
                 if let Some(application) = new.application_id {
                     let found = application::Entity::find_by_id(application.0).one(tx).await?;
                     found.ok_or(Refusal::NotFound("application"))?;
@@ -211,17 +266,27 @@ impl Store {
     }
 
     /// Ends a key; the first end counts.
-    pub async fn revoke_api_key(&self, id: ApiKeyId, now: DateTime<Utc>) -> Result<ApiKey, Error> {
+    pub async fn revoke_api_key(
+        &self,
+        id: ApiKeyId,
+        caller: Caller,
+        now: DateTime<Utc>,
+    ) -> Result<ApiKey, Error> {
         self.write(move |tx| {
             Box::pin(async move {
-                api_key::Entity::update_many()
+                let revoked = api_key::Entity::update_many()
                     .col_expr(api_key::Column::RevokedAt, Expr::value(now))
                     .filter(api_key::Column::Id.eq(id.0))
                     .filter(api_key::Column::RevokedAt.is_null())
                     .exec(tx)
                     .await?;
                 let row = api_key::Entity::find_by_id(id.0).one(tx).await?;
-                row.ok_or(Refusal::NotFound("API key"))?.try_into()
+                let key = ApiKey::try_from(row.ok_or(Refusal::NotFound("API key"))?)?;
+                if revoked.rows_affected == 1 {
+                    let event = AuditEvent::new(caller, key.application_id, "revoke_api_key", id.to_string());
+                    audit::record(tx, event, now).await?;
+                }
+                Ok(key)
             })
         })
         .await
@@ -246,7 +311,7 @@ impl Store {
             .await?;
         let Some(row) = row else { return Ok(None) };
         let key = ApiKey::try_from(row)?;
-        Ok(Some(Caller { application: key.application_id, role: key.role }))
+        Ok(Some(Caller { key: Some(key.id), application: key.application_id, role: key.role }))
     }
 
     /// Whether there is any admin key, revoked ones included.
@@ -259,9 +324,12 @@ impl Store {
     }
 
     /// Adds a workflow.
-    pub async fn add_workflow(&self, new: Workflow) -> Result<Workflow, Error> {
+    pub async fn add_workflow(&self, new: Workflow, caller: Caller) -> Result<Workflow, Error> {
         self.write(move |tx| {
             Box::pin(async move {
+                let application = new.application_id;
+                let event = AuditEvent::new(caller, Some(application), "create_workflow", new.id.to_string());
+                audit::record(tx, event, new.created_at).await?;
                 let found = application::Entity::find_by_id(new.application_id.0).one(tx).await?;
                 found.ok_or(Refusal::NotFound("application"))?;
                 let row = workflow::ActiveModel {
@@ -270,6 +338,7 @@ impl Store {
                     name: Set(new.name),
                     kind: Set(new.kind.as_str().to_owned()),
                     created_at: Set(new.created_at),
+                    version: Set(0),
                 };
                 row.insert(tx).await?.try_into()
             })

@@ -11,10 +11,11 @@ use super::{
     commit::{Batch, Commit, Committed},
     entities::segment,
     error::Error,
+    table::Table,
 };
 use crate::domain::{
-    ids::{ApplicationId, ImportId},
-    import::Import,
+    ids::{ApplicationId, ImportId, WorkflowId},
+    import::{Import, OnExisting},
     segment::{SegmentKind, SegmentRange},
 };
 
@@ -26,6 +27,7 @@ pub struct Claim {
     pub(super) import_id: ImportId,
     pub(super) range: SegmentRange,
     pub(super) first_session_number: i64,
+    pub(super) owner: Uuid,
     pub(super) epoch: i64,
     attempts: i32,
 }
@@ -64,12 +66,14 @@ impl segment::Model {
             preamble: self.preamble,
             first_line: self.first_line,
             crc32c: u32::try_from(self.crc32c).map_err(|_| Error::Corrupt("segments.crc32c"))?,
+            revision: self.revision,
         })
     }
 }
 
 /// Takes the oldest open segment of the application after the one served last, so that claims go
-/// round over applications, and within one the oldest import comes first. `=`, not `IN`: with `IN`
+/// round over applications, and within one the oldest import comes first. Segments of status rules are
+/// settled one after the other: what the first of two equal rows says counts. `=`, not `IN`: with `IN`
 /// PostgreSQL may run the subquery again and claim more than one.
 const CLAIM: &str = "
 UPDATE segments SET state = 'CLAIMED', owner = $1, epoch = epoch + 1, attempts = attempts + 1, lease_expires_at = $2
@@ -78,6 +82,9 @@ WHERE (application_id, import_id, seq) = (
     FROM segments s JOIN imports i ON i.application_id = s.application_id AND i.id = s.import_id
     WHERE s.state <> 'DONE' AND (s.state = 'READY' OR s.lease_expires_at < $3)
         AND i.status IN ('PENDING', 'PROCESSING') AND NOT i.held
+        AND (i.spec ->> 'import_type' <> 'status_rules' OR NOT EXISTS (
+            SELECT 1 FROM segments e WHERE e.application_id = s.application_id
+                AND e.import_id = s.import_id AND e.seq < s.seq AND e.state <> 'DONE'))
     ORDER BY (s.application_id > $4) DESC, s.application_id, s.import_id, s.seq
     LIMIT 1 {lock}
 )
@@ -122,6 +129,7 @@ impl Store {
                     import_id: ImportId(row.import_id),
                     range: row.range()?,
                     first_session_number: row.first_session_number,
+                    owner,
                     epoch: row.epoch,
                     attempts: row.attempts,
                 }))
@@ -151,17 +159,27 @@ impl Store {
         batch: Batch,
         now: DateTime<Utc>,
     ) -> Result<Committed, Error> {
-        let workflow_id = import.spec.workflow_id.ok_or(Error::Corrupt("imports.spec"))?;
+        let spec = &import.spec;
+        let Some(table) = Table::of(spec.import_type) else {
+            return self.commit_rules(claim, import, batch, now).await;
+        };
         self.write_segment(Commit {
             claim,
             batch,
-            provider: import.spec.provider.clone(),
-            workflow_id,
+            table,
+            import_type: spec.import_type,
+            provider: spec.provider.clone(),
+            workflow_id: spec.workflow_id.unwrap_or(WorkflowId(Uuid::nil())),
             imported_at: import.created_at,
-            dry_run: import.spec.dry_run,
+            dry_run: spec.dry_run,
+            on_existing: spec.on_existing,
+            import_erased: spec.import_erased,
             // Where one key was known, the next ones may be. A dry run writes no record, so that
             // nothing but a look tells which keys are known.
-            expect_existing: import.spec.dry_run || import.counters.skipped > 0,
+            expect_existing: spec.dry_run
+                || spec.on_existing == OnExisting::Update
+                || import.counters.skipped > 0,
+            stored_row_errors: import.limits.stored_row_errors,
             now,
         })
         .await

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use super::claims::Claim;
+use super::{claims::Claim, table::Table};
 use crate::{
-    canonical::{arena::Arena, user_verification::UserVerification},
+    canonical::{arena::Arena, record::Record},
     domain::{
-        ids::{SessionId, WorkflowId},
-        import::Counters,
+        ids::{RecordKind, WorkflowId, derive},
+        import::{Counters, ImportType, OnExisting},
         issue::Issue,
         ledger::{Ledger, Outcome},
     },
@@ -23,22 +25,22 @@ pub struct Batch {
     /// Rows in the segment.
     pub rows: usize,
     /// Records to write, by id; one a key.
-    pub sessions: Vec<SessionRow>,
+    pub records: Vec<RecordRow>,
     /// Rows whose key stands earlier in this segment, by position in it.
     pub duplicates: Vec<u32>,
     /// Failed rows, in row order.
     pub failures: Vec<RowFailure>,
 }
 
-/// A session to be written.
+/// A record to be written.
 #[derive(Debug)]
-pub struct SessionRow {
+pub struct RecordRow {
     /// Its id, derived from its key.
-    pub id: SessionId,
+    pub id: Uuid,
     /// Position of its row in the segment.
     pub row: u32,
     /// The record.
-    pub record: UserVerification,
+    pub record: Record,
 }
 
 /// A row that broke a rule.
@@ -62,14 +64,31 @@ pub struct RowFailure {
 pub(super) struct Commit {
     pub(super) claim: Arc<Claim>,
     pub(super) batch: Batch,
+    pub(super) table: &'static Table,
+    pub(super) import_type: ImportType,
     pub(super) provider: String,
+    /// Workflow of sessions; nil for records without one.
     pub(super) workflow_id: WorkflowId,
-    /// `created_at` of sessions whose row gave none.
+    /// `created_at` of records whose row gave none.
     pub(super) imported_at: DateTime<Utc>,
     pub(super) dry_run: bool,
+    pub(super) on_existing: OnExisting,
+    /// Whether rows of erased people and companies are imported, too.
+    pub(super) import_erased: bool,
     /// Whether some of the keys may exist.
     pub(super) expect_existing: bool,
+    /// Row errors that may be kept in all.
+    pub(super) stored_row_errors: u64,
     pub(super) now: DateTime<Utc>,
+}
+
+/// What the first statement of the transaction told.
+#[derive(Debug)]
+pub(super) struct Fence {
+    /// What tombstones of the application are salted with; none while it has none.
+    pub(super) salt: Option<Vec<u8>>,
+    /// Row errors of the import that are kept already.
+    pub(super) stored_errors: i64,
 }
 
 /// A segment's transaction, after it.
@@ -82,16 +101,26 @@ pub struct Committed {
 /// What has the key of a row.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Existing {
-    /// A record of another import.
-    Elsewhere,
+    /// A record of another import, with that number.
+    Elsewhere {
+        /// Its number, which it keeps.
+        number: i64,
+    },
     /// A row of this one.
-    Row(i64),
+    Row {
+        /// That row.
+        row_number: i64,
+        /// Number of its record.
+        number: i64,
+    },
+    /// Nobody any more: who it was about has been erased.
+    Erased,
 }
 
 impl Existing {
     /// A record by its row number in this import, if it is of this import.
-    pub(super) fn of_row(row_number: Option<i64>) -> Self {
-        row_number.map_or(Self::Elsewhere, Self::Row)
+    pub(super) fn of_row(row_number: Option<i64>, number: i64) -> Self {
+        row_number.map_or(Self::Elsewhere { number }, |row_number| Self::Row { row_number, number })
     }
 }
 
@@ -100,12 +129,19 @@ impl Existing {
 pub(super) enum Verdict {
     /// It was known before the import.
     Known,
+    /// It was known before the import, and this row takes its place.
+    Update {
+        /// The number the record keeps.
+        number: i64,
+    },
     /// It stands earlier in the same source.
     Duplicate,
     /// A later row of the same source was faster; the first in file order takes its place.
     Replace {
         /// That row.
         row_number: i64,
+        /// Number of its record.
+        number: i64,
     },
 }
 
@@ -114,29 +150,57 @@ impl Commit {
         self.claim.range.first_row + i64::from(row)
     }
 
-    pub(super) fn session_number(&self, row: u32) -> i64 {
+    pub(super) fn record_number(&self, row: u32) -> i64 {
         self.claim.first_session_number + i64::from(row)
-    }
-
-    pub(super) fn provider<'a>(&'a self, record: &UserVerification) -> &'a str {
-        self.batch.arena.find(record.provider).unwrap_or(&self.provider)
     }
 
     pub(super) fn judge(&self, row: u32, existing: Existing) -> Verdict {
         match existing {
-            Existing::Elsewhere => Verdict::Known,
-            Existing::Row(row_number) if row_number < self.row_number(row) => Verdict::Duplicate,
-            Existing::Row(row_number) => Verdict::Replace { row_number },
+            Existing::Erased => Verdict::Known,
+            Existing::Elsewhere { number } => match self.on_existing {
+                OnExisting::Skip => Verdict::Known,
+                OnExisting::Update => Verdict::Update { number },
+            },
+            Existing::Row { row_number, .. } if row_number < self.row_number(row) => Verdict::Duplicate,
+            Existing::Row { row_number, number } => Verdict::Replace { row_number, number },
         }
     }
+
+    /// Row errors there is still room for, beside those that are kept already.
+    pub(super) fn failures_to_keep(&self, kept: i64) -> &[RowFailure] {
+        let room = self.stored_row_errors.saturating_sub(kept.unsigned_abs());
+        let failures = &self.batch.failures;
+        &failures[..failures.len().min(usize::try_from(room).unwrap_or(usize::MAX))]
+    }
+
+    /// Tombstones that would keep a record out: of its key, and of those it is about.
+    pub(super) fn tombstones(&self, salt: &[u8], row: &RecordRow) -> Vec<[u8; 32]> {
+        let kind = match self.import_type {
+            ImportType::BusinessVerification => RecordKind::Business,
+            _ => RecordKind::User,
+        };
+        // Parties of a transaction are erased from it by themselves; the transaction stays.
+        let subject = match row.record {
+            Record::Transaction(_) => None,
+            _ => self.batch.arena.find(row.record.vendor_data()[0]),
+        };
+        let subject =
+            subject.map(|vendor_data| derive(self.claim.application_id, kind, &[vendor_data.as_bytes()]));
+        [Some(row.id), subject].into_iter().flatten().map(|id| tombstone(salt, id)).collect()
+    }
+}
+
+/// What is left of an erased id: enough to know it again, not enough to tell it.
+pub(super) fn tombstone(salt: &[u8], id: Uuid) -> [u8; 32] {
+    Sha256::new().chain_update(salt).chain_update(id.as_bytes()).finalize().into()
 }
 
 /// What a segment's rows came to, gathered while it is written.
 pub(super) struct Settled {
     pub(super) ledger: Ledger,
     pub(super) duplicates: i64,
-    /// Later rows of the same import that gave their place to one of this segment.
-    pub(super) replaced: Vec<i64>,
+    /// Later rows of the same import that gave their place to one of this segment: by what they had been.
+    gave_place: Counters,
 }
 
 impl Settled {
@@ -148,7 +212,8 @@ impl Settled {
         for failure in &commit.batch.failures {
             ledger.set(failure.row as usize, Outcome::Failed);
         }
-        Self { ledger, duplicates: commit.batch.duplicates.len() as i64, replaced: Vec::new() }
+        let duplicates = commit.batch.duplicates.len() as i64;
+        Self { ledger, duplicates, gave_place: Counters::default() }
     }
 
     pub(super) fn skip(&mut self, row: u32, duplicate: bool) {
@@ -156,26 +221,27 @@ impl Settled {
         self.duplicates += i64::from(duplicate);
     }
 
-    /// What the import's counters rise by. A row that gives its place turns from created to skipped.
+    pub(super) fn update(&mut self, row: u32) {
+        self.ledger.set(row as usize, Outcome::Updated);
+    }
+
+    /// A row takes the place of a later one, and what that one had been.
+    pub(super) fn take_place(&mut self, row: u32, had_been: Outcome) {
+        self.ledger.set(row as usize, had_been);
+        self.gave_place.count(had_been);
+    }
+
+    /// What the import's counters rise by. A row that gives its place turns to skipped.
     pub(super) fn counters(&self) -> Counters {
         let mut counters = self.ledger.counters();
-        let replaced = self.replaced.len() as i64;
-        counters.created -= replaced;
-        counters.skipped += replaced;
-        counters.duplicate = self.duplicates + replaced;
+        let gone = self.gave_place;
+        counters.created -= gone.created;
+        counters.updated -= gone.updated;
+        counters.skipped += gone.created + gone.updated;
+        counters.duplicate = self.duplicates + gone.created + gone.updated;
         counters
     }
 }
-
-/// Columns of `user_sessions` in the order both writers fill them.
-pub(super) const SESSION_COLUMNS: &str = "application_id, id, session_number, import_id, row_number, workflow_id, \
-    provider, external_id, vendor_data, status, created_at, expires_at, document_type, document_subtype, \
-    document_number, personal_number, first_name, last_name, full_name, date_of_birth, gender, nationality, \
-    issuing_state, date_of_issue, expiration_date, address, place_of_birth, id_verification_status, email, phone, \
-    details, metadata";
-
-/// How many columns that is.
-pub(super) const SESSION_COLUMN_COUNT: usize = 32;
 
 /// Columns of `dry_run_keys`.
 pub(super) const KEY_COLUMNS: &str = "application_id, import_id, id, row_number";
@@ -184,9 +250,13 @@ pub(super) const KEY_COLUMNS: &str = "application_id, import_id, id, row_number"
 pub(super) const ERROR_COLUMNS: &str = "application_id, import_id, row_number, line_number, byte_offset, \
     byte_count, external_id, issues, created_at";
 
-/// The first statement: is the claim still ours? `$4` is its epoch.
-pub(super) const FENCE: &str = "SELECT 1 FROM segments \
-    WHERE application_id = $1 AND import_id = $2 AND seq = $3 AND epoch = $4 AND state = 'CLAIMED'";
+/// The first statement: is the claim still ours? `$4` is its epoch, `$5` its owner. Tells what [`Fence`]
+/// holds.
+pub(super) const FENCE: &str = "SELECT a.tombstone_salt, i.stored_error_count FROM segments s \
+    JOIN imports i ON i.application_id = s.application_id AND i.id = s.import_id \
+    JOIN applications a ON a.id = s.application_id \
+    WHERE s.application_id = $1 AND s.import_id = $2 AND s.seq = $3 AND s.epoch = $4 AND s.owner = $5 \
+    AND s.state = 'CLAIMED'";
 
 /// The segment that holds row `$3`.
 pub(super) const SEGMENT_OF_ROW: &str = "SELECT seq, first_row, row_count, ledger FROM segments \
@@ -205,7 +275,7 @@ pub(super) const SEGMENT_DONE: &str = "UPDATE segments SET state = 'DONE', owner
 pub(super) const ADD_COUNTERS: &str = "UPDATE imports SET created_count = created_count + $3, \
     updated_count = updated_count + $4, skipped_count = skipped_count + $5, failed_count = failed_count + $6, \
     duplicate_count = duplicate_count + $7, processed_bytes = processed_bytes + $8, updated_at = $9, \
-    sequence = sequence + 1 WHERE application_id = $1 AND id = $2 AND status IN ('PROCESSING', 'PAUSED')";
+    stored_error_count = stored_error_count + $10, sequence = sequence + 1 WHERE application_id = $1 AND id = $2 AND status IN ('PROCESSING', 'PAUSED')";
 
 /// Moves the checkpoint to the end of the contiguous run of finished segments.
 pub(super) const MOVE_CHECKPOINT: &str = "UPDATE imports SET checkpoint_row = COALESCE((SELECT MIN(s.first_row) - 1 \

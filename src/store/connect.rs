@@ -35,9 +35,13 @@ impl Store {
             .busy_timeout(SQLITE_BUSY)
             .foreign_keys(true)
             .log_statements(LevelFilter::Trace);
+        // A connection from before a migration may keep its picture of a table, and sqlx panics in the
+        // middle of a transaction when a row then has more columns. So none is kept.
+        let migrating = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        Migrator::up(&SqlxSqliteConnector::from_sqlx_sqlite_pool(migrating.clone()), None).await?;
+        migrating.close().await;
         let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS).connect_with(options).await?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
-        Migrator::up(&db, None).await?;
         let writer = sqlite::Writer::open(path)?;
         Ok(Self { db, bulk: Bulk::Sqlite(writer), turn: Arc::new(Semaphore::new(1)) })
     }

@@ -2,8 +2,14 @@
 
 pub(super) mod api_key;
 pub(super) mod application;
+pub(super) mod audit_event;
+pub(super) mod business_session;
 pub(super) mod import;
 pub(super) mod row_error;
 pub(super) mod segment;
+pub(super) mod status_rule;
+pub(super) mod tombstone;
+pub(super) mod transaction;
 pub(super) mod user_session;
 pub(super) mod workflow;
+pub(super) mod workflow_version;

@@ -9,17 +9,30 @@ use uuid::Uuid;
 
 use super::{
     Bulk, Store,
-    administration::WorkflowKind,
+    administration::{self, Caller, WorkflowKind},
+    audit::{self, AuditEvent},
     commit::FORGET_KEYS,
     entities::{application, import, workflow},
     error::Error,
+    status_rules,
 };
 use crate::domain::{
     fault::SourceFault,
     ids::{ApplicationId, ImportId},
-    import::{Compression, Counters, Import, ImportSpec, ImportStatus, SourceFormat, StartMode},
+    import::{Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, SourceFormat, StartMode},
+    limits::Limits,
     refusal::Refusal,
 };
+
+/// An import that is to be made.
+pub struct NewImport {
+    /// Its id.
+    pub id: ImportId,
+    /// What is asked for.
+    pub spec: ImportSpec,
+    /// The caller's id of the request.
+    pub request_id: Option<String>,
+}
 
 /// A page of imports, newest first.
 pub struct ImportPage {
@@ -32,7 +45,8 @@ pub struct ImportPage {
 }
 
 /// States in which an import counts as active.
-const ACTIVE: [ImportStatus; 3] = [ImportStatus::Pending, ImportStatus::Processing, ImportStatus::Paused];
+pub(super) const ACTIVE: [ImportStatus; 3] =
+    [ImportStatus::Pending, ImportStatus::Processing, ImportStatus::Paused];
 
 impl import::Model {
     pub(super) fn into_domain(self) -> Result<Import, Error> {
@@ -44,6 +58,13 @@ impl import::Model {
             status: ImportStatus::from_word(&self.status).ok_or(Error::Corrupt("imports.status"))?,
             format: SourceFormat::from_word(&word(self.format)),
             compression: Compression::from_word(&word(self.compression)),
+            encoding: self.encoding,
+            limits: match self.limits {
+                Some(limits) => {
+                    serde_json::from_value(limits).map_err(|_| Error::Corrupt("imports.limits"))?
+                }
+                None => Limits::default(),
+            },
             delimiter: self.delimiter.and_then(|delimiter| u8::try_from(delimiter).ok()),
             columns: match self.columns {
                 Some(columns) => {
@@ -59,6 +80,7 @@ impl import::Model {
                 failed: self.failed_count,
                 duplicate: self.duplicate_count,
             },
+            stored_errors: self.stored_error_count,
             checkpoint_row: self.checkpoint_row,
             failure: self.failure_reason.zip(self.failure),
             committed_size: self.committed_size,
@@ -71,6 +93,7 @@ impl import::Model {
             updated_at: self.updated_at,
             started_at: self.started_at,
             completed_at: self.completed_at,
+            source_deleted_at: self.source_deleted_at,
         })
     }
 }
@@ -87,15 +110,17 @@ pub(super) async fn find(
 
 impl Store {
     /// Makes an import, or finds the one its request id made. Switches, workflow and the limit on
-    /// active imports are checked in the same transaction.
+    /// active imports are checked in the same transaction. Its limits are the server's, `limits`, with
+    /// those of the application in their place.
     pub async fn create_import(
         &self,
         application: ApplicationId,
-        id: ImportId,
-        spec: ImportSpec,
-        request_id: Option<String>,
+        new: NewImport,
+        limits: Limits,
+        caller: Caller,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
+        let NewImport { id, spec, request_id } = new;
         let lock = matches!(self.bulk, Bulk::Postgres(_));
         self.write(move |tx| {
             Box::pin(async move {
@@ -115,6 +140,9 @@ impl Store {
                     };
                 }
                 may_import(tx, &owner, &spec).await?;
+                let limits = administration::limit_settings(&owner)?.over(&limits);
+                let event = AuditEvent::new(caller, Some(application), "create_import", id.to_string());
+                audit::record(tx, event.with("import_type", spec.import_type.as_str()), now).await?;
                 let row = import::ActiveModel {
                     application_id: Set(application.0),
                     id: Set(id.0),
@@ -145,6 +173,10 @@ impl Store {
                     updated_at: Set(now),
                     started_at: Set(None),
                     completed_at: Set(None),
+                    limits: Set(Some(serde_json::to_value(limits).map_err(|_| Error::Corrupt("limits"))?)),
+                    encoding: Set(None),
+                    stored_error_count: Set(0),
+                    source_deleted_at: Set(None),
                 };
                 import::Entity::insert(row).exec_with_returning(tx).await?.into_domain()
             })
@@ -184,9 +216,11 @@ impl Store {
         &self,
         application: ApplicationId,
         id: ImportId,
+        caller: Caller,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
-        self.end_import(application, id, ImportStatus::Cancelled, None, now).await
+        let event = AuditEvent::new(caller, Some(application), "cancel_import", id.to_string());
+        self.end_import(application, id, ImportStatus::Cancelled, None, Some(event), now).await
     }
 
     /// Fails an import at once; what is not settled stays so.
@@ -197,7 +231,7 @@ impl Store {
         fault: &SourceFault,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
-        self.end_import(application, id, ImportStatus::Failed, Some(fault.clone()), now).await
+        self.end_import(application, id, ImportStatus::Failed, Some(fault.clone()), None, now).await
     }
 
     async fn end_import(
@@ -206,6 +240,7 @@ impl Store {
         id: ImportId,
         status: ImportStatus,
         fault: Option<SourceFault>,
+        event: Option<AuditEvent>,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
         let forget = self.statement(FORGET_KEYS, [application.0.into(), id.0.into()]);
@@ -221,12 +256,19 @@ impl Store {
                         .col_expr(import::Column::FailureReason, Expr::value(fault.reason()))
                         .col_expr(import::Column::Failure, Expr::value(fault.to_string()));
                 }
-                end.filter(import::Column::ApplicationId.eq(application.0))
+                let ended = end
+                    .filter(import::Column::ApplicationId.eq(application.0))
                     .filter(import::Column::Id.eq(id.0))
                     .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
                     .exec(tx)
                     .await?;
+                if ended.rows_affected == 1
+                    && let Some(event) = event
+                {
+                    audit::record(tx, event, now).await?;
+                }
                 tx.execute_raw(forget).await?;
+                status_rules::discard(tx, application, id).await?;
                 find(tx, application, id).await?.ok_or_else(|| Refusal::NotFound("import").into())
             })
         })
@@ -279,9 +321,17 @@ async fn may_import(
         let found = workflow::Entity::find_by_id((owner.id, workflow.0)).one(tx).await?;
         let found =
             found.ok_or_else(|| Refusal::field("spec.workflow_id", "is no workflow of this application"))?;
-        if found.kind != WorkflowKind::User.as_str() {
-            let text = "must be a workflow of kind user for this import type";
+        let wanted = match spec.import_type {
+            ImportType::UserVerification => Some(WorkflowKind::User),
+            ImportType::BusinessVerification => Some(WorkflowKind::Business),
+            ImportType::Transactions | ImportType::StatusRules => None,
+        };
+        if let Some(wanted) = wanted.filter(|wanted| wanted.as_str() != found.kind) {
+            let text = format!("must be a workflow of kind {} for this import type", wanted.as_str());
             return Err(Refusal::field("spec.workflow_id", text).into());
+        }
+        if spec.import_type == ImportType::StatusRules {
+            status_rules::check_alone(tx, owner.id, workflow.0).await?;
         }
     }
     let active = import::Entity::find()

@@ -9,19 +9,18 @@
 mod copy;
 mod probe;
 
-use sqlx::{Connection, PgConnection, PgPool, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use uuid::Uuid;
 
 use super::{
     commit::{
-        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, FENCE, FORGET_KEYS, MOVE_CHECKPOINT,
-        SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, SessionRow, Settled, Verdict,
+        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FENCE, FORGET_KEYS, Fence,
+        MOVE_CHECKPOINT, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled, Verdict,
     },
+    erasure::{ERASURE_LOCK, lock_of},
     error::{Error, is_unique_violation},
 };
 use crate::domain::ledger::{Ledger, Outcome};
-use copy::copy;
-use probe::probe;
 
 pub(super) async fn commit(pool: PgPool, commit: Commit) -> Result<Committed, Error> {
     let mut tx = pool.begin().await?;
@@ -41,20 +40,9 @@ pub(super) async fn commit(pool: PgPool, commit: Commit) -> Result<Committed, Er
 async fn write(tx: &mut PgConnection, commit: &Commit) -> Result<Committed, Error> {
     let claim = &commit.claim;
     let (application, import) = (claim.application_id.0, claim.import_id.0);
-    let fence = format!("{FENCE} FOR UPDATE");
-    let held = sqlx::query(sqlx::AssertSqlSafe(fence))
-        .bind(application)
-        .bind(import)
-        .bind(claim.range.seq)
-        .bind(claim.epoch)
-        .fetch_optional(&mut *tx)
-        .await?;
-    if held.is_none() {
-        return Err(Error::LeaseLost);
-    }
-    let settled = write_records(tx, commit).await?;
-    write_row_errors(tx, commit).await?;
-    give_places(tx, commit, &settled).await?;
+    let fence = fence(tx, commit).await?;
+    let settled = write_records(tx, commit, &fence).await?;
+    let kept = write_row_errors(tx, commit).await?;
     sqlx::query(SEGMENT_DONE)
         .bind(application)
         .bind(import)
@@ -73,6 +61,7 @@ async fn write(tx: &mut PgConnection, commit: &Commit) -> Result<Committed, Erro
         .bind(counters.duplicate)
         .bind(i64::from(claim.range.bytes))
         .bind(commit.now)
+        .bind(kept)
         .execute(&mut *tx)
         .await?;
     if counted.rows_affected() != 1 {
@@ -88,50 +77,131 @@ async fn write(tx: &mut PgConnection, commit: &Commit) -> Result<Committed, Erro
     Ok(Committed { ended })
 }
 
-/// Writes the records whose keys are free, and tells what became of every row.
-async fn write_records(tx: &mut PgConnection, commit: &Commit) -> Result<Settled, Error> {
-    let sessions = &commit.batch.sessions;
-    let mut existing = match commit.expect_existing {
-        true => probe(tx, commit).await?,
-        false => vec![None; sessions.len()],
-    };
-    loop {
-        let mut settled = Settled::new(commit);
-        let mut fresh: Vec<&SessionRow> = Vec::with_capacity(sessions.len());
-        let mut displaced: Vec<Uuid> = Vec::new();
-        for (session, existing) in sessions.iter().zip(&existing) {
-            match existing.map(|existing| commit.judge(session.row, existing)) {
-                None => fresh.push(session),
-                Some(Verdict::Replace { row_number }) => {
-                    settled.replaced.push(row_number);
-                    displaced.push(session.id.0);
-                    fresh.push(session);
+async fn fence(tx: &mut PgConnection, commit: &Commit) -> Result<Fence, Error> {
+    let claim = &commit.claim;
+    // Held with all other segments, and against an erasure: either it sees what we write, or we see it.
+    sqlx::query("SELECT pg_advisory_xact_lock_shared($1, $2)")
+        .bind(ERASURE_LOCK)
+        .bind(lock_of(claim.application_id))
+        .execute(&mut *tx)
+        .await?;
+    let held = sqlx::query(AssertSqlSafe(format!("{FENCE} FOR UPDATE OF s")))
+        .bind(claim.application_id.0)
+        .bind(claim.import_id.0)
+        .bind(claim.range.seq)
+        .bind(claim.epoch)
+        .bind(claim.owner)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let held = held.ok_or(Error::LeaseLost)?;
+    Ok(Fence { salt: held.try_get(0)?, stored_errors: held.try_get(1)? })
+}
+
+/// What is to be written of a segment, by what is known of its keys.
+struct Plan<'c> {
+    settled: Settled,
+    /// Records to copy, with their numbers.
+    fresh: Vec<(&'c RecordRow, i64)>,
+    /// Places in `fresh` of rows that take the place of a later row of the import, which comes with it.
+    replacing: Vec<(usize, i64, i64)>,
+    /// Records that are replaced, with their rows where they are of this import.
+    displaced: Vec<(Uuid, Option<i64>)>,
+    /// Of these, records of other imports, which are kept for a revert.
+    updated: Vec<Uuid>,
+}
+
+impl<'c> Plan<'c> {
+    fn new(commit: &'c Commit, existing: &[Option<Existing>]) -> Self {
+        let mut plan = Self {
+            settled: Settled::new(commit),
+            fresh: Vec::with_capacity(existing.len()),
+            replacing: Vec::new(),
+            displaced: Vec::new(),
+            updated: Vec::new(),
+        };
+        for (record, existing) in commit.batch.records.iter().zip(existing) {
+            match existing.map(|existing| commit.judge(record.row, existing)) {
+                None => plan.fresh.push((record, commit.record_number(record.row))),
+                Some(Verdict::Update { number }) => {
+                    plan.settled.update(record.row);
+                    // A dry run has nothing of it to take away.
+                    if !commit.dry_run {
+                        plan.displaced.push((record.id, None));
+                    }
+                    plan.updated.push(record.id);
+                    plan.fresh.push((record, number));
                 }
-                Some(verdict) => settled.skip(session.row, verdict == Verdict::Duplicate),
+                Some(Verdict::Replace { row_number, number }) => {
+                    plan.displaced.push((record.id, Some(row_number)));
+                    plan.replacing.push((plan.fresh.len(), row_number, number));
+                    plan.fresh.push((record, commit.record_number(record.row)));
+                }
+                Some(verdict) => plan.settled.skip(record.row, verdict == Verdict::Duplicate),
             }
         }
-        if fresh.is_empty() {
-            return Ok(settled);
+        plan
+    }
+
+    /// Writes what is planned; false when a record is not what it was when it was looked at.
+    async fn write(&mut self, tx: &mut PgConnection, commit: &Commit) -> Result<bool, Error> {
+        if !copy::lock(tx, commit, &self.displaced).await? {
+            return Ok(false);
         }
-        let mut savepoint = tx.begin().await?;
-        match copy(&mut savepoint, commit, &fresh, &displaced).await {
-            Ok(()) => {
-                savepoint.commit().await?;
-                return Ok(settled);
+        // In row order, so that two transactions lock ledgers in one order only.
+        self.replacing.sort_unstable_by_key(|(_, row_number, _)| *row_number);
+        for (at, row_number, number) in &self.replacing {
+            let had_been = give_place(tx, commit, *row_number).await?;
+            let (record, own_number) = &mut self.fresh[*at];
+            self.settled.take_place(record.row, had_been);
+            if had_been == Outcome::Updated {
+                *own_number = *number;
             }
-            Err(error) if is_unique_violation(&error) => {
-                savepoint.rollback().await?;
-                existing = probe(tx, commit).await?;
-            }
-            Err(error) => return Err(error.into()),
+        }
+        copy::keep_replaced(tx, commit, &self.updated).await?;
+        let displaced: Vec<Uuid> = self.displaced.iter().map(|(id, _)| *id).collect();
+        copy::delete(tx, commit, &displaced).await?;
+        match copy::copy(tx, commit, &self.fresh).await {
+            Ok(()) => Ok(true),
+            Err(Error::Postgres(error)) if is_unique_violation(&error) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 }
 
-async fn write_row_errors(tx: &mut PgConnection, commit: &Commit) -> Result<(), Error> {
-    let failures = &commit.batch.failures;
+/// Writes the records whose keys are free, and tells what became of every row.
+async fn write_records(tx: &mut PgConnection, commit: &Commit, fence: &Fence) -> Result<Settled, Error> {
+    let mut existing = match commit.expect_existing {
+        true => probe::probe(tx, commit).await?,
+        false => vec![None; commit.batch.records.len()],
+    };
+    loop {
+        probe::mark_erased(tx, commit, fence, &mut existing).await?;
+        let mut plan = Plan::new(commit, &existing);
+        if plan.fresh.is_empty() {
+            return Ok(plan.settled);
+        }
+        let mut savepoint = tx.begin().await?;
+        if plan.write(&mut savepoint, commit).await? {
+            savepoint.commit().await?;
+            return Ok(plan.settled);
+        }
+        savepoint.rollback().await?;
+        existing = probe::probe(tx, commit).await?;
+    }
+}
+
+/// Writes row errors as long as there is room for them; gives how many.
+async fn write_row_errors(tx: &mut PgConnection, commit: &Commit) -> Result<i64, Error> {
+    if commit.batch.failures.is_empty() {
+        return Ok(0);
+    }
+    // Segments of one import are written at a time; from here on they take turns, as they do at its
+    // counters anyway.
+    let kept = "SELECT stored_error_count FROM imports WHERE application_id = $1 AND id = $2 FOR UPDATE";
+    let kept = sqlx::query_scalar(kept).bind(commit.claim.application_id.0).bind(commit.claim.import_id.0);
+    let failures = commit.failures_to_keep(kept.fetch_one(&mut *tx).await?);
     if failures.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let insert = format!(
         "INSERT INTO row_errors ({ERROR_COLUMNS}) SELECT $1, $2, r, l, o, c, e, i::json, $9 \
@@ -142,7 +212,7 @@ async fn write_row_errors(tx: &mut PgConnection, commit: &Commit) -> Result<(), 
         .map(|f| serde_json::to_string(&f.issues))
         .collect::<Result<_, _>>()
         .map_err(|_| Error::Corrupt("issue"))?;
-    sqlx::query(sqlx::AssertSqlSafe(insert))
+    sqlx::query(AssertSqlSafe(insert))
         .bind(commit.claim.application_id.0)
         .bind(commit.claim.import_id.0)
         .bind(failures.iter().map(|f| commit.row_number(f.row)).collect::<Vec<_>>())
@@ -154,33 +224,28 @@ async fn write_row_errors(tx: &mut PgConnection, commit: &Commit) -> Result<(), 
         .bind(commit.now)
         .execute(&mut *tx)
         .await?;
-    Ok(())
+    Ok(failures.len() as i64)
 }
 
-/// Turns the ledger entries of later rows that gave their place to `skipped`, in row order.
-async fn give_places(tx: &mut PgConnection, commit: &Commit, settled: &Settled) -> Result<(), Error> {
+/// Turns the ledger entry of a later row that gave its place to `skipped`; gives what it was.
+async fn give_place(tx: &mut PgConnection, commit: &Commit, row_number: i64) -> Result<Outcome, Error> {
     let (application, import) = (commit.claim.application_id.0, commit.claim.import_id.0);
-    let find = format!("{SEGMENT_OF_ROW} FOR UPDATE");
-    let mut replaced = settled.replaced.clone();
-    replaced.sort_unstable();
-    for row_number in replaced {
-        let row = sqlx::query(sqlx::AssertSqlSafe(find.as_str()))
-            .bind(application)
-            .bind(import)
-            .bind(row_number)
-            .fetch_one(&mut *tx)
-            .await?;
-        let (seq, first_row, rows): (i32, i64, i32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let mut ledger =
-            Ledger::from_bytes(row.try_get(3)?, rows as usize).ok_or(Error::Corrupt("segments.ledger"))?;
-        ledger.set((row_number - first_row) as usize, Outcome::Skipped);
-        sqlx::query(SET_LEDGER)
-            .bind(application)
-            .bind(import)
-            .bind(seq)
-            .bind(ledger.as_bytes())
-            .execute(&mut *tx)
-            .await?;
-    }
-    Ok(())
+    let row = sqlx::query(AssertSqlSafe(format!("{SEGMENT_OF_ROW} FOR UPDATE")))
+        .bind(application)
+        .bind(import)
+        .bind(row_number)
+        .fetch_one(&mut *tx)
+        .await?;
+    let (seq, first_row, rows): (i32, i64, i32) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let mut ledger =
+        Ledger::from_bytes(row.try_get(3)?, rows as usize).ok_or(Error::Corrupt("segments.ledger"))?;
+    let had_been = ledger.set((row_number - first_row) as usize, Outcome::Skipped);
+    sqlx::query(SET_LEDGER)
+        .bind(application)
+        .bind(import)
+        .bind(seq)
+        .bind(ledger.as_bytes())
+        .execute(&mut *tx)
+        .await?;
+    Ok(had_been)
 }

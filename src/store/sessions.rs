@@ -7,9 +7,14 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{Store, entities::user_session, error::Error};
+use super::{
+    Store,
+    entities::{business_session, user_session},
+    error::Error,
+};
 use crate::{
     canonical::{
+        country,
         document::DocumentType,
         status::{FeatureStatus, SessionStatus},
     },
@@ -194,6 +199,46 @@ pub(super) fn of_application(application: ApplicationId) -> Select<user_session:
 }
 
 impl SessionFilter {
+    /// Sessions of companies that pass. Document types are of people only, and are not looked at.
+    pub(super) fn apply_to_businesses(
+        &self,
+        mut query: Select<business_session::Entity>,
+    ) -> Select<business_session::Entity> {
+        use business_session::Column;
+        if !self.statuses.is_empty() {
+            query = query.filter(Column::Status.is_in(self.statuses.iter().map(|status| status.as_str())));
+        }
+        if let Some(workflows) = &self.workflow_ids {
+            query = query.filter(Column::WorkflowId.is_in(workflows.iter().copied()));
+        }
+        if !self.countries.is_empty() {
+            let countries = self.countries.iter().filter_map(|country| country::parse_alpha2(country));
+            query = query.filter(Column::CountryCode.is_in(countries));
+        }
+        if let Some(from) = self.date_from {
+            query = query.filter(Column::CreatedAt.gte(midnight(from)));
+        }
+        if let Some(behind) = self.date_to.and_then(|to| to.checked_add_days(Days::new(1))) {
+            query = query.filter(Column::CreatedAt.lt(midnight(behind)));
+        }
+        for (column, value) in [
+            (Column::VendorData, &self.vendor_data),
+            (Column::Provider, &self.provider),
+            (Column::ExternalId, &self.external_id),
+        ] {
+            if let Some(value) = value {
+                query = query.filter(column.eq(value));
+            }
+        }
+        if let Some(import) = self.import_id {
+            query = query.filter(Column::ImportId.eq(import));
+        }
+        match &self.search {
+            Some(search) => query.filter(business_search(search)),
+            None => query,
+        }
+    }
+
     fn apply(&self, mut query: Select<user_session::Entity>) -> Select<user_session::Entity> {
         use user_session::Column;
         if !self.statuses.is_empty() {
@@ -237,6 +282,23 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
+fn business_search(search: &str) -> Condition {
+    use business_session::Column;
+    let any = Condition::any();
+    if let Ok(id) = Uuid::parse_str(search) {
+        return any.add(Column::Id.eq(id));
+    }
+    let any = match search.parse::<i64>() {
+        Ok(number) => any.add(Column::SessionNumber.eq(number)),
+        Err(_) => any,
+    };
+    let beginning = LikeExpr::new(format!("{}%", escaped(search))).escape('\\');
+    let any = any.add(Expr::col(Column::RegistrationNumber).like(beginning));
+    [Column::CompanyName, Column::VendorData]
+        .into_iter()
+        .fold(any, |any, column| contains(any, column, search))
+}
+
 fn search_condition(search: &str) -> Condition {
     use user_session::Column;
     let any = Condition::any();
@@ -264,9 +326,14 @@ fn search_condition(search: &str) -> Condition {
 
 /// Adds that a column contains a text, whatever the case of its letters. PostgreSQL lowers them all;
 /// SQLite only those of ASCII, so the text as given is tried, too.
-fn contains(any: Condition, column: user_session::Column, text: &str) -> Condition {
-    let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+fn contains<C: ColumnTrait>(any: Condition, column: C, text: &str) -> Condition {
+    let escaped = escaped(text);
     let like = |text: &str| LikeExpr::new(format!("%{text}%")).escape('\\');
     any.add(Expr::expr(Func::lower(Expr::col(column))).like(like(&escaped.to_lowercase())))
         .add(Expr::col(column).like(like(&escaped)))
+}
+
+/// A text for LIKE, in which nothing stands for anything else.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }

@@ -9,16 +9,19 @@ use std::{
 };
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior, params,
+};
+use uuid::Uuid;
 
 use super::{
     commit::{
-        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FENCE, FORGET_KEYS, KEY_COLUMNS,
-        MOVE_CHECKPOINT, SEGMENT_DONE, SEGMENT_OF_ROW, SESSION_COLUMN_COUNT, SESSION_COLUMNS, SET_LEDGER,
-        SessionRow, Settled, Verdict,
+        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FENCE, FORGET_KEYS, Fence,
+        KEY_COLUMNS, MOVE_CHECKPOINT, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled, Verdict,
     },
     connect::SQLITE_BUSY,
     error::Error,
+    table::{self, Cells},
 };
 use crate::domain::ledger::{Ledger, Outcome};
 
@@ -36,7 +39,7 @@ impl Writer {
         // A checkpoint copies random index pages; at every 1,000 pages it costs a third of the speed.
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 10000; \
-             PRAGMA cache_size = -16384;",
+             PRAGMA cache_size = -8192;",
         )?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(Self(Arc::new(Mutex::new(connection))))
@@ -55,18 +58,19 @@ impl Writer {
 fn write(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, Error> {
     let claim = &commit.claim;
     let (application, import) = (claim.application_id.0.as_bytes(), claim.import_id.0.as_bytes());
-    if !shared(tx, FENCE)?.exists(params![application, import, claim.range.seq, claim.epoch])? {
-        return Err(Error::LeaseLost);
-    }
+    let held = shared(tx, FENCE)?
+        .query_row(
+            params![application, import, claim.range.seq, claim.epoch, claim.owner.as_bytes()],
+            |row| Ok(Fence { salt: row.get(0)?, stored_errors: row.get(1)? }),
+        )
+        .optional()?;
+    let fence = held.ok_or(Error::LeaseLost)?;
     let mut settled = Settled::new(commit);
-    let mut records = Records::prepare(tx, commit)?;
-    for session in &commit.batch.sessions {
-        records.write(session, &mut settled)?;
+    let mut records = Records::prepare(tx, commit, &fence)?;
+    for record in &commit.batch.records {
+        records.write(record, &mut settled)?;
     }
-    write_row_errors(tx, commit)?;
-    for row_number in &settled.replaced {
-        give_place(tx, commit, *row_number)?;
-    }
+    let kept = write_row_errors(tx, commit, &fence)?;
     shared(tx, SEGMENT_DONE)?.execute(params![
         application,
         import,
@@ -84,6 +88,7 @@ fn write(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, Error> {
         counters.duplicate,
         i64::from(claim.range.bytes),
         time(commit.now),
+        kept,
     ])?;
     if counted != 1 {
         return Err(Error::LeaseLost);
@@ -99,125 +104,186 @@ fn write(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, Error> {
 
 /// The statements a record may need, prepared once a segment.
 struct Records<'t> {
+    tx: &'t Transaction<'t>,
     commit: &'t Commit,
+    /// What tombstones are salted with, where they are looked at.
+    salt: Option<&'t [u8]>,
     insert: CachedStatement<'t>,
-    /// Finds a session that has the key.
+    /// Finds a record that has the key.
     find: CachedStatement<'t>,
     /// Finds the key among those this dry run has met.
     find_key: CachedStatement<'t>,
     delete: CachedStatement<'t>,
-    /// The details of one record.
-    details: String,
 }
 
 impl<'t> Records<'t> {
-    fn prepare(tx: &'t Transaction<'_>, commit: &'t Commit) -> Result<Self, Error> {
-        let (table, insert) = match commit.dry_run {
+    fn prepare(tx: &'t Transaction<'_>, commit: &'t Commit, fence: &'t Fence) -> Result<Self, Error> {
+        let table = commit.table;
+        let (written, insert) = match commit.dry_run {
             true => ("dry_run_keys", insert_sql("dry_run_keys", KEY_COLUMNS, 4)),
-            false => ("user_sessions", insert_sql("user_sessions", SESSION_COLUMNS, SESSION_COLUMN_COUNT)),
+            false => (table.name, insert_sql(table.name, table.columns, table.count)),
         };
         let by_key = "application_id = ?1 AND id = ?2";
-        let columns = "CASE WHEN import_id = ?3 THEN row_number END";
+        let row = "CASE WHEN import_id = ?3 THEN row_number END";
+        let (name, number) = (table.name, table.number);
         Ok(Self {
+            tx,
             commit,
+            salt: fence.salt.as_deref().filter(|_| !commit.import_erased),
             insert: tx.prepare_cached(&insert)?,
-            find: tx.prepare_cached(&format!("SELECT {columns} FROM user_sessions WHERE {by_key}"))?,
+            find: tx.prepare_cached(&format!("SELECT {row}, {number} FROM {name} WHERE {by_key}"))?,
             find_key: tx.prepare_cached(&format!(
-                "SELECT {columns} FROM dry_run_keys WHERE {by_key} AND import_id = ?3"
+                "SELECT {row}, 0 FROM dry_run_keys WHERE {by_key} AND import_id = ?3"
             ))?,
-            delete: tx.prepare_cached(&format!("DELETE FROM {table} WHERE {by_key} AND import_id = ?3"))?,
-            details: String::new(),
+            delete: tx.prepare_cached(&format!("DELETE FROM {written} WHERE {by_key} AND ?3 IS NOT NULL"))?,
         })
     }
 
     /// Writes a record if its key is free, and settles its row.
-    fn write(&mut self, session: &SessionRow, settled: &mut Settled) -> Result<(), Error> {
-        if self.commit.dry_run
-            && let Some(known) = self.find_session(session)?
-        {
-            // Of another import, since a dry run writes no session.
-            settled.skip(session.row, self.commit.judge(session.row, known) == Verdict::Duplicate);
-            return Ok(());
-        }
-        if self.insert(session)? {
-            return Ok(());
-        }
-        let known = if self.commit.dry_run { self.find_key(session)? } else { self.find_session(session)? };
-        let known = known.ok_or(Error::Corrupt("session key"))?;
-        match self.commit.judge(session.row, known) {
-            Verdict::Replace { row_number } => {
-                let claim = &self.commit.claim;
-                let key = params![
-                    claim.application_id.0.as_bytes(),
-                    session.id.0.as_bytes(),
-                    claim.import_id.0.as_bytes()
-                ];
-                self.delete.execute(key)?;
-                self.insert(session)?;
-                settled.replaced.push(row_number);
+    fn write(&mut self, record: &RecordRow, settled: &mut Settled) -> Result<(), Error> {
+        let Some(existing) = self.find_or_insert(record)? else { return Ok(()) };
+        match self.commit.judge(record.row, existing) {
+            Verdict::Update { number } => {
+                self.keep_replaced(record)?;
+                self.replace(record, number)?;
+                settled.update(record.row);
             }
-            verdict => settled.skip(session.row, verdict == Verdict::Duplicate),
+            Verdict::Replace { row_number, number } => {
+                let had_been = give_place(self.tx, self.commit, row_number)?;
+                let own = self.commit.record_number(record.row);
+                self.replace(record, if had_been == Outcome::Updated { number } else { own })?;
+                settled.take_place(record.row, had_been);
+            }
+            verdict => settled.skip(record.row, verdict == Verdict::Duplicate),
         }
         Ok(())
     }
 
-    fn find_session(&mut self, session: &SessionRow) -> Result<Option<Existing>, Error> {
-        find(&mut self.find, self.commit, session)
+    /// What has the record's key; nothing when the key was free, and now is the record's.
+    fn find_or_insert(&mut self, record: &RecordRow) -> Result<Option<Existing>, Error> {
+        let number = self.commit.record_number(record.row);
+        if self.commit.dry_run {
+            // What this dry run has met itself comes first: the table does not know it.
+            let known = match find(&mut self.find_key, self.commit, record)? {
+                Some(key) => Some(key),
+                None => find(&mut self.find, self.commit, record)?,
+            };
+            return Ok(match known.or(self.find_erased(record)?) {
+                Some(known) => Some(known),
+                None => {
+                    self.insert(record, number)?;
+                    None
+                }
+            });
+        }
+        if self.salt.is_some()
+            && find(&mut self.find, self.commit, record)?.is_none()
+            && let Some(erased) = self.find_erased(record)?
+        {
+            return Ok(Some(erased));
+        }
+        if self.insert(record, number)? {
+            return Ok(None);
+        }
+        Ok(Some(find(&mut self.find, self.commit, record)?.ok_or(Error::Corrupt("record key"))?))
     }
 
-    fn find_key(&mut self, session: &SessionRow) -> Result<Option<Existing>, Error> {
-        find(&mut self.find_key, self.commit, session)
+    fn find_erased(&self, record: &RecordRow) -> Result<Option<Existing>, Error> {
+        let Some(salt) = self.salt else { return Ok(None) };
+        let sql = "SELECT 1 FROM tombstones WHERE application_id = ?1 AND key_hash = ?2";
+        let mut statement = self.tx.prepare_cached(sql)?;
+        for hash in self.commit.tombstones(salt, record) {
+            if statement.exists(params![self.commit.claim.application_id.0.as_bytes(), hash])? {
+                return Ok(Some(Existing::Erased));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps a record as it was before this import changed it; the first state counts.
+    fn keep_replaced(&self, record: &RecordRow) -> Result<(), Error> {
+        if self.commit.dry_run {
+            return Ok(());
+        }
+        let (name, columns) = (self.commit.table.name, self.commit.table.columns);
+        let mut statement = self.tx.prepare_cached(&format!(
+            "INSERT INTO replaced_{name} (replaced_by, {columns}) SELECT ?3, {columns} FROM {name} \
+             WHERE application_id = ?1 AND id = ?2 ON CONFLICT DO NOTHING"
+        ))?;
+        statement.execute(key(self.commit, record))?;
+        Ok(())
+    }
+
+    /// Puts a record in the place of the one that has its key.
+    fn replace(&mut self, record: &RecordRow, number: i64) -> Result<(), Error> {
+        self.delete.execute(key(self.commit, record))?;
+        self.insert(record, number)?;
+        Ok(())
     }
 
     /// Inserts a record (or, in a dry run, its key); tells whether the key was free.
-    fn insert(&mut self, session: &SessionRow) -> Result<bool, Error> {
+    fn insert(&mut self, record: &RecordRow, number: i64) -> Result<bool, Error> {
         let commit = self.commit;
-        let (record, arena) = (&session.record, &commit.batch.arena);
-        let application = commit.claim.application_id.0.as_bytes();
-        let import = commit.claim.import_id.0.as_bytes();
-        let id = session.id.0.as_bytes();
-        let row_number = commit.row_number(session.row);
         if commit.dry_run {
+            let [application, id, import] = key(commit, record);
+            let row_number = commit.row_number(record.row);
             return Ok(self.insert.execute(params![application, import, id, row_number])? == 1);
         }
-        self.details.clear();
-        record.details.write_json(arena, &mut self.details);
-        let inserted = self.insert.execute(params![
-            application,
-            id,
-            commit.session_number(session.row),
-            import,
-            row_number,
-            commit.workflow_id.0.as_bytes(),
-            commit.provider(record),
-            arena.get(record.external_id),
-            arena.find(record.vendor_data),
-            record.status().as_str(),
-            time(record.created_at.unwrap_or(commit.imported_at)),
-            record.expires_at.map(time),
-            record.document_type.map(|document| document.as_str()),
-            arena.find(record.document_subtype),
-            arena.find(record.document_number),
-            arena.find(record.personal_number),
-            arena.find(record.first_name),
-            arena.find(record.last_name),
-            arena.find(record.full_name),
-            record.date_of_birth.map(date),
-            record.gender.map(|gender| gender.as_str()),
-            arena.find(record.nationality),
-            record.issuing_state,
-            record.date_of_issue.map(date),
-            record.expiration_date.map(date),
-            arena.find(record.address),
-            arena.find(record.place_of_birth),
-            record.id_verification_status.map(|status| status.as_str()),
-            arena.find(record.email),
-            arena.find(record.phone),
-            Some(self.details.as_str()).filter(|json| !json.is_empty()),
-            arena.find(record.metadata),
-        ])?;
-        Ok(inserted == 1)
+        let mut binder = Binder { statement: &mut self.insert, bound: 0, failed: None };
+        table::fill(commit, record, number, &mut binder);
+        match binder.failed {
+            Some(error) => Err(error.into()),
+            None => Ok(self.insert.raw_execute()? == 1),
+        }
     }
+}
+
+/// Binds the cells of a row to the parameters of a statement.
+struct Binder<'b, 't> {
+    statement: &'b mut CachedStatement<'t>,
+    bound: usize,
+    failed: Option<rusqlite::Error>,
+}
+
+impl Binder<'_, '_> {
+    fn bind(&mut self, value: impl ToSql) {
+        self.bound += 1;
+        if let Err(error) = self.statement.raw_bind_parameter(self.bound, value) {
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
+impl Cells for Binder<'_, '_> {
+    fn uuid(&mut self, id: Uuid) {
+        self.bind(id.as_bytes());
+    }
+
+    fn bigint(&mut self, number: i64) {
+        self.bind(number);
+    }
+
+    fn int(&mut self, number: i32) {
+        self.bind(number);
+    }
+
+    fn text(&mut self, text: Option<&str>) {
+        self.bind(text);
+    }
+
+    fn time(&mut self, at: Option<DateTime<Utc>>) {
+        self.bind(at.map(time));
+    }
+
+    fn date(&mut self, day: Option<NaiveDate>) {
+        self.bind(day.map(date));
+    }
+}
+
+/// Application, record and import: the parameters of every statement about a record's key.
+fn key<'k>(commit: &'k Commit, record: &'k RecordRow) -> [&'k [u8; 16]; 3] {
+    let claim = &commit.claim;
+    [claim.application_id.0.as_bytes(), record.id.as_bytes(), claim.import_id.0.as_bytes()]
 }
 
 /// Prepares a statement both databases share. To SQLite `$1` is a name, numbered by where it first
@@ -229,13 +295,10 @@ fn shared<'t>(tx: &'t Transaction<'_>, sql: &str) -> rusqlite::Result<CachedStat
 fn find(
     statement: &mut CachedStatement<'_>,
     commit: &Commit,
-    session: &SessionRow,
+    record: &RecordRow,
 ) -> Result<Option<Existing>, Error> {
-    let claim = &commit.claim;
-    let key =
-        params![claim.application_id.0.as_bytes(), session.id.0.as_bytes(), claim.import_id.0.as_bytes()];
-    let row_number = statement.query_row(key, |row| row.get(0)).optional()?;
-    Ok(row_number.map(Existing::of_row))
+    let found = statement.query_row(key(commit, record), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    Ok(found.map(|(row_number, number)| Existing::of_row(row_number, number)))
 }
 
 fn insert_sql(table: &str, columns: &str, count: usize) -> String {
@@ -243,9 +306,11 @@ fn insert_sql(table: &str, columns: &str, count: usize) -> String {
     format!("INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING")
 }
 
-fn write_row_errors(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Error> {
+/// Writes row errors as long as there is room for them; gives how many.
+fn write_row_errors(tx: &Transaction<'_>, commit: &Commit, fence: &Fence) -> Result<i64, Error> {
     let mut statement = tx.prepare_cached(&insert_sql("row_errors", ERROR_COLUMNS, 9))?;
-    for failure in &commit.batch.failures {
+    let failures = commit.failures_to_keep(fence.stored_errors);
+    for failure in failures {
         statement.execute(params![
             commit.claim.application_id.0.as_bytes(),
             commit.claim.import_id.0.as_bytes(),
@@ -258,11 +323,11 @@ fn write_row_errors(tx: &Transaction<'_>, commit: &Commit) -> Result<(), Error> 
             time(commit.now),
         ])?;
     }
-    Ok(())
+    Ok(failures.len() as i64)
 }
 
-/// Turns the ledger entry of a later row that gave its place to `skipped`.
-fn give_place(tx: &Transaction<'_>, commit: &Commit, row_number: i64) -> Result<(), Error> {
+/// Turns the ledger entry of a later row that gave its place to `skipped`; gives what it was.
+fn give_place(tx: &Transaction<'_>, commit: &Commit, row_number: i64) -> Result<Outcome, Error> {
     let (application, import) =
         (commit.claim.application_id.0.as_bytes(), commit.claim.import_id.0.as_bytes());
     let (seq, first_row, rows, bits): (i32, i64, u32, Vec<u8>) = shared(tx, SEGMENT_OF_ROW)?
@@ -270,9 +335,9 @@ fn give_place(tx: &Transaction<'_>, commit: &Commit, row_number: i64) -> Result<
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?;
     let mut ledger = Ledger::from_bytes(bits, rows as usize).ok_or(Error::Corrupt("segments.ledger"))?;
-    ledger.set((row_number - first_row) as usize, Outcome::Skipped);
+    let had_been = ledger.set((row_number - first_row) as usize, Outcome::Skipped);
     shared(tx, SET_LEDGER)?.execute(params![application, import, seq, ledger.as_bytes()])?;
-    Ok(())
+    Ok(had_been)
 }
 
 /// A timestamp as sqlx writes it, so that both write the same text and texts sort as times do.

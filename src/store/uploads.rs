@@ -11,7 +11,8 @@ use super::{
     commit::{COMPLETE, MOVE_CHECKPOINT},
     entities::{application, import, segment},
     error::Error,
-    imports,
+    imports::{self, ACTIVE},
+    status_rules,
 };
 use crate::domain::{
     fault::SourceFault,
@@ -39,6 +40,8 @@ pub struct SourceShape {
     pub format: SourceFormat,
     /// How it is packed.
     pub compression: Compression,
+    /// Its character encoding, by label.
+    pub encoding: String,
     /// CSV delimiter.
     pub delimiter: u8,
     /// CSV columns.
@@ -88,6 +91,26 @@ impl Store {
         rows.iter().map(segment::Model::range).collect()
     }
 
+    /// Rows of all imports of an application made since `since`.
+    pub async fn count_rows_since(
+        &self,
+        application: ApplicationId,
+        since: DateTime<Utc>,
+    ) -> Result<i64, Error> {
+        let rows: Option<Option<i64>> = import::Entity::find()
+            .select_only()
+            .column_as(
+                Expr::col(import::Column::TotalRows).sum().cast_as(sea_orm::sea_query::Alias::new("BIGINT")),
+                "rows",
+            )
+            .filter(import::Column::ApplicationId.eq(application.0))
+            .filter(import::Column::CreatedAt.gte(since))
+            .into_tuple()
+            .one(&self.db)
+            .await?;
+        Ok(rows.flatten().unwrap_or(0))
+    }
+
     /// Adds a stored segment, and the block of session numbers its rows may use.
     pub async fn add_segment(
         &self,
@@ -103,6 +126,7 @@ impl Store {
                 let update = import::Entity::update_many()
                     .col_expr(import::Column::Format, Expr::value(shape.format.as_str()))
                     .col_expr(import::Column::Compression, Expr::value(shape.compression.as_str()))
+                    .col_expr(import::Column::Encoding, Expr::value(shape.encoding))
                     .col_expr(import::Column::Delimiter, Expr::value(i32::from(shape.delimiter)))
                     .col_expr(import::Column::Columns, Expr::value(columns))
                     .col_expr(
@@ -133,6 +157,7 @@ impl Store {
                     lease_expires_at: Set(None),
                     attempts: Set(0),
                     ledger: Set(None),
+                    revision: Set(range.revision),
                 };
                 segment::Entity::insert(row).exec_without_returning(tx).await?;
                 Ok(())
@@ -167,7 +192,10 @@ impl Store {
                 touch(tx, lease, update, now).await?;
                 // Separate statements: each sees what a segment that waited with us has committed.
                 tx.execute_raw(checkpoint).await?;
-                tx.execute_raw(complete).await?;
+                let completed = tx.execute_raw(complete).await?.rows_affected() == 1;
+                if completed {
+                    status_rules::settle(tx, lease.application, lease.import, now).await?;
+                }
                 let import = imports::find(tx, lease.application, lease.import).await?;
                 import.ok_or_else(|| Refusal::NotFound("import").into())
             })
@@ -183,8 +211,6 @@ async fn touch(
     update: sea_orm::UpdateMany<import::Entity>,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let live =
-        [ImportStatus::Pending, ImportStatus::Processing, ImportStatus::Paused].map(ImportStatus::as_str);
     let updated = update
         .col_expr(import::Column::UpdatedAt, Expr::value(now))
         .col_expr(import::Column::Sequence, Expr::col(import::Column::Sequence).add(1))
@@ -192,7 +218,7 @@ async fn touch(
         .filter(import::Column::Id.eq(lease.import.0))
         .filter(import::Column::UploadEpoch.eq(lease.epoch))
         .filter(import::Column::UploadFinished.eq(false))
-        .filter(import::Column::Status.is_in(live))
+        .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
         .exec(tx)
         .await?;
     if updated.rows_affected == 1 {

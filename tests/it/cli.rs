@@ -1,57 +1,23 @@
 //! The program itself, as ops and scripts run it.
 
-use std::{path::Path, process::Output};
+use std::path::Path;
 
-use serde_json::Value;
-use tokio::process::Command;
+use carryover::domain::import::ImportType;
+use serde_json::{Value, json};
 
 use crate::{
-    harness::{Database, Server, plain_csv},
+    harness::{Database, Server, assert_refused, counters, plain_csv},
+    kinds::spec_of,
     on_both_databases,
+    shell::Shell,
 };
 
-on_both_databases!(the_main_job_from_a_shell, mistakes_end_with_one_clear_line);
-
-struct Shell {
-    server: String,
-    key: String,
-    folder: tempfile::TempDir,
-}
-
-impl Shell {
-    fn new(server: &Server, key: &str) -> Self {
-        Self { server: server.address(), key: key.to_owned(), folder: tempfile::tempdir().expect("a folder") }
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_carryover"))
-            .args(arguments)
-            .env("CARRYOVER_SERVER", &self.server)
-            .env("CARRYOVER_API_KEY", &self.key)
-            .current_dir(self.folder.path())
-            .output()
-            .await
-            .expect("it runs")
-    }
-
-    /// Standard output of a run that ends with `code`.
-    async fn out(&self, arguments: &[&str], code: i32) -> String {
-        let output = self.run(arguments).await;
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    /// The JSON object on the last line; a watch prints one a line.
-    async fn json(&self, arguments: &[&str], code: i32) -> Value {
-        let out = self.out(arguments, code).await;
-        serde_json::from_str(out.lines().last().expect("a line")).expect("a JSON object")
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-}
+on_both_databases!(
+    the_main_job_from_a_shell,
+    records_of_every_kind_from_a_shell,
+    administration_from_a_shell,
+    mistakes_end_with_one_clear_line,
+);
 
 async fn the_main_job_from_a_shell(database: Database) {
     let server = Server::start(database).await;
@@ -138,6 +104,100 @@ async fn the_main_job_from_a_shell(database: Database) {
     assert_eq!(watched["created_count"], 3);
     let text = shell.out(&["import", "good.csv"], 0).await;
     assert!(text.contains("skipped    3"), "{text}");
+}
+
+const BUSINESSES: &str = include_str!("../fixtures/business_verification.ndjson");
+const TRANSACTIONS: &str = include_str!("../fixtures/transactions.ndjson");
+const RULES: &str = include_str!("../fixtures/status_rules.ndjson");
+
+async fn records_of_every_kind_from_a_shell(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    tenant.import("external_id,vendor_data,first_name,status\np-1,person-1,Mila,Approved\n").await;
+    for (import_type, file) in [
+        (ImportType::BusinessVerification, BUSINESSES),
+        (ImportType::Transactions, TRANSACTIONS),
+        (ImportType::StatusRules, RULES),
+    ] {
+        let spec = spec_of(&server, &tenant, import_type).await;
+        let import = tenant.import_as(spec, file).await.expect("an import");
+        assert_eq!(counters(&import).0, import.total_rows, "{import_type:?}");
+    }
+    let operator = server.key(&tenant.application, carryover::grpc::pb::Role::Operator).await;
+    let shell = Shell::new(&server, &operator);
+
+    let all = shell.lines(&["sessions", "list", "--kind", "all"]).await;
+    assert_eq!(all.len(), 6);
+    let one = shell.lines(&["sessions", "list", "--kind", "business", "--limit", "1"]).await;
+    assert_eq!(one, all[..1], "the newest is a business");
+    assert_eq!(
+        (&one[0]["session_kind"], &one[0]["company_name"]),
+        (&json!("business"), &json!("Nobody Knows Ltd"))
+    );
+    let text = shell.out(&["sessions", "list", "--kind", "business", "--search", "oak"], 0).await;
+    assert!(text.contains("Hollow Oak Joinery Ltd") && text.contains("Approved"), "{text}");
+    let id = one[0]["session_id"].as_str().expect("an id");
+    assert_eq!(shell.json(&["sessions", "get", id, "--json"], 0).await, one[0]);
+    let deleted = shell.json(&["sessions", "delete", id, "--json"], 0).await;
+    assert_eq!(deleted["session_number"], one[0]["session_number"]);
+    shell.out(&["sessions", "get", id], 1).await;
+
+    let businesses = shell.lines(&["businesses", "list"]).await;
+    assert_eq!(businesses.len(), 3);
+    let business = shell.json(&["businesses", "get", "shop-1", "--json"], 0).await;
+    assert_eq!((&business["session_count"], &business["status"]), (&json!(2), &json!("ACTIVE")));
+    assert!(businesses.contains(&business));
+    assert!(shell.out(&["businesses", "list"], 0).await.contains("Hollow Oak Joinery Ltd"));
+
+    let transactions = shell.lines(&["transactions", "list"]).await;
+    let ids: Vec<_> = transactions.iter().map(|one| one["txn_id"].as_str().expect("an id")).collect();
+    assert_eq!(ids, ["pay-2", "pay-1", "pay-4", "pay-3"], "newest first by when they happened");
+    let id = transactions[1]["uuid"].as_str().expect("an id");
+    let detail = shell.json(&["transactions", "get", id, "--json"], 0).await;
+    assert_eq!((&detail["amount"], &detail["direction"]), (&json!("1500"), &json!("OUTBOUND")));
+    assert!(shell.out(&["transactions", "list"], 0).await.contains("0.512345678901234567 BTC"));
+
+    let workflows = shell.lines(&["workflows", "list"]).await;
+    let with_rules = workflows.iter().find(|workflow| workflow["version"] == 1).expect("one has rules");
+    let id = with_rules["id"].as_str().expect("an id");
+    assert_eq!(shell.json(&["workflows", "get", id, "--json"], 0).await, *with_rules);
+    assert_eq!(shell.lines(&["workflows", "versions", id]).await.len(), 1);
+    assert_eq!(shell.lines(&["workflows", "rules", id, "--version", "1"]).await.len(), 8);
+    let text = shell.out(&["workflows", "rules", id], 0).await;
+    assert!(text.contains("liveness.score less_than 55 → Declined"), "{text}");
+
+    let erased = shell.json(&["businesses", "erase", "shop-1", "--json"], 0).await;
+    assert_eq!((&erased["session_count"], &erased["transaction_count"]), (&json!(2), &json!(2)));
+    let erased = shell.json(&["users", "erase", "person-1", "--json"], 0).await;
+    assert_eq!(erased["session_count"], 1);
+    shell.out(&["users", "get", "person-1"], 1).await;
+}
+
+async fn administration_from_a_shell(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let admin = Shell::new(&server, &server.admin_key);
+    let id = tenant.application.as_str();
+    let update = ["admin", "application", "update", id, "--json"];
+    let limits = ["--limit", "rows=10", "--limit", "upload_bytes=1GiB"];
+    let changed = admin.json(&[&update[..], &limits].concat(), 0).await;
+    assert_eq!(
+        (&changed["limits"]["rows"], &changed["limits"]["upload_bytes"]),
+        (&json!(10), &json!(1 << 30))
+    );
+    let changed = admin.json(&[&update[..], &["--limit", "upload_bytes="]].concat(), 0).await;
+    assert_eq!((&changed["limits"]["rows"], &changed["limits"]["upload_bytes"]), (&json!(10), &Value::Null));
+    let import = tenant.import_as(tenant.spec(), plain_csv("l", 0, 11)).await;
+    assert_refused(import, tonic::Code::ResourceExhausted, "TOO_MANY_ROWS");
+    for wrong in ["rows", "colour=1", "rows=many"] {
+        admin.out(&[&update[..], &["--limit", wrong]].concat(), 2).await;
+    }
+    let audit = ["admin", "audit", "--application", id];
+    let actions: Vec<_> = admin.lines(&audit).await.iter().map(|event| event["action"].clone()).collect();
+    assert_eq!(actions.iter().filter(|action| **action == "update_application").count(), 2, "{actions:?}");
+    assert!(actions.contains(&json!("create_import")), "{actions:?}");
+    assert!(admin.out(&audit, 0).await.contains("update_application"));
+    assert_eq!(admin.lines(&[&audit[..], &["--limit", "1"]].concat()).await.len(), 1);
 }
 
 async fn mistakes_end_with_one_clear_line(database: Database) {

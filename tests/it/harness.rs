@@ -135,10 +135,14 @@ impl Server {
     }
 
     pub async fn workflow(&self, application: &str) -> String {
+        self.workflow_of(application, pb::WorkflowKind::User).await
+    }
+
+    pub async fn workflow_of(&self, application: &str, kind: pb::WorkflowKind) -> String {
         let request = pb::CreateWorkflowRequest {
             application_id: application.to_owned(),
             name: "onboarding".to_owned(),
-            kind: pb::WorkflowKind::User as i32,
+            kind: kind as i32,
         };
         let made = self.admin.workflows().create_workflow(request).await.expect("a workflow");
         made.into_inner().workflow.expect("a workflow").id

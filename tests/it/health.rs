@@ -20,11 +20,12 @@ use crate::{
     harness::{Database, Server},
 };
 
-const SERVICES: [&str; 6] = [
+const SERVICES: [&str; 7] = [
     "",
     "carryover.v1.ImportService",
     "carryover.v1.SessionService",
     "carryover.v1.EntityService",
+    "carryover.v1.TransactionService",
     "carryover.v1.WorkflowService",
     "carryover.v1.AdminService",
 ];

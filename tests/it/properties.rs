@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use carryover::{
-    canonical::header::Header,
+    canonical::{header::Header, user_verification::USER_VERIFICATION},
     domain::{fault::SourceFault, import::SourceFormat, limits::Limits, segment::SegmentKind},
     intake::splitter::{Cut, Splitter},
     pipeline::{self, Reading},
@@ -85,12 +85,13 @@ fn split(
 }
 
 fn reading(format: SourceFormat) -> Reading {
+    let schema = &USER_VERIFICATION;
     match format {
         SourceFormat::Csv => {
             let columns = ["external_id".to_owned(), "b".to_owned()];
-            Reading::Csv { header: Header::resolve(&columns, 10).expect("a header"), delimiter: b',' }
+            Reading::csv(schema, Header::resolve(&columns, schema, 10).expect("a header"), b',')
         }
-        SourceFormat::Ndjson => Reading::Ndjson,
+        SourceFormat::Ndjson => Reading::ndjson(schema),
     }
 }
 
@@ -98,7 +99,7 @@ fn reading(format: SourceFormat) -> Reading {
 fn records(format: SourceFormat, file: &[u8], cuts: &[Cut]) -> Vec<Record> {
     let mut records = Vec::new();
     for cut in cuts {
-        let rows = pipeline::parse(&reading(format), &cut.range, cut.bytes.clone(), usize::MAX);
+        let rows = pipeline::parse(&reading(format), &cut.range, cut.bytes.clone(), &Limits::default());
         assert_eq!(rows.len() as i32, cut.range.rows, "the splitter and the parser see the same records");
         for row in 0..rows.len() {
             let (offset, bytes) = rows.location(row);
@@ -292,7 +293,7 @@ proptest! {
             let (cuts, _) = split(format, &file, &chunks, limits(4, 100, 50));
             assert_tiles(&file, &cuts);
             for cut in &cuts {
-                pipeline::parse(&reading(format), &cut.range, cut.bytes.clone(), 50);
+                pipeline::parse(&reading(format), &cut.range, cut.bytes.clone(), &limits(4, 100, 50));
             }
         }
     }

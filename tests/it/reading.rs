@@ -19,6 +19,7 @@ on_both_databases!(
     exports_are_files_to_send_again,
     lists_page_and_filter,
     cancelling_stops_an_import,
+    what_is_nested_deep_can_be_read,
 );
 
 async fn a_watch_shows_states_and_ends(database: Database) {
@@ -207,4 +208,18 @@ async fn cancelling_stops_an_import(database: Database) {
     assert_refused(busy, Code::ResourceExhausted, "ACTIVE_IMPORT_LIMIT");
     cancel(&tenant, &idle).await.expect("cancelled");
     tenant.import(plain_csv("e", 0, 1)).await;
+}
+
+async fn what_is_nested_deep_can_be_read(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let metadata = format!("{}\"here\"{}", "{\"in\":".repeat(60), "}".repeat(60));
+    let row = format!("{{\"external_id\":\"deep\",\"metadata\":{metadata}}}\n");
+    let import = tenant.import(row).await;
+    assert_eq!(counters(&import), (1, 0, 0), "{}", import.last_error());
+    let session = tenant.sessions(Default::default()).await.remove(0);
+    let decision = tenant.decision(&session.session_id).await;
+    let inner = format!("{:?}", decision.metadata.expect("metadata"));
+    let text = format!("{}\"here\"{}", "{\"in\":".repeat(36), "}".repeat(36));
+    assert!(inner.contains(&format!("{text:?}")), "behind 24 objects comes the text of the rest: {inner}");
 }

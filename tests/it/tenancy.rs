@@ -18,6 +18,7 @@ on_both_databases!(
     roles_reach_as_far_as_they_say,
     equal_keys_of_two_applications_are_two_records,
     names_and_ids_are_checked,
+    a_revoked_key_ends_its_long_calls,
 );
 
 async fn ids_of_another_application_are_unknown(database: Database) {
@@ -212,4 +213,34 @@ async fn names_and_ids_are_checked(database: Database) {
             Err(status) => assert_eq!(status.code(), Code::InvalidArgument, "{filter:?}: {status:?}"),
         }
     }
+}
+
+/// M003: a key that is revoked ends the calls that were opened with it.
+async fn a_revoked_key_ends_its_long_calls(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let id = tenant.create().await.uuid;
+    let request = pb::WatchImportRequest { import_id: id.clone(), ..Default::default() };
+    let mut watch = tenant.client.imports().watch_import(request).await.expect("a watch").into_inner();
+    watch.message().await.expect("a message").expect("a snapshot");
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    let mut client = tenant.client.imports();
+    let upload = tokio::spawn(async move {
+        client.upload_import(tokio_stream::wrappers::ReceiverStream::new(receiver)).await
+    });
+    sender.send(resume(&id, 0)).await.expect("sent");
+    let request = pb::ListApiKeysRequest { application_id: tenant.application.clone() };
+    let keys = server.admin.admin().list_api_keys(request).await.expect("keys").into_inner();
+    let request = pb::RevokeApiKeyRequest { api_key_id: keys.api_keys[0].id.clone() };
+    server.admin.admin().revoke_api_key(request).await.expect("revoked");
+    let ended = loop {
+        match watch.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the watch ended as if all were well"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(ended.code(), Code::Unauthenticated, "{ended:?}");
+    assert_refused(upload.await.expect("a task"), Code::Unauthenticated, "INVALID_API_KEY");
+    drop(sender);
 }

@@ -58,7 +58,11 @@ async fn any_cut_gives_the_same_import(database: Database) {
 }
 
 /// Sends messages and then breaks the stream off without half-closing it.
-async fn send_and_break(tenant: &Tenant, import: &str, messages: Vec<pb::UploadImportRequest>) -> pb::Import {
+pub async fn send_and_break(
+    tenant: &Tenant,
+    import: &str,
+    messages: Vec<pb::UploadImportRequest>,
+) -> pb::Import {
     let (sender, receiver) = mpsc::channel(1);
     let mut client = tenant.client.imports();
     let call = tokio::spawn(async move { client.upload_import(ReceiverStream::new(receiver)).await });

@@ -13,6 +13,8 @@ pub(crate) struct Model {
     pub(crate) max_active_imports: i32,
     pub(crate) next_session_number: i64,
     pub(crate) created_at: DateTimeUtc,
+    pub(crate) limits: Option<Json>,
+    pub(crate) tombstone_salt: Option<Vec<u8>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

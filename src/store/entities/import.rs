@@ -36,6 +36,10 @@ pub(crate) struct Model {
     pub(crate) updated_at: DateTimeUtc,
     pub(crate) started_at: Option<DateTimeUtc>,
     pub(crate) completed_at: Option<DateTimeUtc>,
+    pub(crate) limits: Option<Json>,
+    pub(crate) encoding: Option<String>,
+    pub(crate) stored_error_count: i64,
+    pub(crate) source_deleted_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

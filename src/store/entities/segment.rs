@@ -26,6 +26,7 @@ pub(crate) struct Model {
     pub(crate) lease_expires_at: Option<DateTimeUtc>,
     pub(crate) attempts: i32,
     pub(crate) ledger: Option<Vec<u8>>,
+    pub(crate) revision: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,12 +1,13 @@
-//! Binary COPY of records.
+//! Binary COPY of records, and what they take the place of.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{PgConnection, postgres::PgCopyIn};
+use sqlx::{AssertSqlSafe, PgConnection, postgres::PgCopyIn};
 use uuid::Uuid;
 
-use crate::{
-    canonical::{arena::Arena, user_verification::Details},
-    store::commit::{Commit, KEY_COLUMNS, SESSION_COLUMN_COUNT, SESSION_COLUMNS, SessionRow},
+use crate::store::{
+    commit::{Commit, KEY_COLUMNS, RecordRow},
+    error::Error,
+    table::{self, Cells},
 };
 
 /// Bytes of one message of a COPY.
@@ -18,34 +19,84 @@ const PG_EPOCH_DAYS: i32 = 10_957;
 /// Microseconds from 1970 to 2000, PostgreSQL's time 0.
 const PG_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
-/// Writes the records, after those they take the place of are gone.
+/// Keeps records as they were before this import changed them; the first state counts.
+pub(super) async fn keep_replaced(tx: &mut PgConnection, commit: &Commit, ids: &[Uuid]) -> Result<(), Error> {
+    if ids.is_empty() || commit.dry_run {
+        return Ok(());
+    }
+    let (name, columns) = (commit.table.name, commit.table.columns);
+    let insert = format!(
+        "INSERT INTO replaced_{name} (replaced_by, {columns}) SELECT $3, {columns} FROM {name} \
+         WHERE application_id = $1 AND id = ANY($2) ON CONFLICT DO NOTHING"
+    );
+    let claim = &commit.claim;
+    let query = sqlx::query(AssertSqlSafe(insert)).bind(claim.application_id.0).bind(ids);
+    query.bind(claim.import_id.0).execute(tx).await?;
+    Ok(())
+}
+
+/// Locks records whose place others take; tells whether each still is of the row it was found to be of.
+/// Another segment may have taken the place of one since.
+pub(super) async fn lock(
+    tx: &mut PgConnection,
+    commit: &Commit,
+    displaced: &[(Uuid, Option<i64>)],
+) -> Result<bool, Error> {
+    if displaced.is_empty() {
+        return Ok(true);
+    }
+    let (table, import) = match commit.dry_run {
+        true => ("dry_run_keys", "AND u.import_id = $2"),
+        false => (commit.table.name, ""),
+    };
+    let lock = format!(
+        "SELECT COUNT(*) FROM (SELECT u.id, u.import_id, u.row_number FROM {table} u \
+             WHERE u.application_id = $1 AND u.id = ANY($3) {import} ORDER BY u.id FOR UPDATE) AS l \
+         JOIN UNNEST($3::uuid[], $4::bigint[]) AS k (id, row_number) ON k.id = l.id \
+         WHERE k.row_number IS NOT DISTINCT FROM CASE WHEN l.import_id = $2 THEN l.row_number END"
+    );
+    let (ids, rows): (Vec<Uuid>, Vec<Option<i64>>) = displaced.iter().copied().unzip();
+    let claim = &commit.claim;
+    let query = sqlx::query_scalar(AssertSqlSafe(lock)).bind(claim.application_id.0).bind(claim.import_id.0);
+    let unchanged: i64 = query.bind(ids).bind(rows).fetch_one(tx).await?;
+    Ok(unchanged == displaced.len() as i64)
+}
+
+/// Takes away records whose place others take.
+pub(super) async fn delete(tx: &mut PgConnection, commit: &Commit, ids: &[Uuid]) -> Result<(), Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (table, import) = match commit.dry_run {
+        true => ("dry_run_keys", "AND import_id = $3"),
+        false => (commit.table.name, "AND $3 IS NOT NULL"),
+    };
+    let delete = format!("DELETE FROM {table} WHERE application_id = $1 AND id = ANY($2) {import}");
+    let claim = &commit.claim;
+    let query = sqlx::query(AssertSqlSafe(delete)).bind(claim.application_id.0).bind(ids);
+    query.bind(claim.import_id.0).execute(tx).await?;
+    Ok(())
+}
+
+/// Writes records with their numbers.
 pub(super) async fn copy(
     tx: &mut PgConnection,
     commit: &Commit,
-    fresh: &[&SessionRow],
-    displaced: &[Uuid],
-) -> Result<(), sqlx::Error> {
+    fresh: &[(&RecordRow, i64)],
+) -> Result<(), Error> {
     let (table, columns) = match commit.dry_run {
         true => ("dry_run_keys", KEY_COLUMNS),
-        false => ("user_sessions", SESSION_COLUMNS),
+        false => (commit.table.name, commit.table.columns),
     };
-    let application = commit.claim.application_id.0;
-    if !displaced.is_empty() {
-        let import = if commit.dry_run { "AND import_id = $3" } else { "AND $3 IS NOT NULL" };
-        let delete = format!("DELETE FROM {table} WHERE application_id = $1 AND id = ANY($2) {import}");
-        sqlx::query(sqlx::AssertSqlSafe(delete))
-            .bind(application)
-            .bind(displaced)
-            .bind(commit.claim.import_id.0)
-            .execute(&mut *tx)
-            .await?;
-    }
     let mut copy = tx.copy_in_raw(&format!("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")).await?;
     match send(&mut copy, commit, fresh).await {
-        Ok(()) => copy.finish().await.map(drop),
+        Ok(()) => {
+            copy.finish().await?;
+            Ok(())
+        }
         Err(error) => {
             copy.abort("the copy was given up").await?;
-            Err(error)
+            Err(error.into())
         }
     }
 }
@@ -54,14 +105,15 @@ pub(super) async fn copy(
 async fn send(
     copy: &mut PgCopyIn<&mut PgConnection>,
     commit: &Commit,
-    fresh: &[&SessionRow],
+    fresh: &[(&RecordRow, i64)],
 ) -> Result<(), sqlx::Error> {
     let mut encoder = Encoder::new();
-    for session in fresh {
+    for (record, number) in fresh {
         if commit.dry_run {
-            encoder.key(commit, session)
+            encoder.key(commit, record);
         } else {
-            encoder.session(commit, session)
+            encoder.tuple(commit.table.count);
+            table::fill(commit, record, *number, &mut encoder);
         }
         if encoder.bytes.len() >= COPY_PIECE_BYTES {
             copy.send(encoder.bytes.as_slice()).await?;
@@ -76,15 +128,13 @@ async fn send(
 /// Writes rows in PostgreSQL's binary COPY format.
 struct Encoder {
     bytes: Vec<u8>,
-    /// The details of one record.
-    details: String,
 }
 
 impl Encoder {
     fn new() -> Self {
         let mut bytes = Vec::with_capacity(COPY_PIECE_BYTES + (COPY_PIECE_BYTES >> 2));
         bytes.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
-        Self { bytes, details: String::new() }
+        Self { bytes }
     }
 
     fn end(&mut self) {
@@ -102,6 +152,29 @@ impl Encoder {
 
     fn null(&mut self) {
         self.bytes.extend_from_slice(&(-1i32).to_be_bytes());
+    }
+
+    /// One row of `dry_run_keys`, in the order of [`KEY_COLUMNS`].
+    fn key(&mut self, commit: &Commit, record: &RecordRow) {
+        self.tuple(4);
+        self.uuid(commit.claim.application_id.0);
+        self.uuid(commit.claim.import_id.0);
+        self.uuid(record.id);
+        self.bigint(commit.row_number(record.row));
+    }
+}
+
+impl Cells for Encoder {
+    fn uuid(&mut self, id: Uuid) {
+        self.cell(id.as_bytes());
+    }
+
+    fn bigint(&mut self, number: i64) {
+        self.cell(&number.to_be_bytes());
+    }
+
+    fn int(&mut self, number: i32) {
+        self.cell(&number.to_be_bytes());
     }
 
     fn text(&mut self, text: Option<&str>) {
@@ -123,59 +196,5 @@ impl Encoder {
             Some(date) => self.cell(&(date.to_epoch_days() - PG_EPOCH_DAYS).to_be_bytes()),
             None => self.null(),
         }
-    }
-
-    fn details(&mut self, details: &Details, arena: &Arena) {
-        let mut json = std::mem::take(&mut self.details);
-        json.clear();
-        details.write_json(arena, &mut json);
-        self.text(Some(json.as_str()).filter(|json| !json.is_empty()));
-        self.details = json;
-    }
-
-    fn key(&mut self, commit: &Commit, session: &SessionRow) {
-        self.tuple(4);
-        self.cell(commit.claim.application_id.0.as_bytes());
-        self.cell(commit.claim.import_id.0.as_bytes());
-        self.cell(session.id.0.as_bytes());
-        self.cell(&commit.row_number(session.row).to_be_bytes());
-    }
-
-    /// One row of `user_sessions`, in the order of [`SESSION_COLUMNS`].
-    fn session(&mut self, commit: &Commit, session: &SessionRow) {
-        let (record, arena) = (&session.record, &commit.batch.arena);
-        self.tuple(SESSION_COLUMN_COUNT);
-        self.cell(commit.claim.application_id.0.as_bytes());
-        self.cell(session.id.0.as_bytes());
-        self.cell(&commit.session_number(session.row).to_be_bytes());
-        self.cell(commit.claim.import_id.0.as_bytes());
-        self.cell(&commit.row_number(session.row).to_be_bytes());
-        self.cell(commit.workflow_id.0.as_bytes());
-        self.cell(commit.provider(record).as_bytes());
-        self.cell(arena.get(record.external_id).as_bytes());
-        self.text(arena.find(record.vendor_data));
-        self.cell(record.status().as_str().as_bytes());
-        self.time(Some(record.created_at.unwrap_or(commit.imported_at)));
-        self.time(record.expires_at);
-        self.text(record.document_type.map(|document| document.as_str()));
-        self.text(arena.find(record.document_subtype));
-        self.text(arena.find(record.document_number));
-        self.text(arena.find(record.personal_number));
-        self.text(arena.find(record.first_name));
-        self.text(arena.find(record.last_name));
-        self.text(arena.find(record.full_name));
-        self.date(record.date_of_birth);
-        self.text(record.gender.map(|gender| gender.as_str()));
-        self.text(arena.find(record.nationality));
-        self.text(record.issuing_state);
-        self.date(record.date_of_issue);
-        self.date(record.expiration_date);
-        self.text(arena.find(record.address));
-        self.text(arena.find(record.place_of_birth));
-        self.text(record.id_verification_status.map(|status| status.as_str()));
-        self.text(arena.find(record.email));
-        self.text(arena.find(record.phone));
-        self.details(&record.details, arena);
-        self.text(arena.find(record.metadata));
     }
 }

@@ -1,46 +1,24 @@
 //! Which keys of a segment are taken.
 
-use sqlx::{PgConnection, Row};
+use std::collections::HashSet;
+
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
 use crate::store::{
-    commit::{Commit, Existing},
+    commit::{Commit, Existing, Fence},
     error::Error,
 };
 
-/// The lowest and highest session number under two keys.
-const ENDS: &str = "SELECT MIN(session_number), MAX(session_number) FROM user_sessions \
-    WHERE application_id = $1 AND id IN ($2, $3) HAVING COUNT(*) = CASE WHEN $2 = $3 THEN 1 ELSE 2 END";
-
-/// Sessions by their numbers: ids, and row numbers where they are of import `$2`.
-const BETWEEN: &str = "SELECT COALESCE(ARRAY_AGG(id), '{}'), \
-        COALESCE(ARRAY_AGG(CASE WHEN import_id = $2 THEN row_number END), '{}') FROM user_sessions \
-    WHERE application_id = $1 AND session_number BETWEEN $3 AND $4";
-
-/// Sessions by their ids: positions in the list, and row numbers where they are of import `$2`.
-///
-/// One index lookup an id, whatever the planner thinks: `LIMIT` keeps it from turning the lookups into
-/// a join over the application's records, which it did on a fresh table without statistics.
-const SESSIONS: &str = "SELECT COALESCE(ARRAY_AGG(k.at), '{}'), \
-        COALESCE(ARRAY_AGG(CASE WHEN s.import_id = $2 THEN s.row_number END), '{}') \
-    FROM UNNEST($3::uuid[]) WITH ORDINALITY AS k (id, at) \
-    CROSS JOIN LATERAL (SELECT import_id, row_number FROM user_sessions u \
-        WHERE u.application_id = $1 AND u.id = k.id LIMIT 1) AS s";
-
-/// The same of the keys that a dry run has met.
-const KEYS: &str = "SELECT COALESCE(ARRAY_AGG(k.at), '{}'), COALESCE(ARRAY_AGG(s.row_number), '{}') \
-    FROM UNNEST($3::uuid[]) WITH ORDINALITY AS k (id, at) \
-    CROSS JOIN LATERAL (SELECT row_number FROM dry_run_keys u \
-        WHERE u.application_id = $1 AND u.import_id = $2 AND u.id = k.id LIMIT 1) AS s";
-
 /// Finds what has the keys of a segment's records, in their order.
 pub(super) async fn probe(tx: &mut PgConnection, commit: &Commit) -> Result<Vec<Option<Existing>>, Error> {
-    let mut taken = vec![None; commit.batch.sessions.len()];
-    find_in_order(tx, commit, &mut taken).await?;
-    find_by_id(tx, commit, SESSIONS, &mut taken).await?;
+    let mut taken = vec![None; commit.batch.records.len()];
+    // What a dry run has met itself comes first: the table does not know it.
     if commit.dry_run {
-        find_by_id(tx, commit, KEYS, &mut taken).await?;
+        find_by_id(tx, commit, "dry_run_keys", "0::bigint", "AND u.import_id = $2", &mut taken).await?;
     }
+    find_in_order(tx, commit, &mut taken).await?;
+    find_by_id(tx, commit, commit.table.name, commit.table.number, "", &mut taken).await?;
     Ok(taken)
 }
 
@@ -52,47 +30,99 @@ async fn find_in_order(
     commit: &Commit,
     taken: &mut [Option<Existing>],
 ) -> Result<(), Error> {
-    let sessions = &commit.batch.sessions;
+    let records = &commit.batch.records;
     let application = commit.claim.application_id.0;
-    let ends = (sessions.iter().min_by_key(|s| s.row), sessions.iter().max_by_key(|s| s.row));
+    let (table, number) = (commit.table.name, commit.table.number);
+    let ends = (records.iter().min_by_key(|r| r.row), records.iter().max_by_key(|r| r.row));
     let (Some(first), Some(last)) = ends else { return Ok(()) };
-    let ends = sqlx::query_as::<_, (i64, i64)>(ENDS).bind(application).bind(first.id.0).bind(last.id.0);
-    let Some((from, to)) = ends.fetch_optional(&mut *tx).await? else { return Ok(()) };
+    let lowest_and_highest = format!(
+        "SELECT MIN({number}), MAX({number}) FROM {table} WHERE application_id = $1 AND id IN ($2, $3) \
+         HAVING COUNT(*) = CASE WHEN $2 = $3 THEN 1 ELSE 2 END"
+    );
+    let ends = sqlx::query_as::<_, (i64, i64)>(AssertSqlSafe(lowest_and_highest));
+    let ends = ends.bind(application).bind(first.id).bind(last.id).fetch_optional(&mut *tx).await?;
+    let Some((from, to)) = ends else { return Ok(()) };
     if (to - from) as usize >= 2 * commit.batch.rows {
         return Ok(());
     }
-    let found = sqlx::query(BETWEEN).bind(application).bind(commit.claim.import_id.0).bind(from).bind(to);
-    let found = found.fetch_one(&mut *tx).await?;
-    let (ids, rows): (Vec<Uuid>, Vec<Option<i64>>) = (found.try_get(0)?, found.try_get(1)?);
-    for (id, row) in ids.into_iter().zip(rows) {
-        if let Ok(at) = sessions.binary_search_by_key(&id, |session| session.id.0) {
-            taken[at] = Some(Existing::of_row(row));
+    let between = format!(
+        "SELECT COALESCE(ARRAY_AGG(id), '{{}}'), COALESCE(ARRAY_AGG({number}), '{{}}'), \
+         COALESCE(ARRAY_AGG(CASE WHEN import_id = $2 THEN row_number END), '{{}}') FROM {table} \
+         WHERE application_id = $1 AND {number} BETWEEN $3 AND $4"
+    );
+    let found = sqlx::query(AssertSqlSafe(between)).bind(application).bind(commit.claim.import_id.0);
+    let found = found.bind(from).bind(to).fetch_one(&mut *tx).await?;
+    let ids: Vec<Uuid> = found.try_get(0)?;
+    let (numbers, rows): (Vec<i64>, Vec<Option<i64>>) = (found.try_get(1)?, found.try_get(2)?);
+    for ((id, number), row) in ids.into_iter().zip(numbers).zip(rows) {
+        if let Ok(at) = records.binary_search_by_key(&id, |record| record.id) {
+            taken[at].get_or_insert(Existing::of_row(row, number));
         }
     }
     Ok(())
 }
 
-/// Looks up the keys of which nothing is known yet.
+/// Looks up the keys of which nothing is known yet: positions in the list, numbers, and row numbers
+/// where they are of this import.
+///
+/// One index lookup an id, whatever the planner thinks: `LIMIT` keeps it from turning the lookups into
+/// a join over the application's records, which it did on a fresh table without statistics.
 async fn find_by_id(
     tx: &mut PgConnection,
     commit: &Commit,
-    query: &'static str,
+    table: &str,
+    number: &str,
+    condition: &str,
     taken: &mut [Option<Existing>],
 ) -> Result<(), Error> {
-    let sessions = commit.batch.sessions.iter().zip(&*taken).enumerate();
-    let (places, ids): (Vec<usize>, Vec<Uuid>) = sessions
-        .filter(|(_, (_, taken))| taken.is_none())
-        .map(|(at, (session, _))| (at, session.id.0))
-        .unzip();
+    let records = commit.batch.records.iter().zip(&*taken).enumerate();
+    let (places, ids): (Vec<usize>, Vec<Uuid>) =
+        records.filter(|(_, (_, taken))| taken.is_none()).map(|(at, (record, _))| (at, record.id)).unzip();
     if ids.is_empty() {
         return Ok(());
     }
+    let query = format!(
+        "SELECT COALESCE(ARRAY_AGG(k.at), '{{}}'), COALESCE(ARRAY_AGG(s.number), '{{}}'), \
+         COALESCE(ARRAY_AGG(CASE WHEN s.import_id = $2 THEN s.row_number END), '{{}}') \
+         FROM UNNEST($3::uuid[]) WITH ORDINALITY AS k (id, at) \
+         CROSS JOIN LATERAL (SELECT import_id, row_number, {number} AS number FROM {table} u \
+             WHERE u.application_id = $1 AND u.id = k.id {condition} LIMIT 1) AS s"
+    );
     let (application, import) = (commit.claim.application_id.0, commit.claim.import_id.0);
-    let found = sqlx::query(query).bind(application).bind(import).bind(ids).fetch_one(&mut *tx).await?;
-    let (found, rows): (Vec<i64>, Vec<Option<i64>>) = (found.try_get(0)?, found.try_get(1)?);
-    for (at, row) in found.into_iter().zip(rows) {
+    let query = sqlx::query(AssertSqlSafe(query)).bind(application).bind(import).bind(ids);
+    let found = query.fetch_one(&mut *tx).await?;
+    let found_at: Vec<i64> = found.try_get(0)?;
+    let (numbers, rows): (Vec<i64>, Vec<Option<i64>>) = (found.try_get(1)?, found.try_get(2)?);
+    for ((at, number), row) in found_at.into_iter().zip(numbers).zip(rows) {
         let place = usize::try_from(at - 1).ok().and_then(|at| places.get(at));
-        taken[*place.ok_or(Error::Corrupt("probe"))?] = Some(Existing::of_row(row));
+        taken[*place.ok_or(Error::Corrupt("probe"))?] = Some(Existing::of_row(row, number));
+    }
+    Ok(())
+}
+
+/// Marks records of people and companies that were erased.
+pub(super) async fn mark_erased(
+    tx: &mut PgConnection,
+    commit: &Commit,
+    fence: &Fence,
+    taken: &mut [Option<Existing>],
+) -> Result<(), Error> {
+    let Some(salt) = fence.salt.as_deref().filter(|_| !commit.import_erased) else { return Ok(()) };
+    let tombstones: Vec<Vec<[u8; 32]>> =
+        commit.batch.records.iter().map(|record| commit.tombstones(salt, record)).collect();
+    let all: Vec<&[u8]> = tombstones.iter().flatten().map(|hash| hash.as_slice()).collect();
+    let found: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT key_hash FROM tombstones WHERE application_id = $1 AND key_hash = ANY($2)",
+    )
+    .bind(commit.claim.application_id.0)
+    .bind(all)
+    .fetch_all(&mut *tx)
+    .await?;
+    let found: HashSet<&[u8]> = found.iter().map(Vec::as_slice).collect();
+    for (taken, own) in taken.iter_mut().zip(&tombstones) {
+        if taken.is_none() && own.iter().any(|hash| found.contains(hash.as_slice())) {
+            *taken = Some(Existing::Erased);
+        }
     }
     Ok(())
 }

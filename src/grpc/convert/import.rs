@@ -1,0 +1,132 @@
+//! Imports and their row errors.
+
+use super::{object, timestamp};
+use crate::{
+    clock,
+    domain::{
+        ids::{ApplicationId, ImportId, RecordKind, derive},
+        import::{Compression, Import, ImportType, OnExisting, SourceFormat, StartMode},
+        issue::{Issue, IssueCode},
+    },
+    grpc::pb,
+    imports::RowError,
+};
+
+fn import_type(import_type: ImportType) -> pb::ImportType {
+    match import_type {
+        ImportType::UserVerification => pb::ImportType::UserVerification,
+        ImportType::BusinessVerification => pb::ImportType::BusinessVerification,
+        ImportType::Transactions => pb::ImportType::Transactions,
+        ImportType::StatusRules => pb::ImportType::StatusRules,
+    }
+}
+
+pub(in crate::grpc) fn import(import: Import) -> pb::Import {
+    let now = clock::now();
+    let status = format!("IMPORT_STATUS_{}", import.status.as_str());
+    let (reason, failure) = import.failure.clone().unzip();
+    pb::Import {
+        uuid: import.id.to_string(),
+        status: pb::ImportStatus::from_str_name(&status).unwrap_or_default() as i32,
+        import_type: import_type(import.spec.import_type) as i32,
+        source_format: match import.format.or(import.spec.source_format) {
+            None => pb::SourceFormat::Unspecified,
+            Some(SourceFormat::Csv) => pb::SourceFormat::Csv,
+            Some(SourceFormat::Ndjson) => pb::SourceFormat::Ndjson,
+        } as i32,
+        total_rows: import.total_rows,
+        processed_rows: import.counters.processed(),
+        checkpoint_row: import.checkpoint_row,
+        created_count: import.counters.created,
+        updated_count: import.counters.updated,
+        skipped_count: import.counters.skipped,
+        failed_count: import.counters.failed,
+        duplicate_count: import.counters.duplicate,
+        total_media_bytes: 0,
+        last_error: failure,
+        last_error_reason: reason,
+        created_at: Some(timestamp(import.created_at)),
+        updated_at: Some(timestamp(import.updated_at)),
+        started_at: import.started_at.map(timestamp),
+        completed_at: import.completed_at.map(timestamp),
+        workflow_id: import.spec.workflow_id.map(|id| id.to_string()),
+        committed_size: import.committed_size,
+        source_bytes: import.source_bytes,
+        processed_bytes: import.processed_bytes,
+        upload_finished: import.upload_finished,
+        compression: match import.compression {
+            None => pb::Compression::Unspecified,
+            Some(Compression::None) => pb::Compression::None,
+            Some(Compression::Gzip) => pb::Compression::Gzip,
+            Some(Compression::Zstd) => pb::Compression::Zstd,
+        } as i32,
+        csv_delimiter: match (import.format, import.delimiter) {
+            (Some(SourceFormat::Csv), Some(delimiter)) => char::from(delimiter).to_string(),
+            _ => String::new(),
+        },
+        rows_per_second: import.rows_per_second(now),
+        eta_seconds: import.eta_seconds(now),
+        sequence: import.sequence,
+        columns: import.columns,
+        dry_run: import.spec.dry_run,
+        on_existing: match import.spec.on_existing {
+            OnExisting::Skip => pb::OnExisting::Skip,
+            OnExisting::Update => pb::OnExisting::Update,
+        } as i32,
+        import_erased: import.spec.import_erased,
+        encoding: import.encoding.or(import.spec.encoding).unwrap_or_default(),
+        stored_error_count: import.stored_errors,
+        source_deleted_at: import.source_deleted_at.map(timestamp),
+        start: match import.spec.start {
+            StartMode::OnArrival => pb::StartMode::OnArrival,
+            StartMode::AfterUpload => pb::StartMode::AfterUpload,
+        } as i32,
+        source_size: import.spec.source_size,
+        source_filename: import.spec.source_filename,
+        provider: import.spec.provider,
+        labels: import.spec.labels.into_iter().collect(),
+    }
+}
+
+pub(in crate::grpc) fn row_error(
+    application: ApplicationId,
+    import: ImportId,
+    error: RowError,
+) -> pb::RowError {
+    let RowError { stored, raw } = error;
+    let key: [&[u8]; 2] = [import.0.as_bytes(), &stored.row_number.to_be_bytes()];
+    pb::RowError {
+        uuid: derive(application, RecordKind::RowError, &key).to_string(),
+        row_number: stored.row_number,
+        line_number: stored.line_number,
+        byte_offset: stored.byte_offset,
+        external_id: stored.external_id,
+        error: stored.issues.iter().map(Issue::line).collect::<Vec<_>>().join("; "),
+        issues: stored.issues.into_iter().map(issue).collect(),
+        raw_row: raw.map(object),
+        created_at: Some(timestamp(stored.created_at)),
+    }
+}
+
+fn issue(issue: Issue) -> pb::Issue {
+    let known = IssueCode::from_word(&issue.code).map(|code| format!("ISSUE_CODE_{}", code.as_str()));
+    let code = known.and_then(|name| pb::IssueCode::from_str_name(&name)).unwrap_or_default();
+    pb::Issue { code: code as i32, field: issue.field, message: issue.message, value: issue.value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_has_its_wire_value() {
+        for code in IssueCode::ALL {
+            let wire = issue(Issue::of_record(*code, "m"));
+            assert_ne!(wire.code, pb::IssueCode::Unspecified as i32, "{code:?}");
+        }
+        for status in crate::domain::import::ImportStatus::ALL {
+            let name = format!("IMPORT_STATUS_{}", status.as_str());
+            assert!(pb::ImportStatus::from_str_name(&name).is_some(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What an import is to be.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use super::{Violations, import_type};
+use crate::{
+    canonical::scalar::is_provider,
+    domain::{
+        ids::WorkflowId,
+        import::{ImportSpec, ImportType, OnExisting, SourceFormat, StartMode},
+        refusal::Refusal,
+    },
+    grpc::pb,
+    intake::transcode,
+};
+
+/// Most characters of a file name or label value.
+const TEXT_CHARS: usize = 255;
+
+/// Most labels of an import.
+const LABELS: usize = 32;
+
+/// Most characters of a label's key.
+const LABEL_KEY_CHARS: usize = 64;
+
+/// Most characters of a request id.
+const REQUEST_ID_CHARS: usize = 128;
+
+/// Reads a spec and its request id.
+pub(in crate::grpc) fn import_spec(
+    spec: Option<pb::ImportSpec>,
+    request_id: String,
+) -> Result<(ImportSpec, Option<String>), Refusal> {
+    let spec = spec.ok_or_else(|| Refusal::field("spec", "must be given"))?;
+    let mut wrong = Violations::default();
+    let import_type = import_type(spec.import_type);
+    let types = "must be USER_VERIFICATION, BUSINESS_VERIFICATION, TRANSACTIONS or STATUS_RULES";
+    wrong.check(import_type.is_some(), "spec.import_type", types);
+    let import_type = import_type.unwrap_or(ImportType::UserVerification);
+    let provider = spec.provider.trim().to_lowercase();
+    let provider = if provider.is_empty() { "generic".to_owned() } else { provider };
+    wrong.check(is_provider(&provider), "spec.provider", "must have the form [a-z0-9][a-z0-9_-]{0,63}");
+    let workflow_id = Uuid::parse_str(&spec.workflow_id).ok().map(WorkflowId);
+    if import_type == ImportType::Transactions {
+        wrong.check(spec.workflow_id.is_empty(), "spec.workflow_id", "transactions belong to no workflow");
+    } else {
+        let text = "must be the UUID of a workflow of this application";
+        wrong.check(workflow_id.is_some(), "spec.workflow_id", text);
+    }
+    let on_existing = on_existing(spec.on_existing, &mut wrong);
+    let encoding = Some(spec.encoding).filter(|label| !label.is_empty());
+    let known = encoding.as_deref().is_none_or(|label| transcode::find(label).is_some());
+    wrong.check(known, "spec.encoding", "must be the label of an encoding, such as windows-1252 or utf-16le");
+    let source_format = source_format(spec.source_format, &mut wrong);
+    let start = start(spec.start, &mut wrong);
+    let name = &spec.source_filename;
+    let good_name = name.chars().count() <= TEXT_CHARS && !name.contains(|c: char| c.is_control());
+    wrong.check(
+        good_name,
+        "spec.source_filename",
+        "must have at most 255 characters, none of them a control character",
+    );
+    let csv_delimiter = delimiter(&spec.csv_delimiter, &mut wrong);
+    wrong.check(spec.source_size.is_none_or(|size| size >= 0), "spec.source_size", "must not be negative");
+    check_labels(&spec.labels, &mut wrong);
+    wrong.check(
+        request_id.chars().count() <= REQUEST_ID_CHARS && !request_id.contains('\0'),
+        "request_id",
+        "must have at most 128 characters",
+    );
+    let request_id = Some(request_id).filter(|id| !id.is_empty());
+    wrong.none_or((
+        ImportSpec {
+            import_type,
+            provider,
+            workflow_id,
+            source_format,
+            source_filename: spec.source_filename,
+            csv_delimiter,
+            start,
+            dry_run: spec.dry_run,
+            on_existing,
+            import_erased: spec.import_erased,
+            encoding,
+            source_size: spec.source_size,
+            labels: spec.labels.into_iter().collect(),
+        },
+        request_id,
+    ))
+}
+
+fn on_existing(number: i32, wrong: &mut Violations) -> OnExisting {
+    match pb::OnExisting::try_from(number) {
+        Ok(pb::OnExisting::Update) => OnExisting::Update,
+        Ok(_) => OnExisting::Skip,
+        Err(_) => {
+            wrong.add("spec.on_existing", "must be SKIP or UPDATE");
+            OnExisting::Skip
+        }
+    }
+}
+
+fn source_format(number: i32, wrong: &mut Violations) -> Option<SourceFormat> {
+    match pb::SourceFormat::try_from(number) {
+        Ok(pb::SourceFormat::Unspecified) => None,
+        Ok(pb::SourceFormat::Csv) => Some(SourceFormat::Csv),
+        Ok(pb::SourceFormat::Ndjson) => Some(SourceFormat::Ndjson),
+        Err(_) => {
+            wrong.add("spec.source_format", "must be CSV or NDJSON");
+            None
+        }
+    }
+}
+
+fn start(number: i32, wrong: &mut Violations) -> StartMode {
+    match pb::StartMode::try_from(number) {
+        Ok(pb::StartMode::AfterUpload) => StartMode::AfterUpload,
+        Ok(_) => StartMode::OnArrival,
+        Err(_) => {
+            wrong.add("spec.start", "must be ON_ARRIVAL or AFTER_UPLOAD");
+            StartMode::OnArrival
+        }
+    }
+}
+
+fn delimiter(text: &str, wrong: &mut Violations) -> Option<u8> {
+    match text.as_bytes() {
+        [] => None,
+        [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n' | 0) => Some(*byte),
+        _ => {
+            wrong.add("spec.csv_delimiter", "must be one ASCII character other than a quote or a line end");
+            None
+        }
+    }
+}
+
+fn check_labels(labels: &HashMap<String, String>, wrong: &mut Violations) {
+    wrong.check(labels.len() <= LABELS, "spec.labels", "must be at most 32");
+    for (key, value) in labels {
+        let good =
+            (1..=LABEL_KEY_CHARS).contains(&key.chars().count()) && value.chars().count() <= TEXT_CHARS;
+        let text_only = !key.contains('\0') && !value.contains('\0');
+        wrong.check(
+            good && text_only,
+            "spec.labels",
+            "keys must have 1 to 64 characters, values at most 255",
+        );
+    }
+}

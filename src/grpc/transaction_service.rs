@@ -1,0 +1,84 @@
+//! `TransactionService`.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Datelike, Utc};
+use tonic::{Request, Response, Status};
+
+use super::{
+    auth::Auth,
+    convert,
+    pb::{self, transaction_service_server::TransactionService},
+    spec,
+};
+use crate::{
+    domain::{ids::TransactionId, refusal::Role},
+    records::Records,
+    store::StoredTransaction,
+};
+
+pub(super) struct Service {
+    pub(super) auth: Auth,
+    pub(super) records: Records,
+}
+
+/// Behind which transaction a page begins: its time, in microseconds on the wire, and its number.
+struct PageToken {
+    time: DateTime<Utc>,
+    number: i64,
+}
+
+impl From<&StoredTransaction> for PageToken {
+    fn from(last: &StoredTransaction) -> Self {
+        Self { time: last.transaction_at, number: last.transaction_number }
+    }
+}
+
+impl fmt::Display for PageToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.time.timestamp_micros(), self.number)
+    }
+}
+
+impl FromStr for PageToken {
+    type Err = ();
+
+    fn from_str(token: &str) -> Result<Self, ()> {
+        let (micros, number) = token.split_once('.').ok_or(())?;
+        let time = micros.parse().ok().and_then(DateTime::from_timestamp_micros).filter(|time| {
+            // Databases keep no other years.
+            (1..=9999).contains(&time.year())
+        });
+        Ok(Self { time: time.ok_or(())?, number: number.parse().map_err(|_| ())? })
+    }
+}
+
+#[tonic::async_trait]
+impl TransactionService for Service {
+    async fn list_transactions(
+        &self,
+        request: Request<pb::ListTransactionsRequest>,
+    ) -> Result<Response<pb::ListTransactionsResponse>, Status> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let request = request.get_ref();
+        let size = spec::page_size(request.page_size)?;
+        let after: Option<PageToken> = spec::page_token(&request.page_token)?;
+        let after = after.map(|token| (token.time, token.number));
+        let transactions = self.records.list_transactions(application, after, size).await?;
+        let next_page_token =
+            spec::next_page_token(&transactions, size, |last| PageToken::from(last).to_string());
+        let transactions = transactions.into_iter().map(convert::transaction).collect();
+        Ok(Response::new(pb::ListTransactionsResponse { transactions, next_page_token }))
+    }
+
+    async fn get_transaction(
+        &self,
+        request: Request<pb::GetTransactionRequest>,
+    ) -> Result<Response<pb::GetTransactionResponse>, Status> {
+        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let id = TransactionId(spec::id(&request.get_ref().transaction_id, "transaction")?);
+        let transaction = self.records.get_transaction(application, id).await?;
+        let transaction = Some(convert::transaction_detail(transaction));
+        Ok(Response::new(pb::GetTransactionResponse { transaction }))
+    }
+}

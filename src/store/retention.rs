@@ -1,0 +1,57 @@
+//! Sources that have been kept long enough.
+
+use chrono::{DateTime, Duration, Utc};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+
+use super::{Store, entities::import, erasure::ENDED, error::Error};
+use crate::domain::{
+    ids::{ApplicationId, ImportId},
+    import::{Import, ImportStatus},
+};
+
+/// Most imports that are looked at in one sweep.
+const LOOKED_AT: u64 = 1_000;
+
+impl Store {
+    /// Ended imports whose source has been kept as long as their limits say, oldest end first.
+    pub async fn list_expired_sources(&self, now: DateTime<Utc>) -> Result<Vec<Import>, Error> {
+        let rows = import::Entity::find()
+            .filter(import::Column::Status.is_in(ENDED.map(ImportStatus::as_str)))
+            .filter(import::Column::SourceDeletedAt.is_null())
+            .order_by_asc(import::Column::CompletedAt)
+            .limit(LOOKED_AT)
+            .all(&self.db)
+            .await?;
+        let mut expired = Vec::new();
+        for row in rows {
+            let import = row.into_domain()?;
+            let kept = Duration::days(i64::from(import.limits.source_retention_days));
+            if import.completed_at.is_some_and(|ended| ended + kept <= now) {
+                expired.push(import);
+            }
+        }
+        Ok(expired)
+    }
+
+    /// Writes down that a source is gone.
+    pub async fn mark_source_deleted(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        self.write(move |tx| {
+            Box::pin(async move {
+                import::Entity::update_many()
+                    .col_expr(import::Column::SourceDeletedAt, Expr::value(now))
+                    .col_expr(import::Column::Sequence, Expr::cust("sequence + 1"))
+                    .filter(import::Column::ApplicationId.eq(application.0))
+                    .filter(import::Column::Id.eq(id.0))
+                    .exec(tx)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+    }
+}

@@ -1,0 +1,189 @@
+//! Erasing people, companies and single sessions.
+
+use carryover::grpc::pb::{self, ImportStatus, Role};
+use tonic::Code;
+
+use crate::{
+    harness::{Database, Server, Tenant, assert_refused, counters},
+    on_both_databases,
+};
+
+on_both_databases!(
+    an_erased_user_leaves_nothing_behind,
+    an_erased_business_leaves_nothing_behind,
+    a_deleted_session_stays_deleted,
+    erasing_needs_the_role_and_the_application,
+);
+
+/// Rows of two people; the second one fails as well, in a row of its own.
+const CSV: &str = "external_id,provider,vendor_data,status,first_name,address\n\
+    e-1,sumsub,anna,Approved,Anna Marker,\"Marker Street 1,\nMarkertown\"\n\
+    e-2,sumsub,ben,Approved,Ben,Elm Street\n\
+    e-3,sumsub,anna,wrong,Anna Marker,Marker Street 1\n\
+    e-4,veriff,anna,Declined,Anna Marker,Marker Street 1\n\
+    e-1,veriff,ben,Approved,Ben,Elm Street\n";
+
+async fn operator(server: &Server, tenant: &Tenant) -> carryover::grpc::client::Client {
+    server.admin.with_key(&server.key(&tenant.application, Role::Operator).await).expect("a client")
+}
+
+async fn erase_user(
+    client: &carryover::grpc::client::Client,
+    vendor_data: &str,
+) -> Result<pb::EraseUserResponse, tonic::Status> {
+    let request = pb::EraseUserRequest { vendor_data: vendor_data.to_owned() };
+    client.entities().erase_user(request).await.map(tonic::Response::into_inner)
+}
+
+async fn export(tenant: &Tenant, import: &str) -> String {
+    let outcomes = [pb::RowOutcome::Created, pb::RowOutcome::Skipped, pb::RowOutcome::Failed];
+    let request = pb::ExportRowsRequest {
+        import_id: import.to_owned(),
+        outcomes: outcomes.iter().map(|outcome| *outcome as i32).collect(),
+    };
+    let mut stream = tenant.client.imports().export_rows(request).await.expect("a stream").into_inner();
+    let mut out = Vec::new();
+    while let Some(part) = stream.message().await.expect("a part") {
+        out.extend_from_slice(&part.data);
+    }
+    String::from_utf8(out).expect("text")
+}
+
+/// Everything below a folder, as one text.
+fn stored(folder: &std::path::Path) -> String {
+    let mut all = String::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            all += &stored(&path);
+        } else {
+            all += &String::from_utf8_lossy(&std::fs::read(&path).expect("a file"));
+        }
+    }
+    all
+}
+
+async fn an_erased_user_leaves_nothing_behind(database: Database) {
+    let server = Server::start_with(database, &["--segment-rows", "2"]).await;
+    let tenant = server.tenant().await;
+    let first = tenant.import(CSV).await;
+    assert_eq!(counters(&first), (4, 0, 1));
+    let again = tenant.import(CSV).await;
+    assert_eq!(counters(&again), (0, 4, 1));
+    let transactions = pb::ImportSpec {
+        import_type: pb::ImportType::Transactions as i32,
+        workflow_id: String::new(),
+        ..tenant.spec()
+    };
+    let payment = r#"{"transaction_id":"t-1","transaction_at":"2024-01-01T00:00:00Z","transaction_category":"finance","transaction_details":{"direction":"in","amount":"5","currency":"EUR"},"subject":{"vendor_data":"anna","full_name":"Anna Marker","address":{"street":"Marker Street 1"}},"counterparty":{"vendor_data":"ben","full_name":"Ben"}}"#;
+    let paid = tenant.import_as(transactions, payment).await.expect("an import");
+    assert_eq!(counters(&paid), (1, 0, 0), "{}", paid.last_error());
+
+    let client = operator(&server, &tenant).await;
+    let report = erase_user(&client, "anna").await.expect("erased");
+    assert_eq!((report.session_count, report.transaction_count), (2, 1));
+    assert_eq!(report.source_row_count, 7, "three rows in two files of people, one of transactions");
+
+    let left = tenant.sessions(Default::default()).await;
+    let mut left: Vec<_> = left.iter().map(|s| (s.provider.as_str(), s.external_id.as_str())).collect();
+    left.sort_unstable();
+    assert_eq!(left, [("sumsub", "e-2"), ("veriff", "e-1")], "an equal id at another provider is another's");
+    let gone = tenant.client.entities().get_user(pb::GetUserRequest { vendor_data: "anna".into() }).await;
+    assert_refused(gone, Code::NotFound, "NOT_FOUND");
+    for import in [&first, &again] {
+        let errors = tenant.row_errors(&import.uuid).await;
+        assert_eq!(errors.len(), 1, "the account of rows stays");
+        assert_eq!(errors[0].row_number, 3);
+        assert!(!format!("{errors:?}").contains("Marker"), "{errors:?}");
+        assert_eq!(errors[0].external_id, None);
+        let rows = export(&tenant, &import.uuid).await;
+        assert!(rows.contains("Elm Street") && !rows.contains("Marker"), "{rows}");
+        assert_eq!(tenant.get(&import.uuid).await.failed_count, 1);
+    }
+    let objects = stored(&server.path("objects"));
+    assert!(objects.contains("Elm Street") && !objects.contains("Marker"), "{objects}");
+
+    // The same history again: nobody comes back, and others are known.
+    let third = tenant.import(CSV).await;
+    assert_eq!(counters(&third), (0, 4, 1));
+    let new = tenant.import("external_id,vendor_data,first_name\ne-9,anna,Anna\ne-10,carl,Carl\n").await;
+    assert_eq!(counters(&new), (1, 1, 0), "also not under a new key");
+    let spec = pb::ImportSpec { import_erased: true, ..tenant.spec() };
+    let back = tenant.import_as(spec, CSV).await.expect("an import");
+    assert_eq!(
+        (back.status(), counters(&back)),
+        (ImportStatus::Completed, (2, 2, 1)),
+        "unless told otherwise"
+    );
+
+    let nothing = erase_user(&client, "nobody").await.expect("no error");
+    assert_eq!((nothing.session_count, nothing.source_row_count), (0, 0));
+}
+
+async fn an_erased_business_leaves_nothing_behind(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let workflow_id = server.workflow_of(&tenant.application, pb::WorkflowKind::Business).await;
+    let spec = pb::ImportSpec {
+        import_type: pb::ImportType::BusinessVerification as i32,
+        workflow_id,
+        ..tenant.spec()
+    };
+    let rows = "{\"external_id\":\"c-1\",\"vendor_data\":\"acme\",\"company_name\":\"Marker Ltd\",\"officers\":[{\"name\":\"Marker\"}]}\n\
+        {\"external_id\":\"c-2\",\"vendor_data\":\"other\",\"company_name\":\"Other Ltd\"}\n";
+    let import = tenant.import_as(spec.clone(), rows).await.expect("an import");
+    assert_eq!(counters(&import), (2, 0, 0));
+    let client = operator(&server, &tenant).await;
+    let request = pb::EraseBusinessRequest { vendor_data: "acme".into() };
+    let report = client.entities().erase_business(request).await.expect("erased").into_inner();
+    assert_eq!((report.session_count, report.source_row_count), (1, 1));
+    let objects = stored(&server.path("objects"));
+    assert!(objects.contains("Other Ltd") && !objects.contains("Marker"), "{objects}");
+    let again = tenant.import_as(spec, rows).await.expect("an import");
+    assert_eq!((again.total_rows, counters(&again)), (2, (0, 2, 0)));
+}
+
+async fn a_deleted_session_stays_deleted(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let import = tenant.import(CSV).await;
+    let sessions =
+        tenant.sessions(pb::ListSessionsRequest { external_id: "e-4".into(), ..Default::default() });
+    let session = sessions.await.remove(0);
+    let client = operator(&server, &tenant).await;
+    let request = pb::DeleteSessionRequest { session_id: session.session_id.clone() };
+    let deleted = client.sessions().delete_session(request.clone()).await.expect("deleted").into_inner();
+    assert_eq!(
+        (deleted.session_id, deleted.session_number),
+        (session.session_id.clone(), session.session_number)
+    );
+    assert_refused(client.sessions().delete_session(request).await, Code::NotFound, "NOT_FOUND");
+    let get = pb::GetSessionRequest { session_id: session.session_id };
+    assert_refused(tenant.client.sessions().get_session(get).await, Code::NotFound, "NOT_FOUND");
+    let user = tenant.client.entities().get_user(pb::GetUserRequest { vendor_data: "anna".into() }).await;
+    let user = user.expect("her other session").into_inner().user.expect("one");
+    assert_eq!(user.session_count, 1);
+    assert!(!export(&tenant, &import.uuid).await.contains("e-4"));
+    assert_eq!(counters(&tenant.import(CSV).await), (0, 4, 1), "the key is not used again");
+}
+
+async fn erasing_needs_the_role_and_the_application(database: Database) {
+    let server = Server::start(database).await;
+    let (tenant, other) = (server.tenant().await, server.tenant().await);
+    tenant.import(CSV).await;
+    let session = tenant.sessions(Default::default()).await[0].session_id.clone();
+    assert_refused(erase_user(&tenant.client, "anna").await, Code::PermissionDenied, "ROLE_TOO_LOW");
+    let stranger = operator(&server, &other).await;
+    let report = erase_user(&stranger, "anna").await.expect("nobody of theirs");
+    assert_eq!((report.session_count, report.source_row_count), (0, 0));
+    let request = pb::DeleteSessionRequest { session_id: session };
+    assert_refused(stranger.sessions().delete_session(request).await, Code::NotFound, "NOT_FOUND");
+    assert_eq!(tenant.sessions(Default::default()).await.len(), 4);
+    let request =
+        pb::ListAuditEventsRequest { application_id: other.application.clone(), ..Default::default() };
+    let events =
+        server.admin.admin().list_audit_events(request).await.expect("a list").into_inner().audit_events;
+    let erased = events.iter().find(|event| event.action == "erase_user").expect("it is written down");
+    assert!(!format!("{erased:?}").contains("anna"), "without a name: {erased:?}");
+    assert_eq!(erased.role, "operator");
+}

@@ -1,0 +1,74 @@
+//! Sources are kept for as long as an application says, and no longer.
+
+use std::path::Path;
+
+use carryover::grpc::pb::{self, RowOutcome};
+use tonic::Code;
+
+use crate::{
+    harness::{Database, Server, Tenant, assert_refused, counters},
+    limits::set_limits,
+    on_both_databases,
+    waits::eventually,
+};
+
+on_both_databases!(a_source_is_deleted_when_its_time_has_come);
+
+const CSV: &str = "external_id,status,first_name\nr-1,Approved,Marker\nr-2,bad,Marker\nr-3,Approved,Marker\n";
+
+/// Files below a folder that hold a text.
+fn files_with(folder: &Path, text: &str) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let of_entry = |path: std::path::PathBuf| match path.is_dir() {
+        true => files_with(&path, text),
+        false => {
+            usize::from(String::from_utf8_lossy(&std::fs::read(&path).unwrap_or_default()).contains(text))
+        }
+    };
+    entries.map(|entry| of_entry(entry.expect("an entry").path())).sum()
+}
+
+async fn export(tenant: &Tenant, id: &str, outcomes: &[RowOutcome]) -> Result<Vec<u8>, tonic::Status> {
+    let outcomes = outcomes.iter().map(|outcome| *outcome as i32).collect();
+    let request = pb::ExportRowsRequest { import_id: id.to_owned(), outcomes };
+    let mut stream = tenant.client.imports().export_rows(request).await?.into_inner();
+    let mut file = Vec::new();
+    while let Some(message) = stream.message().await? {
+        file.extend_from_slice(&message.data);
+    }
+    Ok(file)
+}
+
+async fn a_source_is_deleted_when_its_time_has_come(database: Database) {
+    let server = Server::start_with(database, &["--sweep-seconds", "1", "--segment-rows", "1"]).await;
+    let (brief, long) = (server.tenant().await, server.tenant().await);
+    let limits = pb::ApplicationLimits { source_retention_days: Some(0), ..Default::default() };
+    set_limits(&server, &brief, limits).await;
+    let objects = server.path("objects");
+    let kept = long.import(CSV).await;
+    assert_eq!(files_with(&objects, "Marker"), 3, "a file a segment");
+    let import = brief.import(CSV).await;
+    let deleted = eventually("the source is deleted", async || {
+        Some(brief.get(&import.uuid).await).filter(|import| import.source_deleted_at.is_some())
+    })
+    .await;
+    assert!(deleted.source_deleted_at.map(|at| at.seconds) >= deleted.completed_at.map(|at| at.seconds));
+    assert_eq!(counters(&deleted), counters(&import), "nothing else changed");
+    assert_eq!(files_with(&objects, "Marker"), 3, "those of the other application are still there");
+
+    let errors = brief.row_errors(&import.uuid).await;
+    assert_eq!((errors.len(), errors[0].row_number, errors[0].external_id.as_deref()), (1, 2, Some("r-2")));
+    assert_eq!(errors[0].raw_row, None);
+    assert!(errors[0].error.contains("status"), "{}", errors[0].error);
+    for outcomes in [&[][..], &[RowOutcome::Created], &[RowOutcome::Updated]] {
+        let answer = export(&brief, &import.uuid, outcomes).await;
+        assert_refused(answer, Code::FailedPrecondition, "SOURCE_GONE");
+    }
+    assert_eq!(brief.sessions(Default::default()).await.len(), 2, "records stay");
+
+    let kept = long.get(&kept.uuid).await;
+    assert_eq!(kept.source_deleted_at, None);
+    assert!(long.row_errors(&kept.uuid).await[0].raw_row.is_some());
+    let failed = export(&long, &kept.uuid, &[]).await.expect("a file");
+    assert_eq!(String::from_utf8(failed).expect("text"), "external_id,status,first_name\nr-2,bad,Marker\n");
+}

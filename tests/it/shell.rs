@@ -1,0 +1,55 @@
+//! The program, as a shell runs it against a server under test.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::harness::Server;
+
+pub struct Shell {
+    server: String,
+    key: String,
+    folder: tempfile::TempDir,
+}
+
+impl Shell {
+    pub fn new(server: &Server, key: &str) -> Self {
+        Self { server: server.address(), key: key.to_owned(), folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_carryover"))
+            .args(arguments)
+            .env("CARRYOVER_SERVER", &self.server)
+            .env("CARRYOVER_API_KEY", &self.key)
+            .current_dir(self.folder.path())
+            .output()
+            .await
+            .expect("it runs")
+    }
+
+    /// Standard output of a run that ends with `code`.
+    pub async fn out(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.run(arguments).await;
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// The JSON object on the last line; a watch prints one a line.
+    pub async fn json(&self, arguments: &[&str], code: i32) -> Value {
+        let out = self.out(arguments, code).await;
+        serde_json::from_str(out.lines().last().expect("a line")).expect("a JSON object")
+    }
+
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The JSON objects that a list prints, one a line.
+    pub async fn lines(&self, arguments: &[&str]) -> Vec<Value> {
+        let out = self.out(&[arguments, &["--json"]].concat(), 0).await;
+        out.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect()
+    }
+}
