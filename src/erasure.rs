@@ -6,7 +6,10 @@
 //! deleted. Rows keep their numbers, lines and bytes their places. What cannot be parsed cannot be told
 //! apart: records larger than a row may be stay as they are and are counted.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
+use tokio::sync::Mutex;
 
 use crate::{
     canonical::{schema::FieldId, schema_of},
@@ -20,7 +23,7 @@ use crate::{
     error::Error,
     objects::{self, Objects},
     pipeline::{self, Reading, Rows},
-    store::{AuditEvent, Caller, Erased, ErasedKind, SourceRows, Store},
+    store::{self, AuditEvent, Caller, Erased, ErasedKind, SourceRows, Store},
 };
 
 /// Imports looked at in one go.
@@ -31,6 +34,8 @@ const PAGE: u64 = 100;
 pub struct Erasure {
     store: Store,
     objects: Objects,
+    /// Sources are gone over for one erasure at a time.
+    turn: Arc<Mutex<()>>,
 }
 
 /// What was erased.
@@ -60,17 +65,17 @@ impl Places {
 }
 
 /// Whose rows are looked for.
-struct Wanted<'w> {
+struct Wanted {
     kind: ErasedKind,
     /// The customer's own id; none when a single session goes.
-    vendor_data: Option<&'w str>,
-    erased: &'w Erased,
+    vendor_data: Option<String>,
+    erased: Erased,
 }
 
 impl Erasure {
     /// Erasure over these stores.
     pub fn new(store: Store, objects: Objects) -> Self {
-        Self { store, objects }
+        Self { store, objects, turn: Arc::default() }
     }
 
     /// Erases a user.
@@ -101,8 +106,8 @@ impl Erasure {
         let id = derive(application, record_kind, &[vendor_data.as_bytes()]);
         let event = AuditEvent::new(caller, Some(application), action, id.to_string());
         let erased = self.store.erase_entity(application, kind, vendor_data, event, clock::now()).await?;
-        let wanted = Wanted { kind, vendor_data: Some(vendor_data), erased: &erased };
-        self.clean_sources(application, &wanted).await
+        let wanted = Wanted { kind, vendor_data: Some(vendor_data.to_owned()), erased };
+        self.clean_sources(application, wanted).await
     }
 
     /// Erases one session; gives its number, too.
@@ -118,12 +123,23 @@ impl Erasure {
         };
         let event = AuditEvent::new(caller, Some(application), "delete_session", id.to_string());
         let erased = self.store.erase_session(application, kind, id, event, clock::now()).await?;
-        let wanted = Wanted { kind, vendor_data: None, erased: &erased };
-        Ok((number, self.clean_sources(application, &wanted).await?))
+        let wanted = Wanted { kind, vendor_data: None, erased };
+        Ok((number, self.clean_sources(application, wanted).await?))
     }
 
-    async fn clean_sources(&self, application: ApplicationId, wanted: &Wanted<'_>) -> Result<Report, Error> {
-        let Erased { sessions, transactions, .. } = *wanted.erased;
+    /// Goes over the sources in a task of its own: a caller who hangs up does not stop it half-way.
+    #[expect(clippy::disallowed_methods, reason = "it outlives the call")]
+    async fn clean_sources(&self, application: ApplicationId, wanted: Wanted) -> Result<Report, Error> {
+        let erasure = self.clone();
+        let cleaning = tokio::spawn(async move {
+            let _turn = erasure.turn.lock().await;
+            erasure.go_over_sources(application, &wanted).await
+        });
+        cleaning.await.map_err(store::Error::from)?
+    }
+
+    async fn go_over_sources(&self, application: ApplicationId, wanted: &Wanted) -> Result<Report, Error> {
+        let Erased { sessions, transactions, .. } = wanted.erased;
         let mut report = Report { sessions, transactions, ..Report::default() };
         let mut after = None;
         loop {
@@ -144,7 +160,7 @@ impl Erasure {
         import: &Import,
         reading: &Reading,
         places: &Places,
-        wanted: &Wanted<'_>,
+        wanted: &Wanted,
         report: &mut Report,
     ) -> Result<(), Error> {
         let (application, id) = (import.application_id, import.id);
@@ -181,14 +197,21 @@ impl Erasure {
         bytes: Bytes,
         rows: Vec<i64>,
     ) -> Result<(), Error> {
-        let after = SegmentRange { crc32c: crc32c::crc32c(&bytes), revision: before.revision + 1, ..before };
+        // A number that another process, revising the same segment, does not come upon.
+        let revision = (clock::new_id().as_u128() as i32 & i32::MAX).max(1);
+        let after = SegmentRange { crc32c: crc32c::crc32c(&bytes), revision, ..before };
         self.objects.put_segment(application, id, &after, bytes).await?;
-        self.store.revise_segment(application, id, SourceRows { before, after, rows }).await?;
+        if let Err(error) =
+            self.store.revise_segment(application, id, SourceRows { before, after, rows }).await
+        {
+            self.objects.delete_segment(application, id, &after).await?;
+            return Err(error.into());
+        }
         Ok(self.objects.delete_segment(application, id, &before).await?)
     }
 }
 
-impl Wanted<'_> {
+impl Wanted {
     /// Where rows of that type may name whom is erased; nothing when they cannot be about them.
     fn places(&self, import_type: ImportType) -> Places {
         let find = |name: &str| (schema_of(import_type).find)(name);
@@ -212,7 +235,7 @@ impl Wanted<'_> {
 
     fn is_about(&self, import: &Import, rows: &Rows, row: usize, places: &Places) -> bool {
         let text = |field: &FieldId| rows.find(row, *field);
-        if places.vendor_data.iter().filter_map(text).any(|text| self.vendor_data == Some(text)) {
+        if places.vendor_data.iter().filter_map(text).any(|text| self.vendor_data.as_deref() == Some(text)) {
             return true;
         }
         let Some((provider, external_id)) = &places.key else { return false };

@@ -85,6 +85,12 @@ pub enum Refusal {
         /// That import.
         import: ImportId,
     },
+    /// Sources are gone over when nobody reads or writes them.
+    #[error("import {import} has not ended; wait for its end or cancel it, and erase then")]
+    ImportInWork {
+        /// That import.
+        import: ImportId,
+    },
     /// The import's state does not allow the call.
     #[error("the import is {}, and {needed}", status.as_str())]
     WrongState {

@@ -93,6 +93,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::RequestIdReused => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
         Refusal::ActiveImports { .. } => (Code::ResourceExhausted, "ACTIVE_IMPORT_LIMIT"),
         Refusal::RulesInWork { .. } => (Code::FailedPrecondition, "STATUS_RULES_IN_WORK"),
+        Refusal::ImportInWork { .. } => (Code::FailedPrecondition, "IMPORT_IN_WORK"),
         Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
         Refusal::WrongOffset { .. } => (Code::OutOfRange, "WRONG_OFFSET"),
         Refusal::WrongSize { .. } => (Code::OutOfRange, "WRONG_SIZE"),
@@ -117,7 +118,9 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         Refusal::WrongSize { received, .. } => pair("received_size", received.to_string()),
         Refusal::ChunkChecksum { offset, .. } => pair("offset", offset.to_string()),
         Refusal::UploadUnfinished { committed } => pair("committed_size", committed.to_string()),
-        Refusal::RulesInWork { import } => pair("import_id", import.to_string()),
+        Refusal::RulesInWork { import } | Refusal::ImportInWork { import } => {
+            pair("import_id", import.to_string())
+        }
         Refusal::TooManyChunks { limit, .. } => pair("limit", limit.to_string()),
         Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),
         Refusal::ActiveImports { limit, active } => {

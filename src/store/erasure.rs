@@ -17,6 +17,7 @@ use super::{
         application, business_session, import, row_error, segment, tombstone, transaction, user_session,
     },
     error::Error,
+    imports::ACTIVE,
 };
 use crate::domain::{
     ids::{ApplicationId, ImportId, RecordKind, SessionId, derive},
@@ -94,6 +95,7 @@ impl Store {
                 let ids = gone.iter().map(|gone| gone.id).chain([entity]);
                 bury(tx, application, &salt, ids.collect(), now).await?;
                 delete_sessions(&store, tx, application, kind, &gone).await?;
+                delete_replaced(&store, tx, application, kind, &vendor_data).await?;
                 let transactions = forget_party(&store, tx, application, &vendor_data).await?;
                 let keys: Vec<_> = gone.into_iter().map(|gone| gone.key).collect();
                 let erased = Erased { sessions: keys.len() as u64, transactions, keys };
@@ -140,7 +142,7 @@ impl Store {
         .await
     }
 
-    /// Imports whose source is still kept, those behind `after` only, oldest first.
+    /// Ended imports whose source is still kept, those behind `after` only, oldest first.
     pub async fn list_imports_with_source(
         &self,
         application: ApplicationId,
@@ -149,6 +151,7 @@ impl Store {
     ) -> Result<Vec<Import>, Error> {
         let mut query = import::Entity::find()
             .filter(import::Column::ApplicationId.eq(application.0))
+            .filter(import::Column::Status.is_in(ENDED.map(ImportStatus::as_str)))
             .filter(import::Column::SourceDeletedAt.is_null());
         if let Some(after) = after {
             query = query.filter(import::Column::Id.gt(after.0));
@@ -208,8 +211,8 @@ fn erased_issues() -> Value {
     serde_json::json!([{"code": "ERASED", "field": "", "message": "the row has been erased", "value": ""}])
 }
 
-/// Keeps segments of the application out until the transaction ends; gives the salt of its tombstones,
-/// which is made with the first.
+/// Keeps segments of the application out until the transaction ends, and is refused while one of its imports
+/// is active; gives the salt of its tombstones, which is made with the first.
 async fn begin(
     store: &Store,
     tx: &DatabaseTransaction,
@@ -218,6 +221,14 @@ async fn begin(
     if let Bulk::Postgres(_) = store.bulk {
         let lock = [ERASURE_LOCK.into(), lock_of(application).into()];
         tx.execute_raw(store.statement("SELECT pg_advisory_xact_lock($1, $2)", lock)).await?;
+    }
+    let active = import::Entity::find()
+        .filter(import::Column::ApplicationId.eq(application.0))
+        .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
+        .one(tx)
+        .await?;
+    if let Some(active) = active {
+        return Err(Refusal::ImportInWork { import: ImportId(active.id) }.into());
     }
     let row = application::Entity::find_by_id(application.0).one(tx).await?;
     if let Some(salt) = row.ok_or(Refusal::NotFound("application"))?.tombstone_salt {
@@ -316,6 +327,27 @@ async fn delete_sessions(
             let delete = format!("DELETE FROM {table} WHERE application_id = $1 AND id = $2");
             tx.execute_raw(store.statement(&delete, [application.0.into(), gone.id.into()])).await?;
         }
+    }
+    Ok(())
+}
+
+/// Deletes what records that are now about others were when they were about somebody.
+async fn delete_replaced(
+    store: &Store,
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+    kind: ErasedKind,
+    vendor_data: &str,
+) -> Result<(), Error> {
+    let sessions = match kind {
+        ErasedKind::User => "replaced_user_sessions WHERE application_id = $1 AND vendor_data = $2",
+        ErasedKind::Business => "replaced_business_sessions WHERE application_id = $1 AND vendor_data = $2",
+    };
+    let transactions = "replaced_transactions WHERE application_id = $1 \
+                        AND (subject_vendor_data = $2 OR counterparty_vendor_data = $2)";
+    for states in [sessions, transactions] {
+        let delete = format!("DELETE FROM {states}");
+        tx.execute_raw(store.statement(&delete, [application.0.into(), vendor_data.into()])).await?;
     }
     Ok(())
 }

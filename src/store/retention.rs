@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use uuid::Uuid;
 
 use super::{Store, entities::import, erasure::ENDED, error::Error};
 use crate::domain::{
@@ -9,25 +10,31 @@ use crate::domain::{
     import::{Import, ImportStatus},
 };
 
-/// Most imports that are looked at in one sweep.
-const LOOKED_AT: u64 = 1_000;
+/// Imports that are read at a time, and about as many sources that one sweep deletes.
+const PAGE: u64 = 1_000;
 
 impl Store {
-    /// Ended imports whose source has been kept as long as their limits say, oldest end first.
+    /// Ended imports whose source has been kept as long as their limits say, in the order of their ids.
     pub async fn list_expired_sources(&self, now: DateTime<Utc>) -> Result<Vec<Import>, Error> {
-        let rows = import::Entity::find()
-            .filter(import::Column::Status.is_in(ENDED.map(ImportStatus::as_str)))
-            .filter(import::Column::SourceDeletedAt.is_null())
-            .order_by_asc(import::Column::CompletedAt)
-            .limit(LOOKED_AT)
-            .all(&self.db)
-            .await?;
         let mut expired = Vec::new();
-        for row in rows {
-            let import = row.into_domain()?;
-            let kept = Duration::days(i64::from(import.limits.source_retention_days));
-            if import.completed_at.is_some_and(|ended| ended + kept <= now) {
-                expired.push(import);
+        let mut after = Uuid::nil();
+        while expired.len() < PAGE as usize {
+            let rows = import::Entity::find()
+                .filter(import::Column::Status.is_in(ENDED.map(ImportStatus::as_str)))
+                .filter(import::Column::SourceDeletedAt.is_null())
+                .filter(import::Column::Id.gt(after))
+                .order_by_asc(import::Column::Id)
+                .limit(PAGE)
+                .all(&self.db)
+                .await?;
+            let Some(last) = rows.last() else { break };
+            after = last.id;
+            for row in rows {
+                let import = row.into_domain()?;
+                let kept = Duration::days(i64::from(import.limits.source_retention_days));
+                if import.completed_at.is_some_and(|ended| ended + kept <= now) {
+                    expired.push(import);
+                }
             }
         }
         Ok(expired)

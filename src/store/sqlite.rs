@@ -168,16 +168,18 @@ impl<'t> Records<'t> {
                 Some(key) => Some(key),
                 None => find(&mut self.find, self.commit, record)?,
             };
-            return Ok(match known.or(self.find_erased(record)?) {
-                Some(known) => Some(known),
-                None => {
-                    self.insert(record, number)?;
-                    None
-                }
-            });
+            let known = match known {
+                Some(own @ Existing::Row { .. }) => Some(own),
+                other => self.find_erased(record)?.or(other),
+            };
+            if known.is_none() {
+                self.insert(record, number)?;
+            }
+            return Ok(known);
         }
+        // A record that an update would make about somebody erased is left as it is, too.
         if self.salt.is_some()
-            && find(&mut self.find, self.commit, record)?.is_none()
+            && !matches!(find(&mut self.find, self.commit, record)?, Some(Existing::Row { .. }))
             && let Some(erased) = self.find_erased(record)?
         {
             return Ok(Some(erased));

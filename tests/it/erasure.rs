@@ -5,7 +5,7 @@ use tonic::Code;
 
 use crate::{
     harness::{Database, Server, Tenant, assert_refused, counters},
-    on_both_databases,
+    on_both_databases, stored as tables,
 };
 
 on_both_databases!(
@@ -13,6 +13,8 @@ on_both_databases!(
     an_erased_business_leaves_nothing_behind,
     a_deleted_session_stays_deleted,
     erasing_needs_the_role_and_the_application,
+    erasing_waits_for_imports,
+    updates_bring_nobody_back,
 );
 
 /// Rows of two people; the second one fails as well, in a row of its own.
@@ -186,4 +188,39 @@ async fn erasing_needs_the_role_and_the_application(database: Database) {
     let erased = events.iter().find(|event| event.action == "erase_user").expect("it is written down");
     assert!(!format!("{erased:?}").contains("anna"), "without a name: {erased:?}");
     assert_eq!(erased.role, "operator");
+}
+
+async fn erasing_waits_for_imports(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    tenant.import(CSV).await;
+    let active = tenant.create().await.uuid;
+    let client = operator(&server, &tenant).await;
+    assert_refused(erase_user(&client, "anna").await, Code::FailedPrecondition, "IMPORT_IN_WORK");
+    assert_eq!(tenant.sessions(Default::default()).await.len(), 4, "nothing is erased by halves");
+    let cancel = pb::CancelImportRequest { import_id: active };
+    tenant.client.imports().cancel_import(cancel).await.expect("cancelled");
+    let report = erase_user(&client, "anna").await.expect("erased");
+    assert_eq!((report.session_count, report.source_row_count), (2, 3));
+}
+
+async fn updates_bring_nobody_back(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let import = async |vendor_data: &str, name: &str| {
+        let spec = pb::ImportSpec { on_existing: pb::OnExisting::Update as i32, ..tenant.spec() };
+        let csv = format!("external_id,vendor_data,first_name\nx-1,{vendor_data},{name}\n");
+        let import = tenant.import_as(spec, csv).await.expect("an import");
+        (import.updated_count, import.skipped_count)
+    };
+    assert_eq!(import("anna", "Anna").await, (0, 0));
+    assert_eq!(import("ben", "Ben").await, (1, 0));
+    let replaced = async || tables::rows(&server, "SELECT * FROM replaced_user_sessions").await.len();
+    assert_eq!(replaced().await, 1);
+    let client = operator(&server, &tenant).await;
+    erase_user(&client, "anna").await.expect("erased");
+    assert_eq!(replaced().await, 0, "what the record was when it was hers is gone, too");
+    assert_eq!(import("anna", "Anna").await, (0, 1), "and an update does not make it hers again");
+    let session = tenant.sessions(Default::default()).await.remove(0);
+    assert_eq!((session.vendor_data(), session.full_name()), ("ben", "Ben"));
 }

@@ -120,7 +120,9 @@ pub(super) async fn mark_erased(
     .await?;
     let found: HashSet<&[u8]> = found.iter().map(Vec::as_slice).collect();
     for (taken, own) in taken.iter_mut().zip(&tombstones) {
-        if taken.is_none() && own.iter().any(|hash| found.contains(hash.as_slice())) {
+        // A record that an update would make about them is left as it is, too.
+        let is_own = matches!(taken, Some(Existing::Row { .. }));
+        if !is_own && own.iter().any(|hash| found.contains(hash.as_slice())) {
             *taken = Some(Existing::Erased);
         }
     }
