@@ -89,7 +89,7 @@ pub enum StartError {
 /// Starts a server.
 pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     make_folder(&args.storage.data_dir)?;
-    let store = open_store(&args.storage).await?;
+    let store = open_store(args).await?;
     let objects = open_objects(&args.storage)?;
     let administration = Administration::new(store.clone());
     let new_admin_key = bootstrap(&administration, args).await?;
@@ -129,11 +129,13 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     Ok(App { address, new_admin_key, lifecycle, database })
 }
 
-async fn open_store(storage: &StorageArgs) -> Result<Store, StartError> {
+async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {
+    let storage = &args.storage;
     let opened = match &storage.database_url {
         None => Store::open_sqlite(&storage.data_dir.join("carryover.db")).await,
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-            Store::open_postgres(url, storage.database_connections).await
+            let writers = u32::from(args.work.segments_in_flight);
+            Store::open_postgres(url, writers, storage.database_connections).await
         }
         Some(_) => return Err(StartError::DatabaseUrl),
     };

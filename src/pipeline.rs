@@ -26,6 +26,9 @@ pub use csv::read_header;
 pub use raw::{raw_row, record_spans};
 pub use rows::Rows;
 
+/// Cells of a usual row where no header tells how many there may be.
+const USUAL_CELLS: usize = 32;
+
 /// How the records of an import are read; the same for all its segments.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -67,7 +70,11 @@ impl Reading {
 
 /// Parses a segment's bytes into rows; a record larger than a row may be stands in segments of its own.
 pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes, limits: &Limits) -> Rows {
-    let mut rows = Rows::new(range, source, limits);
+    let cells = match &reading.syntax {
+        Syntax::Csv { header, .. } => header.fields(),
+        Syntax::Ndjson => USUAL_CELLS,
+    };
+    let mut rows = Rows::new(range, source, cells, limits);
     match (range.kind, &reading.syntax) {
         (SegmentKind::Records, Syntax::Csv { header, delimiter }) => {
             csv::parse(&mut rows, reading.schema, header, *delimiter);

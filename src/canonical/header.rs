@@ -45,6 +45,11 @@ impl Header {
         self.0.is_empty()
     }
 
+    /// How many columns are fields.
+    pub fn fields(&self) -> usize {
+        self.0.iter().flatten().count()
+    }
+
     /// The field of a column.
     pub fn field(&self, column: usize) -> Option<FieldId> {
         self.0.get(column).copied().flatten()
@@ -66,6 +71,7 @@ mod tests {
         let header = resolve(&["External_ID ", "color", "metadata"]).expect("good");
         assert_eq!(header.field(0), Some(UserField::ExternalId.id()));
         assert_eq!(header.field(1), None);
+        assert_eq!((header.len(), header.fields()), (3, 2));
         assert_eq!(header.field(9), None);
         assert_eq!(
             resolve(&["id", "status"]),

@@ -62,11 +62,15 @@ fn is_plain(text: &str) -> bool {
     let Some((host, path)) = text.strip_prefix("https://").and_then(|rest| rest.split_once('/')) else {
         return false;
     };
+    let Some((rest, last)) = host.rsplit_once('.') else { return false };
     host.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
-        // Not an address: those end in a number. Not punycode, which may be wrong.
-        && host.rsplit('.').next().is_some_and(is_word)
-        && !host.contains("xn--")
-        && is_public_name(host)
+        // Not an address: those end in a number.
+        && is_word(last)
+        && !PRIVATE_SUFFIXES.iter().any(|suffix| suffix.ends_with(last))
+        && host.len() <= 253
+        && last.len() <= 63
+        // Not punycode, which may be wrong.
+        && rest.split('.').all(|label| matches!(label.len(), 1..=63) && !label.starts_with("xn--"))
         && path.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'\\')
 }
 

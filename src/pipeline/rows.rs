@@ -35,17 +35,15 @@ pub(super) struct Row {
     pub(super) fault: Option<Box<Issue>>,
 }
 
-/// Cells of a usual row, for the first allocation.
-const USUAL_CELLS: usize = 20;
-
 impl Rows {
-    pub(super) fn new(range: &SegmentRange, source: Bytes, limits: &Limits) -> Self {
+    /// No rows yet, with room for those of the segment and `cells` of each.
+    pub(super) fn new(range: &SegmentRange, source: Bytes, cells: usize, limits: &Limits) -> Self {
         let rows = range.rows as usize;
         Self {
             range: *range,
             // What adapters derive goes behind the rows' own text.
             arena: Arena::with_capacity(source.len() + source.len() / 4),
-            cells: Vec::with_capacity(rows * USUAL_CELLS),
+            cells: Vec::with_capacity(rows * cells),
             rows: Vec::with_capacity(rows),
             source,
             cell_bytes: limits.cell_bytes,

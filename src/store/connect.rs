@@ -46,20 +46,23 @@ impl Store {
         Ok(Self { db, bulk: Bulk::Sqlite(writer), turn: Arc::new(Semaphore::new(1)) })
     }
 
-    /// Opens a PostgreSQL database.
-    pub async fn open_postgres(url: &str, max_connections: u32) -> Result<Self, Error> {
+    /// Opens a PostgreSQL database, with connections for `writers` segments at a time and at most
+    /// `max_connections` for all else.
+    pub async fn open_postgres(url: &str, writers: u32, max_connections: u32) -> Result<Self, Error> {
         let options = PgConnectOptions::from_str(url)?
             .application_name("carryover")
             .options([("idle_in_transaction_session_timeout", "60000"), ("jit", "off")])
             .log_statements(LevelFilter::Trace);
-        let pool = PgPoolOptions::new()
-            .max_connections(max_connections)
-            .acquire_timeout(Duration::from_secs(30))
-            .connect_with(options)
-            .await?;
-        migrate_postgres(&pool).await?;
-        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
-        Ok(Self { db, bulk: Bulk::Postgres(pool), turn: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
+        let pool = |connections| {
+            PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30))
+        };
+        let all_else = pool(max_connections).connect_with(options.clone()).await?;
+        migrate_postgres(&all_else).await?;
+        // A pool goes round its connections, and each backend that touches a shared buffer first has to
+        // map it, so that few of them write a file faster than many.
+        let bulk = Bulk::Postgres(pool(writers).connect_lazy_with(options));
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(all_else);
+        Ok(Self { db, bulk, turn: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
     }
 
     /// Whether the database answers.

@@ -261,38 +261,60 @@ impl Reader<'_> {
     /// Tags: a JSON array of texts, or a comma-separated list; kept as a JSON array.
     pub(super) fn tags(&mut self, cell: Cell) -> Option<Text> {
         const WANTED: &str = "must be a list of texts";
-        let tags: Vec<String> = match cell.value {
-            Value::Json(text) | Value::EncodedJson(text) => {
-                if let Err(fault) = json::check(self.arena.get(text), JsonType::Texts, self.max_depth) {
+        let text = self.arena.get(cell.value.text());
+        let mut list = TagList::with_capacity(text.len());
+        match cell.value {
+            Value::Json(_) | Value::EncodedJson(_) => {
+                if let Err(fault) = json::check(text, JsonType::Texts, self.max_depth) {
                     return self.refuse_json(cell, &fault, WANTED);
                 }
-                serde_json::from_str(self.arena.get(text)).unwrap_or_default()
+                let tags: Vec<String> = serde_json::from_str(text).unwrap_or_default();
+                tags.iter().for_each(|tag| list.add(tag));
             }
-            Value::Text(text) => {
-                if self.arena.get(text).contains('\0') {
-                    return self.refuse(cell, IssueCode::NulCharacter, "holds a NUL character");
-                }
-                self.arena.get(text).split(',').map(|tag| tag.trim().to_owned()).collect()
+            Value::Text(_) if text.contains('\0') => {
+                return self.refuse(cell, IssueCode::NulCharacter, "holds a NUL character");
             }
-        };
-        let mut list = String::from("[");
-        let mut count = 0;
-        for tag in tags.iter().filter(|tag| !tag.is_empty()) {
-            if tag.chars().count() > TEXT_CHARS {
-                let message = format!("a tag has more than {TEXT_CHARS} characters");
-                return self.refuse(cell, IssueCode::TooLong, message);
-            }
-            if count > 0 {
-                list.push(',');
-            }
-            push_json_text(&mut list, tag);
-            count += 1;
+            Value::Text(_) => text.split(',').for_each(|tag| list.add(tag.trim())),
+        }
+        let count = list.count;
+        if list.has_long {
+            let message = format!("a tag has more than {TEXT_CHARS} characters");
+            return self.refuse(cell, IssueCode::TooLong, message);
         }
         if count > TAGS {
             let message = format!("has {count} tags, and {TAGS} are allowed");
             return self.refuse(cell, IssueCode::TooLong, message);
         }
-        list.push(']');
-        (count > 0).then(|| self.arena.push(&list))
+        list.json.push(']');
+        (count > 0).then(|| self.arena.push(&list.json))
+    }
+}
+
+/// Tags on their way into a JSON array.
+struct TagList {
+    json: String,
+    count: usize,
+    /// Whether one has more characters than a tag may have.
+    has_long: bool,
+}
+
+impl TagList {
+    /// A list for tags that have `bytes` between them.
+    fn with_capacity(bytes: usize) -> Self {
+        let mut json = String::with_capacity(bytes + bytes / 2 + 8);
+        json.push('[');
+        Self { json, count: 0, has_long: false }
+    }
+
+    fn add(&mut self, tag: &str) {
+        if tag.is_empty() {
+            return;
+        }
+        self.has_long |= tag.len() > TEXT_CHARS && tag.chars().count() > TEXT_CHARS;
+        if self.count > 0 {
+            self.json.push(',');
+        }
+        push_json_text(&mut self.json, tag);
+        self.count += 1;
     }
 }
