@@ -66,7 +66,7 @@ fn is_plain(text: &str) -> bool {
     host.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
         // Not an address: those end in a number.
         && is_word(last)
-        && !PRIVATE_SUFFIXES.iter().any(|suffix| suffix.ends_with(last))
+        && !PRIVATE_SUFFIXES.iter().any(|suffix| is_below(suffix, last))
         && host.len() <= 253
         && last.len() <= 63
         // Not punycode, which may be wrong.
@@ -113,9 +113,12 @@ fn is_public_name(name: &str) -> bool {
     labels >= 2
         && name.len() <= 253
         && name.split('.').all(|label| !label.is_empty() && label.len() <= 63)
-        && !PRIVATE_SUFFIXES.iter().any(|suffix| {
-            name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-        })
+        && !PRIVATE_SUFFIXES.iter().any(|suffix| is_below(name, suffix))
+}
+
+/// Whether a name is `suffix` or ends in it.
+fn is_below(name: &str, suffix: &str) -> bool {
+    name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -133,6 +136,13 @@ mod tests {
                 prop_assert_eq!(parse(&url).err(), None);
             }
         }
+    }
+
+    #[test]
+    fn usual_links_are_plain() {
+        assert!(is_plain("https://media.example.net/exp/70001/front.jpg?token=a%20b"));
+        assert!(is_plain("https://a-1.cdn.example.com/"));
+        assert!(!is_plain("https://db.corp/a"));
     }
 
     #[test]
