@@ -4,6 +4,7 @@ use sea_orm_migration::prelude::*;
 
 mod m0001_spine;
 mod m0002_all_types;
+mod m0003_erasures;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -11,7 +12,11 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_spine::Migration), Box::new(m0002_all_types::Migration)]
+        vec![
+            Box::new(m0001_spine::Migration),
+            Box::new(m0002_all_types::Migration),
+            Box::new(m0003_erasures::Migration),
+        ]
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
     objects::{self, Objects},
     records::Records,
     store::{self, Store},
+    sweeper::Sweeper,
     worker::Worker,
 };
 
@@ -109,11 +110,20 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         stop.clone(),
     );
     Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
+    let erasure = Erasure::new(store.clone(), objects.clone());
+    let sweeper = Sweeper {
+        store: store.clone(),
+        objects: objects.clone(),
+        feed: feed.clone(),
+        erasure: erasure.clone(),
+        settings: args.sweeping(),
+    };
+    sweeper.spawn(tasks, stop.clone());
     let database = store.backend_name();
     let parts = grpc::Parts {
-        imports: Imports::new(store.clone(), objects.clone(), feed, intake),
-        records: Records::new(store.clone()),
-        erasure: Erasure::new(store, objects),
+        imports: Imports::new(store.clone(), objects, feed, intake),
+        records: Records::new(store),
+        erasure,
         administration,
         stop: stop.clone(),
     };

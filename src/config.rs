@@ -8,6 +8,7 @@ use clap::{Args, builder::BoolishValueParser};
 use crate::{
     domain::limits::Limits,
     grpc::{Connections, Transport},
+    sweeper,
     telemetry::LogFormat,
     worker::Settings,
 };
@@ -158,7 +159,7 @@ pub struct WorkArgs {
     #[arg(long, env = "CARRYOVER_SEGMENT_ROWS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000), value_name = "N")]
     pub segment_rows: u32,
 
-    /// Seconds between two looks for abandoned uploads and expired sources
+    /// Seconds between two looks for abandoned uploads, expired sources and unfinished erasures
     #[arg(long, env = "CARRYOVER_SWEEP_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub sweep_seconds: u64,
 
@@ -209,9 +210,15 @@ impl ServeArgs {
         Settings {
             segments_in_flight: usize::from(self.work.segments_in_flight),
             lease: Duration::from_secs(self.work.lease_seconds),
-            sweep: Duration::from_secs(self.work.sweep_seconds),
-            upload_ttl: Duration::from_secs(self.limits.upload_ttl_hours.saturating_mul(3600)),
             ..Settings::default()
+        }
+    }
+
+    /// When to sweep what.
+    pub fn sweeping(&self) -> sweeper::Settings {
+        sweeper::Settings {
+            every: Duration::from_secs(self.work.sweep_seconds),
+            upload_ttl: Duration::from_secs(self.limits.upload_ttl_hours.saturating_mul(3600)),
         }
     }
 }

@@ -22,5 +22,6 @@ pub mod pipeline;
 pub mod records;
 pub mod sample;
 pub mod store;
+pub mod sweeper;
 pub mod telemetry;
 pub mod worker;

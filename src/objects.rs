@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path as Key};
 use thiserror::Error;
+use tokio_stream::StreamExt;
 
 use crate::domain::{
     ids::{ApplicationId, ImportId},
@@ -77,6 +78,19 @@ impl Objects {
         }
     }
 
+    /// Deletes all that is stored of an import's source, whatever segments it has.
+    pub async fn delete_source(&self, application: ApplicationId, import: ImportId) -> Result<(), Error> {
+        let failed = |source| Error::Store { action: "delete a source", source };
+        let mut objects = self.0.list(Some(&source_key(application, import)));
+        while let Some(object) = objects.next().await {
+            match self.0.delete(&object.map_err(failed)?.location).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(failed(source)),
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a segment and checks that it is what was stored.
     pub async fn get_segment(
         &self,
@@ -97,10 +111,14 @@ impl Objects {
     }
 }
 
+fn source_key(application: ApplicationId, import: ImportId) -> Key {
+    Key::from(format!("imports/{application}/{import}"))
+}
+
 fn segment_key(application: ApplicationId, import: ImportId, range: &SegmentRange) -> Key {
     let name = match range.revision {
         0 => format!("{:08}", range.seq),
         revision => format!("{:08}.{revision}", range.seq),
     };
-    Key::from(format!("imports/{application}/{import}/{name}"))
+    source_key(application, import).join(name)
 }

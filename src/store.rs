@@ -37,7 +37,7 @@ pub use audit::AuditEvent;
 pub use businesses::{BusinessProfile, StoredBusinessSession};
 pub use claims::Claim;
 pub use commit::{Batch, Committed, RecordRow, RowFailure};
-pub use erasure::{Erased, ErasedKind, SourceRows};
+pub use erasure::{Erased, ErasedKind, PendingErasure, SourceRows};
 pub use error::Error;
 pub use imports::{ImportPage, NewImport};
 pub use row_errors::{SettledSegment, StoredRowError};

@@ -37,10 +37,6 @@ pub struct Settings {
     pub poll: Duration,
     /// How often a segment is tried before its import fails.
     pub attempts: i32,
-    /// How long an upload may stand still before its import fails.
-    pub upload_ttl: Duration,
-    /// How often abandoned uploads and expired sources are looked for.
-    pub sweep: Duration,
 }
 
 impl Default for Settings {
@@ -51,8 +47,6 @@ impl Default for Settings {
             lease: Duration::from_secs(120),
             poll: Duration::from_secs(1),
             attempts: 8,
-            upload_ttl: Duration::from_secs(24 * 3600),
-            sweep: Duration::from_secs(60),
         }
     }
 }
@@ -101,8 +95,7 @@ impl Worker {
         tasks.spawn(self.clone().claim(to_parse, stop.clone()));
         tasks.spawn(self.clone().parse(ReceiverStream::new(parsing), to_transform));
         tasks.spawn(self.clone().transform(ReceiverStream::new(transforming), to_persist));
-        tasks.spawn(self.clone().persist(ReceiverStream::new(persisting)));
-        tasks.spawn(self.sweep(stop.clone()));
+        tasks.spawn(self.persist(ReceiverStream::new(persisting)));
     }
 
     /// Claims segments, as many as there are permits for, and reads their bytes.
@@ -278,54 +271,6 @@ impl Worker {
             warn!(import.id = %id, error = &error as &dyn std::error::Error, "could not give a segment back");
         }
         self.feed.changed(id);
-    }
-
-    /// Deletes expired sources, and fails imports whose upload nobody went on with, so that they do not
-    /// count as active for ever.
-    async fn sweep(self, stop: CancellationToken) {
-        while stop.run_until_cancelled(tokio::time::sleep(self.settings.sweep)).await.is_some() {
-            self.delete_expired_sources().await;
-            let hours = self.settings.upload_ttl.as_secs() / 3600;
-            let before = clock::now() - self.settings.upload_ttl;
-            let abandoned = self.store.list_abandoned_uploads(before).await.unwrap_or_default();
-            for (application, id) in abandoned {
-                let fault = SourceFault::Abandoned { hours };
-                if self.store.fail_import(application, id, &fault, clock::now()).await.is_ok() {
-                    info!(import.id = %id, "abandoned upload failed");
-                    self.feed.changed(id);
-                }
-            }
-        }
-    }
-}
-
-impl Worker {
-    /// Deletes sources that have been kept long enough, and says so in their imports.
-    async fn delete_expired_sources(&self) {
-        let expired = match self.store.list_expired_sources(clock::now()).await {
-            Ok(expired) => expired,
-            Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "could not look for expired sources");
-                return;
-            }
-        };
-        for import in expired {
-            match self.delete_source(&import).await {
-                Ok(()) => info!(import.id = %import.id, "source deleted"),
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    warn!(import.id = %import.id, error, "could not delete a source");
-                }
-            }
-        }
-    }
-
-    async fn delete_source(&self, import: &Import) -> Result<(), crate::error::Error> {
-        let (application, id) = (import.application_id, import.id);
-        for range in self.store.list_segments(application, id, 0).await? {
-            self.objects.delete_segment(application, id, &range).await?;
-        }
-        Ok(self.store.mark_source_deleted(application, id, clock::now()).await?)
     }
 }
 

@@ -4,29 +4,9 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    canonical::transaction::{Direction, EntityType},
+    canonical::transaction::{Direction, EntityType, PartyKind, Side},
     store::{StoredParty, StoredTransaction},
 };
-
-/// Which side of a transaction a party is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Whose transaction it is.
-    Subject,
-    /// The other side.
-    Counterparty,
-}
-
-/// What a party is to the application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// One of its users.
-    User,
-    /// One of its businesses.
-    Business,
-    /// Anybody else.
-    External,
-}
 
 /// Which end of a transaction a payment method is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +21,7 @@ pub enum End {
 #[derive(Debug, Clone, Copy)]
 pub struct Party<'t> {
     /// Which side it is.
-    pub role: Role,
+    pub side: Side,
     /// Its columns.
     pub columns: &'t StoredParty,
     details: Option<&'t Value>,
@@ -66,9 +46,9 @@ pub fn find<'t>(transaction: &'t StoredTransaction, key: &str) -> Option<&'t Val
 /// The subject, and the other side where the row told of one.
 pub fn parties(transaction: &StoredTransaction) -> Vec<Party<'_>> {
     let subject =
-        Party { role: Role::Subject, columns: &transaction.subject, details: find(transaction, "subject") };
+        Party { side: Side::Subject, columns: &transaction.subject, details: find(transaction, "subject") };
     let counterparty = Party {
-        role: Role::Counterparty,
+        side: Side::Counterparty,
         columns: &transaction.counterparty,
         details: find(transaction, "counterparty"),
     };
@@ -87,14 +67,10 @@ impl<'t> Party<'t> {
         self.details?.get(key)?.as_object()
     }
 
-    /// What it is to the application: whom the customer knows by an id of their own is a user or business.
-    pub fn kind(&self) -> Kind {
+    /// What it is to the application.
+    pub fn kind(&self) -> PartyKind {
         let entity_type = self.columns.entity_type.as_deref().and_then(EntityType::from_word);
-        match (&self.columns.vendor_data, entity_type) {
-            (None, _) | (_, Some(EntityType::External | EntityType::UnhostedWallet)) => Kind::External,
-            (_, Some(EntityType::Company)) => Kind::Business,
-            (_, Some(EntityType::Individual) | None) => Kind::User,
-        }
+        PartyKind::of(entity_type, self.columns.vendor_data.is_some())
     }
 
     /// How it pays or is paid.
@@ -111,7 +87,7 @@ impl<'t> Party<'t> {
     /// Which end its payment method is, in a transaction of that direction.
     pub fn end(&self, direction: &str) -> End {
         let outbound = Direction::from_word(direction) == Some(Direction::Outbound);
-        if outbound == (self.role == Role::Subject) { End::Source } else { End::Destination }
+        if outbound == (self.side == Side::Subject) { End::Source } else { End::Destination }
     }
 }
 
@@ -127,39 +103,14 @@ impl PaymentMethod<'_> {
 mod tests {
     use super::*;
 
-    fn party(entity_type: Option<&str>, vendor_data: Option<&str>) -> StoredParty {
-        StoredParty {
-            entity_type: entity_type.map(str::to_owned),
-            vendor_data: vendor_data.map(str::to_owned),
-            ..StoredParty::default()
-        }
-    }
-
-    #[test]
-    fn kinds_of_parties() {
-        for (entity_type, vendor_data, kind) in [
-            (Some("individual"), Some("v"), Kind::User),
-            (None, Some("v"), Kind::User),
-            (Some("company"), Some("v"), Kind::Business),
-            (Some("company"), None, Kind::External),
-            (Some("external"), Some("v"), Kind::External),
-            (Some("unhostedWallet"), Some("v"), Kind::External),
-            (None, None, Kind::External),
-        ] {
-            let columns = party(entity_type, vendor_data);
-            let party = Party { role: Role::Subject, columns: &columns, details: None };
-            assert_eq!(party.kind(), kind, "{columns:?}");
-        }
-    }
-
     #[test]
     fn money_goes_from_source_to_destination() {
         let columns = StoredParty::default();
-        let end = |role, direction| Party { role, columns: &columns, details: None }.end(direction);
-        assert_eq!(end(Role::Subject, "OUTBOUND"), End::Source);
-        assert_eq!(end(Role::Counterparty, "OUTBOUND"), End::Destination);
-        assert_eq!(end(Role::Subject, "INBOUND"), End::Destination);
-        assert_eq!(end(Role::Counterparty, "INBOUND"), End::Source);
+        let end = |side, direction| Party { side, columns: &columns, details: None }.end(direction);
+        assert_eq!(end(Side::Subject, "OUTBOUND"), End::Source);
+        assert_eq!(end(Side::Counterparty, "OUTBOUND"), End::Destination);
+        assert_eq!(end(Side::Subject, "INBOUND"), End::Destination);
+        assert_eq!(end(Side::Counterparty, "INBOUND"), End::Source);
     }
 
     #[test]

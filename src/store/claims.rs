@@ -167,7 +167,6 @@ impl Store {
             claim,
             batch,
             table,
-            import_type: spec.import_type,
             provider: spec.provider.clone(),
             workflow_id: spec.workflow_id.unwrap_or(WorkflowId(Uuid::nil())),
             imported_at: import.created_at,

@@ -4,6 +4,7 @@ pub(super) mod api_key;
 pub(super) mod application;
 pub(super) mod audit_event;
 pub(super) mod business_session;
+pub(super) mod erasure;
 pub(super) mod import;
 pub(super) mod row_error;
 pub(super) mod segment;

@@ -1,60 +1,97 @@
 //! Erasing people and companies: their records go, salted hashes of their keys stay, so that the next
 //! import of the same history leaves them out.
 
+mod parties;
+mod pending;
+mod sources;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    sea_query::{Alias, Expr, OnConflict, Query},
 };
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     Bulk, Store,
     audit::{self, AuditEvent},
     commit::tombstone as hash_of,
-    entities::{
-        application, business_session, import, row_error, segment, tombstone, transaction, user_session,
-    },
+    entities::{application, business_session, import, tombstone, user_session},
     error::Error,
     imports::ACTIVE,
 };
-use crate::domain::{
-    ids::{ApplicationId, ImportId, RecordKind, SessionId, derive},
-    import::{Import, ImportStatus},
-    refusal::Refusal,
-    segment::SegmentRange,
+use crate::{
+    canonical::transaction::{EntityType, PartyKind},
+    clock,
+    domain::{
+        ids::{ApplicationId, ImportId, RecordKind, SessionId, derive},
+        import::{ImportStatus, words},
+        refusal::Refusal,
+    },
 };
+pub use pending::PendingErasure;
+pub use sources::SourceRows;
 
-/// Who is erased: people or companies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErasedKind {
-    /// A person.
-    User,
-    /// A company.
-    Business,
+words! {
+    /// Who is erased: people or companies.
+    ErasedKind {
+        /// A person.
+        User = "user",
+        /// A company.
+        Business = "business",
+    }
 }
 
-/// What was erased, as far as sources have to be gone over for it.
-#[derive(Debug, Clone, Default)]
+impl ErasedKind {
+    /// What kind of record the profile of one is.
+    pub const fn record_kind(self) -> RecordKind {
+        match self {
+            Self::User => RecordKind::User,
+            Self::Business => RecordKind::Business,
+        }
+    }
+
+    /// What one is as a party of a transaction.
+    pub const fn as_party(self) -> PartyKind {
+        match self {
+            Self::User => PartyKind::User,
+            Self::Business => PartyKind::Business,
+        }
+    }
+
+    /// The type a party of a transaction has that is one.
+    const fn entity_type(self) -> EntityType {
+        match self {
+            Self::User => EntityType::Individual,
+            Self::Business => EntityType::Company,
+        }
+    }
+
+    const fn table(self) -> &'static str {
+        match self {
+            Self::User => "user_sessions",
+            Self::Business => "business_sessions",
+        }
+    }
+
+    const fn table_of_replaced(self) -> &'static str {
+        match self {
+            Self::User => "replaced_user_sessions",
+            Self::Business => "replaced_business_sessions",
+        }
+    }
+}
+
+/// What was erased, and where rows about it are still to be found.
+#[derive(Debug, Clone)]
 pub struct Erased {
     /// Sessions that are gone.
     pub sessions: u64,
     /// Transactions in which a party was made nameless.
     pub transactions: u64,
-    /// Providers and the ids there, which rows of sources still carry.
-    pub keys: Vec<(String, String)>,
-}
-
-/// Rows of a segment that were blanked out.
-#[derive(Debug, Clone)]
-pub struct SourceRows {
-    /// The segment as it was.
-    pub before: SegmentRange,
-    /// The segment as it is.
-    pub after: SegmentRange,
-    /// Numbers of the rows.
-    pub rows: Vec<i64>,
+    /// What is to be gone over.
+    pub pending: PendingErasure,
 }
 
 /// First parameter of the advisory lock that keeps an erasure and segments of its application apart.
@@ -73,7 +110,8 @@ struct Gone {
 }
 
 impl Store {
-    /// Erases all sessions of a person or company, and its name from transactions.
+    /// Erases all sessions of a person or company, and its name from transactions. Its sources are for the
+    /// caller to go over, until `lease_until` or longer.
     pub async fn erase_entity(
         &self,
         application: ApplicationId,
@@ -81,33 +119,33 @@ impl Store {
         vendor_data: &str,
         event: AuditEvent,
         now: DateTime<Utc>,
+        lease_until: DateTime<Utc>,
     ) -> Result<Erased, Error> {
         let (store, vendor_data) = (self.clone(), vendor_data.to_owned());
         self.write(move |tx| {
             Box::pin(async move {
                 let salt = begin(&store, tx, application).await?;
                 let gone = find_sessions(tx, application, kind, &vendor_data).await?;
-                let record_kind = match kind {
-                    ErasedKind::User => RecordKind::User,
-                    ErasedKind::Business => RecordKind::Business,
-                };
-                let entity = derive(application, record_kind, &[vendor_data.as_bytes()]);
+                let entity = derive(application, kind.record_kind(), &[vendor_data.as_bytes()]);
                 let ids = gone.iter().map(|gone| gone.id).chain([entity]);
                 bury(tx, application, &salt, ids.collect(), now).await?;
                 delete_sessions(&store, tx, application, kind, &gone).await?;
                 delete_replaced(&store, tx, application, kind, &vendor_data).await?;
-                let transactions = forget_party(&store, tx, application, &vendor_data).await?;
-                let keys: Vec<_> = gone.into_iter().map(|gone| gone.key).collect();
-                let erased = Erased { sessions: keys.len() as u64, transactions, keys };
-                let event = event.with("sessions", erased.sessions).with("transactions", transactions);
+                let transactions = parties::forget(&store, tx, application, kind, &vendor_data).await?;
+                let sessions = gone.len() as u64;
+                let keys = gone.into_iter().map(|gone| gone.key).collect();
+                let vendor_data = Some(vendor_data);
+                let pending = PendingErasure { application, id: clock::new_id(), kind, vendor_data, keys };
+                pending::begin(tx, &pending, lease_until).await?;
+                let event = event.with("sessions", sessions).with("transactions", transactions);
                 audit::record(tx, event, now).await?;
-                Ok(erased)
+                Ok(Erased { sessions, transactions, pending })
             })
         })
         .await
     }
 
-    /// Erases one session.
+    /// Erases one session, as [`Store::erase_entity`] does all of somebody.
     pub async fn erase_session(
         &self,
         application: ApplicationId,
@@ -115,6 +153,7 @@ impl Store {
         id: SessionId,
         event: AuditEvent,
         now: DateTime<Utc>,
+        lease_until: DateTime<Utc>,
     ) -> Result<Erased, Error> {
         let store = self.clone();
         self.write(move |tx| {
@@ -135,80 +174,35 @@ impl Store {
                 bury(tx, application, &salt, vec![id.0], now).await?;
                 let gone = [Gone { id: id.0, key: key.clone() }];
                 delete_sessions(&store, tx, application, kind, &gone).await?;
+                let keys = vec![key];
+                let pending =
+                    PendingErasure { application, id: clock::new_id(), kind, vendor_data: None, keys };
+                pending::begin(tx, &pending, lease_until).await?;
                 audit::record(tx, event, now).await?;
-                Ok(Erased { sessions: 1, transactions: 0, keys: vec![key] })
+                Ok(Erased { sessions: 1, transactions: 0, pending })
             })
         })
         .await
     }
 
-    /// Ended imports whose source is still kept, those behind `after` only, oldest first.
-    pub async fn list_imports_with_source(
+    /// Deletes rows of a table of records.
+    async fn delete_by_id(
         &self,
+        tx: &DatabaseTransaction,
+        table: &str,
         application: ApplicationId,
-        after: Option<ImportId>,
-        limit: u64,
-    ) -> Result<Vec<Import>, Error> {
-        let mut query = import::Entity::find()
-            .filter(import::Column::ApplicationId.eq(application.0))
-            .filter(import::Column::Status.is_in(ENDED.map(ImportStatus::as_str)))
-            .filter(import::Column::SourceDeletedAt.is_null());
-        if let Some(after) = after {
-            query = query.filter(import::Column::Id.gt(after.0));
-        }
-        let rows = query.order_by_asc(import::Column::Id).limit(limit).all(&self.db).await?;
-        rows.into_iter().map(import::Model::into_domain).collect()
-    }
-
-    /// Puts a segment with rows blanked out in the place of the one it was made of, and forgets what row
-    /// errors say of those rows.
-    pub async fn revise_segment(
-        &self,
-        application: ApplicationId,
-        id: ImportId,
-        revised: SourceRows,
+        ids: &[Uuid],
     ) -> Result<(), Error> {
-        use segment::Column;
-        self.write(move |tx| {
-            Box::pin(async move {
-                let changed = segment::Entity::update_many()
-                    .col_expr(
-                        Column::Crc32c,
-                        sea_orm::sea_query::Expr::value(i64::from(revised.after.crc32c)),
-                    )
-                    .col_expr(Column::Revision, sea_orm::sea_query::Expr::value(revised.after.revision))
-                    .filter(Column::ApplicationId.eq(application.0))
-                    .filter(Column::ImportId.eq(id.0))
-                    .filter(Column::Seq.eq(revised.before.seq))
-                    .filter(Column::Revision.eq(revised.before.revision))
-                    .exec(tx)
-                    .await?;
-                if changed.rows_affected != 1 {
-                    return Err(Error::LeaseLost);
-                }
-                for rows in revised.rows.chunks(500) {
-                    row_error::Entity::update_many()
-                        .col_expr(
-                            row_error::Column::ExternalId,
-                            sea_orm::sea_query::Expr::value(Option::<String>::None),
-                        )
-                        .col_expr(row_error::Column::Issues, sea_orm::sea_query::Expr::value(erased_issues()))
-                        .filter(row_error::Column::ApplicationId.eq(application.0))
-                        .filter(row_error::Column::ImportId.eq(id.0))
-                        .filter(row_error::Column::RowNumber.is_in(rows.iter().copied()))
-                        .exec(tx)
-                        .await?;
-                }
-                Ok(())
-            })
-        })
-        .await
+        for ids in ids.chunks(500) {
+            let mut delete = Query::delete();
+            delete
+                .from_table(Alias::new(table))
+                .and_where(Expr::col(Alias::new("application_id")).eq(application.0))
+                .and_where(Expr::col(Alias::new("id")).is_in(ids.iter().copied()));
+            tx.execute(&delete).await?;
+        }
+        Ok(())
     }
-}
-
-/// What a row error says once its row has been erased.
-fn erased_issues() -> Value {
-    serde_json::json!([{"code": "ERASED", "field": "", "message": "the row has been erased", "value": ""}])
 }
 
 /// Keeps segments of the application out until the transaction ends, and is refused while one of its imports
@@ -318,20 +312,12 @@ async fn delete_sessions(
     kind: ErasedKind,
     gone: &[Gone],
 ) -> Result<(), Error> {
-    let table = match kind {
-        ErasedKind::User => "user_sessions",
-        ErasedKind::Business => "business_sessions",
-    };
-    for gone in gone {
-        for table in [table.to_owned(), format!("replaced_{table}")] {
-            let delete = format!("DELETE FROM {table} WHERE application_id = $1 AND id = $2");
-            tx.execute_raw(store.statement(&delete, [application.0.into(), gone.id.into()])).await?;
-        }
-    }
-    Ok(())
+    let ids: Vec<Uuid> = gone.iter().map(|gone| gone.id).collect();
+    store.delete_by_id(tx, kind.table(), application, &ids).await?;
+    store.delete_by_id(tx, kind.table_of_replaced(), application, &ids).await
 }
 
-/// Deletes what records that are now about others were when they were about somebody.
+/// Deletes what sessions that are now about others were when they were about somebody.
 async fn delete_replaced(
     store: &Store,
     tx: &DatabaseTransaction,
@@ -339,65 +325,10 @@ async fn delete_replaced(
     kind: ErasedKind,
     vendor_data: &str,
 ) -> Result<(), Error> {
-    let sessions = match kind {
-        ErasedKind::User => "replaced_user_sessions WHERE application_id = $1 AND vendor_data = $2",
-        ErasedKind::Business => "replaced_business_sessions WHERE application_id = $1 AND vendor_data = $2",
-    };
-    let transactions = "replaced_transactions WHERE application_id = $1 \
-                        AND (subject_vendor_data = $2 OR counterparty_vendor_data = $2)";
-    for states in [sessions, transactions] {
-        let delete = format!("DELETE FROM {states}");
-        tx.execute_raw(store.statement(&delete, [application.0.into(), vendor_data.into()])).await?;
-    }
+    let table = kind.table_of_replaced();
+    let delete = format!("DELETE FROM {table} WHERE application_id = $1 AND vendor_data = $2");
+    tx.execute_raw(store.statement(&delete, [application.0.into(), vendor_data.into()])).await?;
     Ok(())
-}
-
-/// Makes a party of transactions nameless; the transactions themselves stay. Gives in how many.
-async fn forget_party(
-    store: &Store,
-    tx: &DatabaseTransaction,
-    application: ApplicationId,
-    vendor_data: &str,
-) -> Result<u64, Error> {
-    use transaction::Column;
-    let party = Condition::any()
-        .add(Column::SubjectVendorData.eq(vendor_data))
-        .add(Column::CounterpartyVendorData.eq(vendor_data));
-    let found = transaction::Entity::find()
-        .filter(Column::ApplicationId.eq(application.0))
-        .filter(party)
-        .all(tx)
-        .await?;
-    let count = found.len() as u64;
-    for row in found {
-        let mut details = row.details.clone();
-        for (own, member) in
-            [(&row.subject_vendor_data, "subject"), (&row.counterparty_vendor_data, "counterparty")]
-        {
-            if own.as_deref() != Some(vendor_data) {
-                continue;
-            }
-            if let Some(Value::Object(details)) = &mut details {
-                details.remove(member);
-                details.remove("payment_details");
-            }
-            let forget = format!(
-                "UPDATE transactions SET {member}_vendor_data = NULL, {member}_name = NULL, \
-                 {member}_country = NULL WHERE application_id = $1 AND id = $2"
-            );
-            tx.execute_raw(store.statement(&forget, [application.0.into(), row.id.into()])).await?;
-        }
-        transaction::Entity::update_many()
-            .col_expr(Column::Details, sea_orm::sea_query::Expr::value(details))
-            .col_expr(Column::Metadata, sea_orm::sea_query::Expr::value(Option::<Value>::None))
-            .filter(Column::ApplicationId.eq(application.0))
-            .filter(Column::Id.eq(row.id))
-            .exec(tx)
-            .await?;
-        let replaced = "DELETE FROM replaced_transactions WHERE application_id = $1 AND id = $2";
-        tx.execute_raw(store.statement(replaced, [application.0.into(), row.id.into()])).await?;
-    }
-    Ok(count)
 }
 
 /// States in which nobody reads or writes an import's segments any more.

@@ -22,9 +22,9 @@ use super::{
 };
 use crate::domain::ledger::{Ledger, Outcome};
 
-pub(super) async fn commit(pool: PgPool, commit: Commit) -> Result<Committed, Error> {
+pub(super) async fn commit(pool: PgPool, mut commit: Commit) -> Result<Committed, Error> {
     let mut tx = pool.begin().await?;
-    let result = write(&mut tx, &commit).await;
+    let result = write(&mut tx, &mut commit).await;
     match result {
         Ok(committed) => {
             tx.commit().await?;
@@ -37,10 +37,12 @@ pub(super) async fn commit(pool: PgPool, commit: Commit) -> Result<Committed, Er
     }
 }
 
-async fn write(tx: &mut PgConnection, commit: &Commit) -> Result<Committed, Error> {
+async fn write(tx: &mut PgConnection, commit: &mut Commit) -> Result<Committed, Error> {
+    let fence = fence(tx, commit).await?;
+    probe::forget_parties(tx, commit, &fence).await?;
+    let commit = &*commit;
     let claim = &commit.claim;
     let (application, import) = (claim.application_id.0, claim.import_id.0);
-    let fence = fence(tx, commit).await?;
     let settled = write_records(tx, commit, &fence).await?;
     let kept = write_row_errors(tx, commit).await?;
     sqlx::query(SEGMENT_DONE)

@@ -45,18 +45,18 @@ impl Writer {
         Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
-    pub(super) fn commit(&self, commit: &Commit) -> Result<Committed, Error> {
+    pub(super) fn commit(&self, mut commit: Commit) -> Result<Committed, Error> {
         // A transaction rolls back when it is dropped, so a writer that panicked left nothing open.
         let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let committed = write(&tx, commit)?;
+        let committed = write(&tx, &mut commit)?;
         tx.commit()?;
         Ok(committed)
     }
 }
 
-fn write(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, Error> {
-    let claim = &commit.claim;
+fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> {
+    let claim = commit.claim.clone();
     let (application, import) = (claim.application_id.0.as_bytes(), claim.import_id.0.as_bytes());
     let held = shared(tx, FENCE)?
         .query_row(
@@ -65,6 +65,8 @@ fn write(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, Error> {
         )
         .optional()?;
     let fence = held.ok_or(Error::LeaseLost)?;
+    forget_parties(tx, commit, &fence)?;
+    let commit = &*commit;
     let mut settled = Settled::new(commit);
     let mut records = Records::prepare(tx, commit, &fence)?;
     for record in &commit.batch.records {
@@ -102,6 +104,21 @@ fn write(tx: &Transaction<'_>, commit: &Commit) -> Result<Committed, Error> {
     Ok(Committed { ended })
 }
 
+const FIND_TOMBSTONE: &str = "SELECT 1 FROM tombstones WHERE application_id = ?1 AND key_hash = ?2";
+
+/// Makes parties of transactions nameless that were erased.
+fn forget_parties(tx: &Transaction<'_>, commit: &mut Commit, fence: &Fence) -> Result<(), Error> {
+    let Some(salt) = commit.salt(fence) else { return Ok(()) };
+    let mut statement = tx.prepare_cached(FIND_TOMBSTONE)?;
+    let mut erased = Vec::new();
+    for (at, side, hash) in commit.party_tombstones(salt) {
+        if statement.exists(params![commit.claim.application_id.0.as_bytes(), hash])? {
+            erased.push((at, side));
+        }
+    }
+    commit.forget_parties(erased)
+}
+
 /// The statements a record may need, prepared once a segment.
 struct Records<'t> {
     tx: &'t Transaction<'t>,
@@ -129,7 +146,7 @@ impl<'t> Records<'t> {
         Ok(Self {
             tx,
             commit,
-            salt: fence.salt.as_deref().filter(|_| !commit.import_erased),
+            salt: commit.salt(fence),
             insert: tx.prepare_cached(&insert)?,
             find: tx.prepare_cached(&format!("SELECT {row}, {number} FROM {name} WHERE {by_key}"))?,
             find_key: tx.prepare_cached(&format!(
@@ -192,8 +209,7 @@ impl<'t> Records<'t> {
 
     fn find_erased(&self, record: &RecordRow) -> Result<Option<Existing>, Error> {
         let Some(salt) = self.salt else { return Ok(None) };
-        let sql = "SELECT 1 FROM tombstones WHERE application_id = ?1 AND key_hash = ?2";
-        let mut statement = self.tx.prepare_cached(sql)?;
+        let mut statement = self.tx.prepare_cached(FIND_TOMBSTONE)?;
         for hash in self.commit.tombstones(salt, record) {
             if statement.exists(params![self.commit.claim.application_id.0.as_bytes(), hash])? {
                 return Ok(Some(Existing::Erased));

@@ -50,7 +50,7 @@ impl Store {
                 let turn = self.turn.clone();
                 tokio::spawn(async move {
                     let _turn = turn.acquire().await;
-                    tokio::task::spawn_blocking(move || writer.commit(&commit)).await?
+                    tokio::task::spawn_blocking(move || writer.commit(commit)).await?
                 })
                 .await?
             }

@@ -158,6 +158,7 @@ impl Store {
                     attempts: Set(0),
                     ledger: Set(None),
                     revision: Set(range.revision),
+                    replaced_revision: Set(None),
                 };
                 segment::Entity::insert(row).exec_without_returning(tx).await?;
                 Ok(())

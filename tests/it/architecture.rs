@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pipeline", &["adapters", "canonical", "domain", "store"]),
     ("intake", &["canonical", "clock", "domain", "error", "feed", "objects", "pipeline", "store"]),
     ("worker", &["clock", "domain", "error", "feed", "objects", "pipeline", "store"]),
+    ("sweeper", &["clock", "domain", "erasure", "error", "feed", "objects", "store"]),
     ("imports", &["canonical", "clock", "domain", "error", "feed", "intake", "objects", "pipeline", "store"]),
     ("records", &["canonical", "clock", "domain", "error", "store"]),
     ("administration", &["clock", "domain", "error", "store"]),

@@ -6,6 +6,7 @@ use tonic::Code;
 use crate::{
     harness::{Database, Server, Tenant, assert_refused, counters},
     on_both_databases, stored as tables,
+    waits::eventually,
 };
 
 on_both_databases!(
@@ -15,6 +16,10 @@ on_both_databases!(
     erasing_needs_the_role_and_the_application,
     erasing_waits_for_imports,
     updates_bring_nobody_back,
+    an_unfinished_erasure_is_gone_on_with,
+    a_replaced_object_that_was_left_is_deleted,
+    parties_are_erased_by_kind,
+    later_transactions_do_not_name_who_was_erased,
 );
 
 /// Rows of two people; the second one fails as well, in a row of its own.
@@ -223,4 +228,146 @@ async fn updates_bring_nobody_back(database: Database) {
     assert_eq!(import("anna", "Anna").await, (0, 1), "and an update does not make it hers again");
     let session = tenant.sessions(Default::default()).await.remove(0);
     assert_eq!((session.vendor_data(), session.full_name()), ("ben", "Ben"));
+}
+
+/// Files below a folder, of all folders in it.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+async fn an_unfinished_erasure_is_gone_on_with(database: Database) {
+    let server = Server::start_with(database, &["--segment-rows", "1", "--sweep-seconds", "1"]).await;
+    let tenant = server.tenant().await;
+    tenant.import(CSV).await;
+    let objects = server.path("objects");
+    let marker = |path: &std::path::PathBuf| {
+        String::from_utf8_lossy(&std::fs::read(path).expect("a file")).contains("Marker")
+    };
+    let last = files(&objects).into_iter().filter(marker).max().expect("a segment about her");
+    let whole = std::fs::read(&last).expect("a file");
+    std::fs::write(&last, "damaged").expect("written");
+
+    let client = operator(&server, &tenant).await;
+    let broken = erase_user(&client, "anna").await;
+    assert_eq!(broken.expect_err("a segment cannot be read").code(), Code::Unavailable);
+    let erasures = async || tables::rows(&server, "SELECT * FROM erasures").await.len();
+    assert_eq!(tenant.sessions(Default::default()).await.len(), 2, "her records are gone");
+    assert_eq!(erasures().await, 1, "what is left to do is written down");
+
+    std::fs::write(&last, whole).expect("written");
+    eventually("the erasure is finished", async || (erasures().await == 0).then_some(())).await;
+    let left = stored(&objects);
+    assert!(left.contains("Elm Street") && !left.contains("Marker"), "{left}");
+    let all: String = tables::texts(&server, "SELECT COUNT(*) FROM tombstones").await.concat();
+    assert_eq!(all, "3", "two keys and her own id");
+}
+
+async fn a_replaced_object_that_was_left_is_deleted(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let import = tenant.import(CSV).await;
+    let client = operator(&server, &tenant).await;
+    erase_user(&client, "anna").await.expect("erased");
+    let [segment] = files(&server.path("objects")).try_into().expect("one segment");
+    // The process died between writing the new segment down and deleting the old one's object.
+    let left = segment.with_file_name("00000000.7");
+    std::fs::write(&left, CSV).expect("written");
+    let id = tables::id(&server, &import.uuid);
+    let set = format!("UPDATE segments SET replaced_revision = 7 WHERE import_id = {id}");
+    tables::execute(&server, &set).await;
+
+    let report = erase_user(&client, "ben").await.expect("erased");
+    assert_eq!(report.source_row_count, 2);
+    assert!(!left.exists());
+    let replaced = "SELECT replaced_revision FROM segments";
+    assert_eq!(tables::texts(&server, replaced).await, ["-"]);
+    let objects = stored(&server.path("objects"));
+    assert!(!objects.contains("Marker") && !objects.contains("Elm Street"), "{objects}");
+}
+
+fn payment(id: &str, subject: &str, counterparty: &str) -> String {
+    format!(
+        r#"{{"transaction_id":"{id}","transaction_at":"2024-01-01T00:00:00Z","transaction_category":"finance","transaction_details":{{"direction":"in","amount":"5","currency":"EUR","payment_details":"for {id}"}},"subject":{subject},"counterparty":{counterparty},"travel_rule_details":{{"status":"done","originator":"Marker"}},"tags":["kept"],"metadata":{{"note":"Marker"}}}}
+"#
+    )
+}
+
+const PERSON: &str = r#"{"entity_type":"individual","vendor_data":"42","full_name":"Marker Person","address":{"country":"ESP","street":"Marker Street"}}"#;
+const COMPANY: &str = r#"{"entity_type":"company","vendor_data":"42","full_name":"Forty-Two Ltd","address":{"country":"DEU","street":"Company Street"}}"#;
+const STRANGER: &str = r#"{"entity_type":"external","vendor_data":"42","full_name":"Stranger"}"#;
+
+async fn import_payments(tenant: &Tenant, rows: &str, import_erased: bool) -> pb::Import {
+    let spec = pb::ImportSpec {
+        import_type: pb::ImportType::Transactions as i32,
+        workflow_id: String::new(),
+        import_erased,
+        ..tenant.spec()
+    };
+    tenant.import_as(spec, rows).await.expect("an import")
+}
+
+/// Names of the parties of all transactions, by transaction id.
+async fn names(tenant: &Tenant) -> Vec<String> {
+    let listed = tenant.client.transactions().list_transactions(pb::ListTransactionsRequest::default()).await;
+    let listed = listed.expect("a list").into_inner().transactions;
+    let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "-".to_owned());
+    let mut names: Vec<_> = listed
+        .iter()
+        .map(|one| format!("{} {} > {}", one.txn_id, name(&one.subject_name), name(&one.counterparty_name)))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+async fn parties_are_erased_by_kind(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let rows = payment("t-1", PERSON, COMPANY) + &payment("t-2", COMPANY, STRANGER);
+    assert_eq!(counters(&import_payments(&tenant, &rows, false).await), (2, 0, 0));
+    let client = operator(&server, &tenant).await;
+    let report = erase_user(&client, "42").await.expect("erased");
+    assert_eq!((report.transaction_count, report.source_row_count), (1, 1));
+    assert_eq!(names(&tenant).await, ["t-1 - > Forty-Two Ltd", "t-2 Forty-Two Ltd > Stranger"]);
+    let request = pb::EraseBusinessRequest { vendor_data: "42".into() };
+    let report = client.entities().erase_business(request).await.expect("erased").into_inner();
+    assert_eq!((report.transaction_count, report.source_row_count), (2, 1), "a blanked row names nobody");
+    assert_eq!(names(&tenant).await, ["t-1 - > -", "t-2 - > Stranger"]);
+    let kept = tables::rows(&server, "SELECT * FROM transactions").await;
+    for gone in ["Marker", "Street", "Forty-Two", "for t-"] {
+        assert!(!format!("{kept:?}").contains(gone), "{gone}: {kept:?}");
+    }
+    assert!(format!("{kept:?}").contains("kept"), "what names nobody stays: {kept:?}");
+}
+
+async fn later_transactions_do_not_name_who_was_erased(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let client = operator(&server, &tenant).await;
+    erase_user(&client, "42").await.expect("remembered");
+    let rows = payment("t-1", PERSON, COMPANY)
+        + &payment("t-2", COMPANY, PERSON)
+        + &payment("t-3", COMPANY, STRANGER);
+    assert_eq!(counters(&import_payments(&tenant, &rows, false).await), (3, 0, 0), "the transaction stays");
+    let expected = ["t-1 - > Forty-Two Ltd", "t-2 Forty-Two Ltd > -", "t-3 Forty-Two Ltd > Stranger"];
+    assert_eq!(names(&tenant).await, expected);
+    let kept = tables::rows(&server, "SELECT * FROM transactions WHERE txn_id <> 't-3'").await;
+    for gone in ["Marker", "ESP", "for t-"] {
+        assert!(!format!("{kept:?}").contains(gone), "{gone}: {kept:?}");
+    }
+    assert!(format!("{kept:?}").contains("Company Street"), "{kept:?}");
+
+    // An update does not bring the name back, but being told to does.
+    let spec = pb::ImportSpec {
+        import_type: pb::ImportType::Transactions as i32,
+        workflow_id: String::new(),
+        on_existing: pb::OnExisting::Update as i32,
+        ..tenant.spec()
+    };
+    let updated = tenant.import_as(spec.clone(), rows.clone()).await.expect("an import");
+    assert_eq!(updated.updated_count, 3);
+    assert_eq!(names(&tenant).await, expected);
+    let told = pb::ImportSpec { import_erased: true, ..spec };
+    tenant.import_as(told, rows).await.expect("an import");
+    assert_eq!(names(&tenant).await[0], "t-1 Marker Person > Forty-Two Ltd");
 }

@@ -48,6 +48,10 @@ async fn a_source_is_deleted_when_its_time_has_come(database: Database) {
     let kept = long.import(CSV).await;
     assert_eq!(files_with(&objects, "Marker"), 3, "a file a segment");
     let import = brief.import(CSV).await;
+    // A process died before it could write down what it had stored.
+    let folder = objects.join("imports").join(&brief.application).join(&import.uuid);
+    std::fs::create_dir_all(&folder).expect("made");
+    std::fs::write(folder.join("00000001.5"), "Marker").expect("written");
     let deleted = eventually("the source is deleted", async || {
         Some(brief.get(&import.uuid).await).filter(|import| import.source_deleted_at.is_some())
     })

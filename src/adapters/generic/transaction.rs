@@ -195,13 +195,6 @@ fn parse_severity(word: &str) -> Option<Severity> {
     Severity::ALL.iter().copied().find(|severity| severity.as_str().eq_ignore_ascii_case(word))
 }
 
-fn parse_entity_type(word: &str) -> Option<EntityType> {
-    if word.eq_ignore_ascii_case("unhosted_wallet") {
-        return Some(EntityType::UnhostedWallet);
-    }
-    EntityType::ALL.iter().copied().find(|kind| kind.as_str().eq_ignore_ascii_case(word))
-}
-
 /// Reads the cells of a party, whose fields stand `offset` behind the subject's.
 fn read_party(
     party: &mut Party,
@@ -226,7 +219,7 @@ fn read_party(
         |field| matches!(field, F::SubjectMethodType | F::SubjectAccountId | F::SubjectIssuingCountry);
     for &cell in cells.iter().filter(|cell| !in_address(field(cell)) && !in_method(field(cell))) {
         match field(&cell) {
-            F::SubjectEntityType => party.entity_type = reader.word(cell, parse_entity_type),
+            F::SubjectEntityType => party.entity_type = reader.word(cell, EntityType::parse),
             F::SubjectVendorData => party.vendor_data = reader.text(cell, TEXT_CHARS),
             F::SubjectFullName => party.full_name = reader.text(cell, 512),
             F::SubjectFirstName => text("first_name", reader.text(cell, TEXT_CHARS), reader, out),

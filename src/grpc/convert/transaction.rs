@@ -4,10 +4,11 @@ use serde_json::Value as Json;
 
 use super::{find_object, list, object, timestamp, word};
 use crate::{
+    canonical::transaction::{PartyKind, Side},
     grpc::pb,
     records::{
         part_id, tags,
-        transaction::{self as derived, End, Kind, Party, Role},
+        transaction::{self as derived, End, Party},
     },
     store::StoredTransaction,
 };
@@ -111,16 +112,16 @@ fn part(transaction: &StoredTransaction, name: &str, place: usize) -> String {
 
 fn kind(party: &Party<'_>) -> i32 {
     match party.kind() {
-        Kind::User => pb::PartyKind::User as i32,
-        Kind::Business => pb::PartyKind::Business as i32,
-        Kind::External => pb::PartyKind::External as i32,
+        PartyKind::User => pb::PartyKind::User as i32,
+        PartyKind::Business => pb::PartyKind::Business as i32,
+        PartyKind::External => pb::PartyKind::External as i32,
     }
 }
 
 fn party(transaction: &StoredTransaction, party: &Party<'_>) -> pb::TransactionParty {
-    let (role, place) = match party.role {
-        Role::Subject => (pb::PartyRole::Applicant, 0),
-        Role::Counterparty => (pb::PartyRole::Counterparty, 1),
+    let (role, place) = match party.side {
+        Side::Subject => (pb::PartyRole::Applicant, 0),
+        Side::Counterparty => (pb::PartyRole::Counterparty, 1),
     };
     let text = |key: &str| party.text(key).map(str::to_owned);
     let find = |key: &str| party.object(key).cloned().map(object);
@@ -148,7 +149,7 @@ fn payment_method(transaction: &StoredTransaction, party: &Party<'_>) -> Option<
         End::Destination => pb::PaymentMethodRole::Destination,
     };
     Some(pb::PaymentMethod {
-        uuid: part(transaction, "payment_method", usize::from(party.role == Role::Counterparty)),
+        uuid: part(transaction, "payment_method", usize::from(party.side == Side::Counterparty)),
         payment_method_type: method.method_type.map(str::to_owned),
         fingerprint: method.fingerprint(),
         account_id: method.account_id.map(str::to_owned),

@@ -27,6 +27,7 @@ pub(crate) struct Model {
     pub(crate) attempts: i32,
     pub(crate) ledger: Option<Vec<u8>>,
     pub(crate) revision: i32,
+    pub(crate) replaced_revision: Option<i32>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -109,18 +109,10 @@ pub(super) async fn mark_erased(
     fence: &Fence,
     taken: &mut [Option<Existing>],
 ) -> Result<(), Error> {
-    let Some(salt) = fence.salt.as_deref().filter(|_| !commit.import_erased) else { return Ok(()) };
+    let Some(salt) = commit.salt(fence) else { return Ok(()) };
     let tombstones: Vec<Vec<[u8; 32]>> =
         commit.batch.records.iter().map(|record| commit.tombstones(salt, record)).collect();
-    let all: Vec<&[u8]> = tombstones.iter().flatten().map(|hash| hash.as_slice()).collect();
-    let found: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT key_hash FROM tombstones WHERE application_id = $1 AND key_hash = ANY($2)",
-    )
-    .bind(commit.claim.application_id.0)
-    .bind(all)
-    .fetch_all(&mut *tx)
-    .await?;
-    let found: HashSet<&[u8]> = found.iter().map(Vec::as_slice).collect();
+    let found = find_tombstones(tx, commit, tombstones.iter().flatten()).await?;
     for (taken, own) in taken.iter_mut().zip(&tombstones) {
         // A record that an update would make about them is left as it is, too.
         let is_own = matches!(taken, Some(Existing::Row { .. }));
@@ -129,4 +121,31 @@ pub(super) async fn mark_erased(
         }
     }
     Ok(())
+}
+
+/// Makes parties of transactions nameless that were erased.
+pub(super) async fn forget_parties(
+    tx: &mut PgConnection,
+    commit: &mut Commit,
+    fence: &Fence,
+) -> Result<(), Error> {
+    let Some(salt) = commit.salt(fence) else { return Ok(()) };
+    let parties = commit.party_tombstones(salt);
+    if parties.is_empty() {
+        return Ok(());
+    }
+    let found = find_tombstones(tx, commit, parties.iter().map(|(_, _, hash)| hash)).await?;
+    let erased = parties.into_iter().filter(|(_, _, hash)| found.contains(hash.as_slice()));
+    commit.forget_parties(erased.map(|(at, side, _)| (at, side)))
+}
+
+async fn find_tombstones(
+    tx: &mut PgConnection,
+    commit: &Commit,
+    hashes: impl Iterator<Item = &[u8; 32]>,
+) -> Result<HashSet<Vec<u8>>, Error> {
+    let hashes: Vec<&[u8]> = hashes.map(|hash| hash.as_slice()).collect();
+    let find = "SELECT key_hash FROM tombstones WHERE application_id = $1 AND key_hash = ANY($2)";
+    let find = sqlx::query_scalar(find).bind(commit.claim.application_id.0).bind(hashes);
+    Ok(find.fetch_all(tx).await?.into_iter().collect())
 }

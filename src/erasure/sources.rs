@@ -1,0 +1,127 @@
+//! Which rows of a source are about whom, and what is left of them.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    canonical::{
+        schema::FieldId,
+        schema_of,
+        transaction::{EntityType, PartyKind},
+    },
+    domain::{
+        import::{Import, ImportType, SourceFormat},
+        segment::SegmentRange,
+    },
+    pipeline::{self, Reading, Rows},
+    store::{ErasedKind, PendingErasure},
+};
+
+/// Fields of a source that may name somebody.
+pub(super) struct Places {
+    /// Of those a record is about: the customer's own id, and for parties of transactions their type.
+    parties: Vec<(FieldId, Option<FieldId>)>,
+    /// Of the provider and the id there.
+    key: Option<(FieldId, FieldId)>,
+}
+
+impl Places {
+    /// Where rows of that type may name whom is erased; nothing when they cannot be about them.
+    pub(super) fn of(import_type: ImportType, erasure: &PendingErasure) -> Option<Self> {
+        let find = |name: &str| (schema_of(import_type).find)(name);
+        let has_vendor_data = erasure.vendor_data.is_some();
+        match (import_type, erasure.kind) {
+            (ImportType::UserVerification, ErasedKind::User)
+            | (ImportType::BusinessVerification, ErasedKind::Business) => Some(Self {
+                parties: find("vendor_data")
+                    .filter(|_| has_vendor_data)
+                    .map(|id| (id, None))
+                    .into_iter()
+                    .collect(),
+                key: find("provider").zip(find("external_id")),
+            }),
+            (ImportType::Transactions, _) if has_vendor_data => {
+                let party = |side: &str| {
+                    let own = find(&format!("{side}.vendor_data"))?;
+                    Some((own, find(&format!("{side}.entity_type"))))
+                };
+                Some(Self {
+                    parties: ["subject", "counterparty"].into_iter().filter_map(party).collect(),
+                    key: None,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn name(&self, erasure: &PendingErasure, import: &Import, rows: &Rows, row: usize) -> bool {
+        let text = |field: FieldId| rows.find(row, field);
+        let is_party = |(own, entity_type): &(FieldId, Option<FieldId>)| {
+            let is_kind = entity_type.is_none_or(|entity_type| {
+                PartyKind::of(text(entity_type).and_then(EntityType::parse), true) == erasure.kind.as_party()
+            });
+            is_kind && text(*own).is_some_and(|text| erasure.vendor_data.as_deref() == Some(text))
+        };
+        if self.parties.iter().any(is_party) {
+            return true;
+        }
+        let Some((provider, external_id)) = self.key else { return false };
+        let Some(external_id) = text(external_id) else { return false };
+        let provider = text(provider).unwrap_or(&import.spec.provider);
+        erasure.keys.iter().any(|(own, id)| id == external_id && own.eq_ignore_ascii_case(provider))
+    }
+}
+
+/// Blanks the rows of a segment out that are about whom is erased; gives its new bytes and the numbers of
+/// the rows, or nothing when there are none.
+pub(super) fn blank_out_rows(
+    erasure: &PendingErasure,
+    places: &Places,
+    import: &Import,
+    reading: &Reading,
+    range: &SegmentRange,
+    bytes: &Bytes,
+) -> Option<(Bytes, Vec<i64>)> {
+    let rows = pipeline::parse(reading, range, bytes.clone(), &import.limits);
+    let found: Vec<usize> = (0..rows.len()).filter(|row| places.name(erasure, import, &rows, *row)).collect();
+    if found.is_empty() {
+        return None;
+    }
+    let spans: Vec<_> = found.iter().map(|row| rows.span(*row)).collect();
+    let numbers = found.iter().map(|row| range.first_row + *row as i64).collect();
+    Some((blank_out(bytes, &spans, import.format == Some(SourceFormat::Ndjson)), numbers))
+}
+
+/// The bytes of a segment with rows blanked out: as long as before, so that everything else keeps its
+/// place. An NDJSON row becomes an empty object, since a blank line would be no row.
+fn blank_out(bytes: &[u8], spans: &[Range<usize>], ndjson: bool) -> Bytes {
+    let mut out = BytesMut::from(bytes);
+    for span in spans {
+        let row = &mut out[span.clone()];
+        let content = row.trim_ascii_end().len();
+        row[..content].fill(b' ');
+        if ndjson && content >= 2 {
+            row[..2].copy_from_slice(b"{}");
+        }
+    }
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanked_rows_keep_their_place_and_their_line_ends() {
+        let bytes = b"id\na,\"x\ny\"\r\nb,z\n";
+        assert_eq!(
+            &blank_out(bytes, std::slice::from_ref(&(3..11)), false)[..],
+            b"id\n       \r\nb,z\n".as_slice()
+        );
+        assert_eq!(
+            &blank_out(b"{\"a\":1}\n{\"b\":2}\n", std::slice::from_ref(&(8..16)), true)[..],
+            b"{\"a\":1}\n{}     \n"
+        );
+    }
+}

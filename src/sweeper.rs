@@ -1,0 +1,99 @@
+//! Looks now and then for what nobody else comes back to: abandoned uploads, sources that were kept long
+//! enough, erasures whose process died.
+
+use std::time::Duration;
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    clock,
+    domain::{fault::SourceFault, import::Import},
+    erasure::Erasure,
+    error::Error,
+    feed::Feed,
+    objects::Objects,
+    store::Store,
+};
+
+/// When a sweeper sweeps what.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Time between two looks.
+    pub every: Duration,
+    /// How long an upload may stand still before its import fails.
+    pub upload_ttl: Duration,
+}
+
+/// A sweeper.
+pub struct Sweeper {
+    /// Where imports are.
+    pub store: Store,
+    /// Where their sources are.
+    pub objects: Objects,
+    /// Who hears that an import has ended.
+    pub feed: Feed,
+    /// Who finishes erasures.
+    pub erasure: Erasure,
+    /// When to look.
+    pub settings: Settings,
+}
+
+impl Sweeper {
+    /// Starts it; it ends when `stop` is cancelled.
+    pub fn spawn(self, tasks: &TaskTracker, stop: CancellationToken) {
+        tasks.spawn(async move {
+            while stop.run_until_cancelled(tokio::time::sleep(self.settings.every)).await.is_some() {
+                self.fail_abandoned_uploads().await;
+                self.delete_expired_sources().await;
+                self.erasure.resume().await;
+            }
+        });
+    }
+
+    /// Fails imports whose upload nobody went on with, so that they do not count as active for ever.
+    async fn fail_abandoned_uploads(&self) {
+        let hours = self.settings.upload_ttl.as_secs() / 3600;
+        let before = clock::now() - self.settings.upload_ttl;
+        let abandoned = match self.store.list_abandoned_uploads(before).await {
+            Ok(abandoned) => abandoned,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "could not look for abandoned uploads");
+                return;
+            }
+        };
+        for (application, id) in abandoned {
+            let fault = SourceFault::Abandoned { hours };
+            if self.store.fail_import(application, id, &fault, clock::now()).await.is_ok() {
+                info!(import.id = %id, "abandoned upload failed");
+                self.feed.changed(id);
+            }
+        }
+    }
+
+    /// Deletes sources that have been kept long enough, and says so in their imports.
+    async fn delete_expired_sources(&self) {
+        let expired = match self.store.list_expired_sources(clock::now()).await {
+            Ok(expired) => expired,
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "could not look for expired sources");
+                return;
+            }
+        };
+        for import in expired {
+            match self.delete_source(&import).await {
+                Ok(()) => info!(import.id = %import.id, "source deleted"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(import.id = %import.id, error, "could not delete a source");
+                }
+            }
+        }
+    }
+
+    async fn delete_source(&self, import: &Import) -> Result<(), Error> {
+        let (application, id) = (import.application_id, import.id);
+        self.objects.delete_source(application, id).await?;
+        Ok(self.store.mark_source_deleted(application, id, clock::now()).await?)
+    }
+}
