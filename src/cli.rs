@@ -103,6 +103,17 @@ enum Failure {
     Usage(String),
 }
 
+impl Failure {
+    /// Whether the command asked for something that cannot be asked for, by its own or the server's word.
+    fn is_usage(&self) -> bool {
+        match self {
+            Self::Usage(_) => true,
+            Self::Call(status) => status.code() == tonic::Code::InvalidArgument,
+            _ => false,
+        }
+    }
+}
+
 /// How a command ended, when it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Done {
@@ -149,7 +160,7 @@ async fn run(command: Command) -> Result<Done, Failure> {
         Command::Businesses(command) => entities::businesses(command).await,
         Command::Transactions(command) => transactions::run(command).await,
         Command::Workflows(command) => workflows::run(command).await,
-        Command::Template(args) => sample::template(&args),
+        Command::Template(args) => sample::template(args).await,
         Command::Sample(args) => sample::run(args),
         Command::Admin(command) => admin::run(command).await,
     }
@@ -163,7 +174,11 @@ fn fail(failure: &Failure) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut text = failure.to_string();
-    let mut cause = std::error::Error::source(failure);
+    let mut cause = match failure {
+        // Its text is the message, which stands there already.
+        Failure::Call(status) => std::error::Error::source(status),
+        failure => std::error::Error::source(failure),
+    };
     while let Some(error) = cause {
         let more = error.to_string();
         if !text.contains(&more) {
@@ -175,5 +190,5 @@ fn fail(failure: &Failure) -> ExitCode {
     if let Failure::Call(status) = failure {
         output::explain(status);
     }
-    ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
+    ExitCode::from(if failure.is_usage() { 2 } else { 1 })
 }

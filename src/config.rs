@@ -139,11 +139,11 @@ pub struct LimitArgs {
     pub stall_seconds: u64,
 
     /// Seconds an upload may bring less than 1 KiB in before its stream is ended (it can be resumed)
-    #[arg(long, env = "CARRYOVER_UPLOAD_IDLE_SECONDS", default_value_t = 60, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_UPLOAD_IDLE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub upload_idle_seconds: u64,
 
     /// Hours an unfinished upload may stand still before its import fails
-    #[arg(long, env = "CARRYOVER_UPLOAD_TTL_HOURS", default_value_t = 24, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_UPLOAD_TTL_HOURS", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub upload_ttl_hours: u64,
 }
 

@@ -12,6 +12,7 @@ mod explain;
 mod health;
 mod import_service;
 mod pace;
+mod page;
 pub mod pb;
 mod permits;
 mod server;

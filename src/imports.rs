@@ -20,7 +20,7 @@ use crate::{
     },
     error::Error,
     feed::Feed,
-    intake::{Intake, Upload},
+    intake::{Intake, Opened},
     objects::Objects,
     store::{AuditEvent, Caller, ImportPage, NewImport, Store, StoredRowError},
 };
@@ -45,8 +45,20 @@ pub struct RowError {
     pub raw: Option<Map<String, Value>>,
 }
 
+/// Some failed rows.
+#[derive(Debug)]
+pub struct RowErrors {
+    /// They, in row order.
+    pub errors: Vec<RowError>,
+    /// Whether there are more of those asked for, left out because these are large.
+    pub more: bool,
+}
+
 /// Row errors read at a time.
 const ERROR_PAGE: u64 = 200;
+
+/// Bytes of failed rows behind which no more are read at a time.
+const ERROR_PAGE_BYTES: i64 = 4 << 20;
 
 impl Imports {
     /// Imports over these parts.
@@ -73,7 +85,7 @@ impl Imports {
         application: ApplicationId,
         id: ImportId,
         offset: i64,
-    ) -> Result<Result<Upload, Box<Import>>, Error> {
+    ) -> Result<Opened, Error> {
         self.intake.open(application, id, offset).await
     }
 
@@ -114,14 +126,14 @@ impl Imports {
     }
 
     /// Failed rows behind row `after`, in row order, at most `limit`. Of a running import only those
-    /// before its checkpoint, so that no page ever misses one.
+    /// before its checkpoint, so that no page ever misses one. Large ones come with fewer others.
     pub async fn list_row_errors(
         &self,
         application: ApplicationId,
         id: ImportId,
         after: i64,
         limit: u64,
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<RowErrors, Error> {
         let import = self.get(application, id).await?;
         let mut source = SourceReader::new(self.store.clone(), self.objects.clone(), &import);
         self.read_row_errors(&import, &mut source, after, limit).await
@@ -133,16 +145,20 @@ impl Imports {
         source: &mut SourceReader,
         after: i64,
         limit: u64,
-    ) -> Result<Vec<RowError>, Error> {
+    ) -> Result<RowErrors, Error> {
         let up_to = if import.status.is_terminal() { i64::MAX } else { import.checkpoint_row };
         let stored =
             self.store.list_row_errors(import.application_id, import.id, after, up_to, limit).await?;
-        let mut errors = Vec::with_capacity(stored.len());
+        let (mut errors, mut bytes) = (Vec::with_capacity(stored.len()), 0);
         for stored in stored {
+            if bytes > ERROR_PAGE_BYTES {
+                return Ok(RowErrors { errors, more: true });
+            }
+            bytes += stored.byte_count;
             let raw = source.raw_row(&stored).await?;
             errors.push(RowError { stored, raw });
         }
-        Ok(errors)
+        Ok(RowErrors { errors, more: false })
     }
 
     /// Streams failed rows behind row `after`; with `follow`, until the import has ended.
@@ -162,7 +178,8 @@ impl Imports {
             }
             loop {
                 let import = imports.get(application, id).await?;
-                let errors = imports.read_row_errors(&import, &mut source, after, ERROR_PAGE).await?;
+                let page = imports.read_row_errors(&import, &mut source, after, ERROR_PAGE).await?;
+                let errors = page.errors;
                 if let Some(last) = errors.last() {
                     let after = last.stored.row_number;
                     return Ok(Some((errors, (imports, source, changes, after, false))));

@@ -13,4 +13,4 @@ pub mod transcode;
 mod upload;
 
 pub use sniff::format_of_name;
-pub use upload::{Finish, Intake, Piece, Upload};
+pub use upload::{Finish, Intake, Opened, Piece, Upload};

@@ -33,6 +33,8 @@ words! {
         Expired = "Expired",
         /// Not finished.
         NotFinished = "Not Finished",
+        /// To be done again.
+        ResubRequested = "Resub Requested",
     }
 }
 
@@ -97,6 +99,7 @@ impl FeatureStatus {
             "in review" => Self::InReview,
             "expired" => Self::Expired,
             "not finished" => Self::NotFinished,
+            "resub requested" => Self::ResubRequested,
             _ => return None,
         })
     }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use super::{
     Done, Failure,
@@ -41,8 +41,18 @@ pub(super) struct DemoArgs {
     format: Format,
 
     /// PostgreSQL database to use (postgres://…) instead of SQLite in a temporary folder
-    #[arg(long, env = "CARRYOVER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+
+    /// Admin key of that database, if it has one; if not, the one it is to have
+    #[arg(
+        long,
+        env = "CARRYOVER_ADMIN_KEY",
+        hide_env_values = true,
+        requires = "database_url",
+        value_name = "KEY"
+    )]
+    admin_key: Option<String>,
 }
 
 /// Share of rows that break a rule, and of rows whose key stands earlier.
@@ -73,14 +83,14 @@ struct Synthetic {
 pub(super) async fn run(args: DemoArgs) -> Result<Done, Failure> {
     telemetry::init("warn", LogFormat::Text);
     let folder = tempfile::tempdir().map_err(io("make a temporary folder"))?;
-    let app = start(folder.path(), args.database_url.clone()).await?;
+    let app = start(folder.path(), &args).await?;
     output::line(&format!(
         "server     listens on {} with {} in {}",
         app.address,
         app.database,
         folder.path().display()
     ))?;
-    let tenant = prepare(&app).await?;
+    let tenant = prepare(&app, args.admin_key.as_deref()).await?;
     let rate_of_users = match args.import_type {
         Type::UserVerification => None,
         // The same machine at the same time: what another rate can be compared with.
@@ -112,28 +122,26 @@ fn io(what: &str) -> impl FnOnce(std::io::Error) -> Failure + use<> {
     move |source| Failure::Io { what, source }
 }
 
-async fn start(folder: &Path, database_url: Option<String>) -> Result<App, Failure> {
-    let serve = Serve::try_parse_from(["demo"]).map_err(|error| Failure::Usage(error.to_string()))?;
-    let mut args = serve.args;
-    args.listen.set_port(0);
+/// Starts a server on defaults, whatever the environment says of the real one.
+async fn start(folder: &Path, demo: &DemoArgs) -> Result<App, Failure> {
+    let command = Serve::command().mut_args(|arg| arg.env(None::<&str>));
+    let parsed = command.try_get_matches_from(["demo", "--listen", "127.0.0.1:0"]);
+    let serve = parsed.and_then(|matches| Serve::from_arg_matches(&matches));
+    let mut args = serve.map_err(|error| Failure::Usage(error.to_string()))?.args;
     args.storage.data_dir = folder.to_path_buf();
-    args.storage.database_url = database_url;
-    args.storage.object_store = None;
-    // A given database may have an admin key of its own already; this one is ours.
-    args.admin_key = None;
+    args.storage.database_url = demo.database_url.clone();
+    args.admin_key = demo.admin_key.clone();
     Ok(app::start(&args).await?)
 }
 
 /// Makes an application, a workflow of each kind and a key.
-async fn prepare(app: &App) -> Result<Tenant, Failure> {
+async fn prepare(app: &App, given: Option<&str>) -> Result<Tenant, Failure> {
     let address = format!("http://{}", app.address);
-    let given = std::env::var("CARRYOVER_ADMIN_KEY").ok();
-    let secret = app.new_admin_key.as_ref().map(|key| key.secret.clone()).or(given).ok_or_else(|| {
-        Failure::Usage(
-            "the database is in use already: set CARRYOVER_ADMIN_KEY to an admin key of it".to_owned(),
-        )
+    let made = app.new_admin_key.as_ref().map(|key| key.secret.as_str());
+    let secret = made.or(given).ok_or_else(|| {
+        Failure::Usage("the database has an admin key already: give it by --admin-key".to_owned())
     })?;
-    let admin = Client::connect(&address, &secret).await?;
+    let admin = Client::connect(&address, secret).await?;
     let request =
         pb::CreateApplicationRequest { name: "demo".to_owned(), enable_imports: true, sandbox: false };
     let application =

@@ -9,6 +9,7 @@ use super::{
     connection::Connection,
     import::{outcome, print_outcome},
     output,
+    page::Page,
     progress::Progress,
     transfer,
 };
@@ -32,16 +33,17 @@ pub(super) struct OneArgs {
 /// Flags of `list`.
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
-    /// At most this many
-    #[arg(long, default_value_t = 50, value_name = "N")]
-    limit: i32,
-
-    /// Print one JSON object a line
-    #[arg(long)]
-    json: bool,
+    /// Only imports in this state, such as COMPLETED; may be given more than once
+    #[arg(long, value_parser = parse_status, value_name = "STATUS")]
+    status: Vec<pb::ImportStatus>,
 
     #[command(flatten)]
-    connection: Connection,
+    page: Page,
+}
+
+fn parse_status(text: &str) -> Result<pb::ImportStatus, String> {
+    pb::ImportStatus::from_str_name(&format!("IMPORT_STATUS_{}", text.to_uppercase()))
+        .ok_or_else(|| "is no state, such as PROCESSING or COMPLETED".to_owned())
 }
 
 /// Flags of `errors`.
@@ -135,23 +137,25 @@ pub(super) async fn watch(args: OneArgs) -> Result<Done, Failure> {
 }
 
 pub(super) async fn list(args: ListArgs) -> Result<Done, Failure> {
-    let client = args.connection.open().await?;
-    let request = pb::ListImportsRequest { page_size: args.limit, ..Default::default() };
-    for import in client.imports().list_imports(request).await?.into_inner().imports {
-        if args.json {
-            output::print_json(&import)?;
-            continue;
-        }
+    let ListArgs { status, page } = args;
+    let client = page.connection.open().await?;
+    let request = pb::ListImportsRequest {
+        page_size: page.limit,
+        page_token: page.page_token.clone(),
+        statuses: status.into_iter().map(|status| status as i32).collect(),
+    };
+    let answer = client.imports().list_imports(request).await?.into_inner();
+    page.print(&answer.imports, &answer.next_page_token, |import| {
         let status = import.status().as_str_name().replace("IMPORT_STATUS_", "");
         let name = output::printable(&import.source_filename);
         let [rows, created, skipped, failed] =
             [import.total_rows, import.created_count, import.skipped_count, import.failed_count]
                 .map(output::grouped);
-        output::line(&format!(
+        format!(
             "{}  {status:<10}  {rows:>11} rows  {created:>11} created  {skipped:>9} skipped  {failed:>9} failed  {name}",
             import.uuid
-        ))?;
-    }
+        )
+    })?;
     Ok(Done::Well)
 }
 

@@ -10,10 +10,11 @@ use clap::Args;
 
 use super::{
     Done, Failure,
+    connection::Connection,
     import::{Format, Type},
     output,
 };
-use crate::{domain::import::SourceFormat, imports, sample::Sample};
+use crate::{domain::import::SourceFormat, grpc::pb, sample::Sample};
 
 /// Flags of `template`.
 #[derive(Debug, Args)]
@@ -25,6 +26,9 @@ pub(super) struct TemplateArgs {
     /// How records are written
     #[arg(long, default_value = "csv", value_enum)]
     format: Format,
+
+    #[command(flatten)]
+    connection: Connection,
 }
 
 /// Flags of `sample`.
@@ -75,9 +79,14 @@ impl Format {
     }
 }
 
-pub(super) fn template(args: &TemplateArgs) -> Result<Done, Failure> {
-    let template = imports::template(args.import_type.domain(), args.format.domain());
-    output::raw(template.as_bytes())?;
+pub(super) async fn template(args: TemplateArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let request = pb::GetImportTemplateRequest {
+        import_type: args.import_type.wire() as i32,
+        source_format: args.format.wire(),
+    };
+    let template = client.imports().get_import_template(request).await?.into_inner();
+    output::raw(&template.data)?;
     Ok(Done::Well)
 }
 

@@ -87,7 +87,9 @@ async fn upload(client: &Client, id: &str, source: Source<'_>) -> Result<pb::Imp
             Ok(import) => return Ok(import),
             Err(failed) => failed,
         };
-        let passes = matches!(&failed, UploadError::Call(status) if passes_by_itself(status));
+        // Out of range: what was sent before the break has been stored since its size was asked for.
+        let passes = matches!(&failed, UploadError::Call(status)
+            if passes_by_itself(status) || status.code() == Code::OutOfRange);
         if !passes || resume > RESUMES {
             return Err(into_failure(failed));
         }

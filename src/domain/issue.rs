@@ -91,8 +91,18 @@ impl Issue {
         self
     }
 
+    /// Whether the record as a whole is at fault.
+    pub const fn is_of_record(&self) -> bool {
+        self.field.is_empty()
+    }
+
+    /// Whether it is about the field of another one, or a member of it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.field.strip_prefix(&other.field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
     /// The issue as one line: field, then what is wrong.
     pub fn line(&self) -> String {
-        if self.field.is_empty() { self.message.clone() } else { format!("{}: {}", self.field, self.message) }
+        if self.is_of_record() { self.message.clone() } else { format!("{}: {}", self.field, self.message) }
     }
 }

@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status};
 use super::{
     auth::Auth,
     convert,
+    page::Page,
     pb::{self, admin_service_server::AdminService},
     spec,
 };
@@ -71,12 +72,11 @@ impl AdminService for Service {
     ) -> Result<Response<pb::ListApplicationsResponse>, Status> {
         self.admin(&request).await?;
         let request = request.get_ref();
-        let size = spec::page_size(request.page_size)?;
+        let page = Page::of(request.page_size)?;
         let after = spec::page_token(&request.page_token)?.map(ApplicationId);
-        let applications = self.administration.list_applications(after, size).await?;
-        let next_page_token =
-            spec::next_page_token(&applications, size, |application| application.id.to_string());
-        let applications = applications.into_iter().map(convert::application).collect();
+        let applications = self.administration.list_applications(after, page.limit()).await?;
+        let (applications, next_page_token) =
+            page.cut(applications, convert::application, |last, _| last.id.to_string());
         Ok(Response::new(pb::ListApplicationsResponse { applications, next_page_token }))
     }
 
@@ -127,12 +127,12 @@ impl AdminService for Service {
     ) -> Result<Response<pb::ListAuditEventsResponse>, Status> {
         self.admin(&request).await?;
         let request = request.get_ref();
-        let size = spec::page_size(request.page_size)?;
+        let page = Page::of(request.page_size)?;
         let before = spec::page_token(&request.page_token)?;
         let application = some_application(&request.application_id)?;
-        let events = self.administration.list_audit_events(application, before, size).await?;
-        let next_page_token = spec::next_page_token(&events, size, |event| event.id.to_string());
-        let audit_events = events.into_iter().map(convert::audit_event).collect();
+        let events = self.administration.list_audit_events(application, before, page.limit()).await?;
+        let (audit_events, next_page_token) =
+            page.cut(events, convert::audit_event, |last, _| last.id.to_string());
         Ok(Response::new(pb::ListAuditEventsResponse { audit_events, next_page_token }))
     }
 }

@@ -9,6 +9,7 @@ mod transaction;
 mod workflow;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use prost::Message;
 use prost_types::{ListValue, Struct, Timestamp, Value, value::Kind};
 use serde_json::{Map, Value as Json};
 
@@ -34,15 +35,19 @@ fn date(date: NaiveDate) -> String {
 /// at most 100 deep, and each of them takes three. What is nested deeper goes as the text of its JSON.
 const NESTED: usize = 24;
 
-fn json(value: Json, within: usize) -> Value {
+/// Bytes of an object as a message. A number takes one where it is text and eleven here, so a large one goes
+/// with what is nested in it as text.
+const OBJECT_BYTES: usize = 256 << 10;
+
+fn json(value: &Json, within: usize) -> Value {
     let kind = match value {
         Json::Null => Kind::NullValue(0),
-        Json::Bool(value) => Kind::BoolValue(value),
+        Json::Bool(value) => Kind::BoolValue(*value),
         Json::Number(number) => match number.as_f64() {
             Some(value) => Kind::NumberValue(value),
             None => Kind::StringValue(number.to_string()),
         },
-        Json::String(text) => Kind::StringValue(text),
+        Json::String(text) => Kind::StringValue(text.clone()),
         nested if within == NESTED => Kind::StringValue(nested.to_string()),
         Json::Array(items) => Kind::ListValue(items_of(items, within + 1)),
         Json::Object(members) => Kind::StructValue(members_of(members, within + 1)),
@@ -50,24 +55,27 @@ fn json(value: Json, within: usize) -> Value {
     Value { kind: Some(kind) }
 }
 
-fn items_of(items: Vec<Json>, within: usize) -> ListValue {
-    ListValue { values: items.into_iter().map(|item| json(item, within)).collect() }
+fn items_of(items: &[Json], within: usize) -> ListValue {
+    ListValue { values: items.iter().map(|item| json(item, within)).collect() }
 }
 
-fn members_of(members: Map<String, Json>, within: usize) -> Struct {
-    Struct { fields: members.into_iter().map(|(key, value)| (key, json(value, within))).collect() }
+fn members_of(members: &Map<String, Json>, within: usize) -> Struct {
+    Struct { fields: members.iter().map(|(key, value)| (key.clone(), json(value, within))).collect() }
 }
 
-fn object(members: Map<String, Json>) -> Struct {
-    members_of(members, 1)
+fn object(members: &Map<String, Json>) -> Struct {
+    let object = members_of(members, 1);
+    if object.encoded_len() <= OBJECT_BYTES { object } else { members_of(members, NESTED) }
 }
 
 fn find_object(value: Option<&Json>) -> Option<Struct> {
-    value.and_then(Json::as_object).cloned().map(object)
+    value.and_then(Json::as_object).map(object)
 }
 
 fn list(value: &Json) -> Option<ListValue> {
-    value.as_array().map(|items| items_of(items.clone(), 1))
+    let items = value.as_array()?;
+    let list = items_of(items, 1);
+    Some(if list.encoded_len() <= OBJECT_BYTES { list } else { items_of(items, NESTED) })
 }
 
 /// The wire value of a stored word, such as `In Review`, under the prefix of its enum.

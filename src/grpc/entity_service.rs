@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status};
 use super::{
     auth::Auth,
     convert,
+    page::Page,
     pb::{self, entity_service_server::EntityService},
     spec,
 };
@@ -34,11 +35,11 @@ impl EntityService for Service {
     ) -> Result<Response<pb::ListUsersResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
         let request = request.get_ref();
-        let size = spec::page_size(request.page_size)?;
+        let page = Page::of(request.page_size)?;
         let before = spec::page_token(&request.page_token)?;
-        let users = self.records.list_users(application, before, size).await?;
-        let next_page_token = spec::next_page_token(&users, size, |(number, _)| number.to_string());
-        let users = users.into_iter().map(|(_, user)| convert::user(user)).collect();
+        let users = self.records.list_users(application, before, page.limit()).await?;
+        let (users, next_page_token) =
+            page.cut(users, |(_, user)| convert::user(user), |(number, _), _| number.to_string());
         Ok(Response::new(pb::ListUsersResponse { users, next_page_token }))
     }
 
@@ -58,11 +59,14 @@ impl EntityService for Service {
     ) -> Result<Response<pb::ListBusinessesResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
         let request = request.get_ref();
-        let size = spec::page_size(request.page_size)?;
+        let page = Page::of(request.page_size)?;
         let before = spec::page_token(&request.page_token)?;
-        let businesses = self.records.list_businesses(application, before, size).await?;
-        let next_page_token = spec::next_page_token(&businesses, size, |(number, _)| number.to_string());
-        let businesses = businesses.into_iter().map(|(_, business)| convert::business(business)).collect();
+        let businesses = self.records.list_businesses(application, before, page.limit()).await?;
+        let (businesses, next_page_token) = page.cut(
+            businesses,
+            |(_, business)| convert::business(business),
+            |(number, _), _| number.to_string(),
+        );
         Ok(Response::new(pb::ListBusinessesResponse { businesses, next_page_token }))
     }
 

@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     auth::Auth,
     convert,
+    page::Page,
     pb::{self, import_service_server::ImportService, watch_import_response::Event},
     spec,
     streams::{Answers, until_stopped},
@@ -73,12 +74,13 @@ impl ImportService for Service {
     ) -> Answer<pb::ListImportsResponse> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
         let request = request.get_ref();
-        let size = spec::page_size(request.page_size)?;
+        let page = Page::of(request.page_size)?;
         let before = spec::page_token(&request.page_token)?.map(ImportId);
-        let page = ImportPage { size, before, statuses: spec::import_statuses(&request.statuses)? };
-        let imports = self.imports.list(application, page).await?;
-        let next_page_token = spec::next_page_token(&imports, size, |import| import.id.to_string());
-        let imports = imports.into_iter().map(convert::import).collect();
+        let statuses = spec::import_statuses(&request.statuses)?;
+        let wanted = ImportPage { size: page.limit(), before, statuses };
+        let imports = self.imports.list(application, wanted).await?;
+        let (imports, next_page_token) =
+            page.cut(imports, convert::import, |import, _| import.id.to_string());
         Ok(Response::new(pb::ListImportsResponse { imports, next_page_token }))
     }
 
@@ -128,13 +130,16 @@ impl ImportService for Service {
     ) -> Answer<pb::ListRowErrorsResponse> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
         let request = request.get_ref();
-        let size = spec::page_size(request.page_size)?;
+        let page = Page::of(request.page_size)?;
         let after = spec::page_token(&request.page_token)?.unwrap_or(0);
         let id = spec::import_id(&request.import_id)?;
-        let errors = self.imports.list_row_errors(application, id, after, size).await?;
-        let next_page_token =
-            spec::next_page_token(&errors, size, |error| error.stored.row_number.to_string());
-        let row_errors = errors.into_iter().map(|error| convert::row_error(application, id, error)).collect();
+        let errors = self.imports.list_row_errors(application, id, after, page.limit()).await?;
+        let (row_errors, next_page_token) = page.cut_from(
+            errors.errors,
+            errors.more,
+            |error| convert::row_error(application, id, error),
+            |error, _| error.stored.row_number.to_string(),
+        );
         Ok(Response::new(pb::ListRowErrorsResponse { row_errors, next_page_token }))
     }
 

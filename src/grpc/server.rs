@@ -57,8 +57,9 @@ pub struct Transport {
 }
 
 /// Window of one stream. Smaller frames than 256 bytes cost h2 the difference from a budget of half
-/// the connection's window; with these two, a stream's window runs out before that budget does.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// the connection's window; with these two, the window of a stream of the smallest chunks (13 bytes) runs out
+/// before that budget does.
+const STREAM_WINDOW_BYTES: u32 = 768 << 10;
 
 /// Window of a connection; a smaller one lets h2 close it under a slow store and tiny chunks.
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;

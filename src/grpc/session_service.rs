@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status};
 use super::{
     auth::Auth,
     convert,
+    page::Page,
     pb::{self, session_service_server::SessionService},
     spec,
 };
@@ -28,13 +29,12 @@ impl SessionService for Service {
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
         let request = request.into_inner();
-        let size = spec::page_size(request.page_size)?;
+        let page = Page::of(request.page_size)?;
         let before = spec::page_token(&request.page_token)?;
         let (kinds, filter) = spec::session_filter(request)?;
-        let sessions = self.records.list_sessions(application, kinds, &filter, before, size).await?;
-        let next_page_token =
-            spec::next_page_token(&sessions, size, |last: &Session| last.number().to_string());
-        let sessions = sessions.into_iter().map(convert::session).collect();
+        let listed = self.records.list_sessions(application, kinds, &filter, before, page.limit());
+        let (sessions, next_page_token) =
+            page.cut(listed.await?, convert::session, |last: &Session, _| last.number().to_string());
         Ok(Response::new(pb::ListSessionsResponse { sessions, next_page_token }))
     }
 

@@ -90,26 +90,12 @@ pub(super) fn import_id(text: &str) -> Result<ImportId, Refusal> {
     id(text, "import").map(ImportId)
 }
 
-/// Reads a page size: 0 means 50, and 1,000 is the most.
-pub(super) fn page_size(size: i32) -> Result<u64, Refusal> {
-    match size {
-        0 => Ok(50),
-        1.. => Ok(size.min(1_000) as u64),
-        _ => Err(Refusal::field("page_size", "must not be negative")),
-    }
-}
-
 /// Reads a page token: the number or id behind which the page begins.
 pub(super) fn page_token<T: std::str::FromStr>(token: &str) -> Result<Option<T>, Refusal> {
     if token.is_empty() {
         return Ok(None);
     }
     token.parse().map(Some).map_err(|_| Refusal::field("page_token", "is none that this method gave out"))
-}
-
-/// The token of the next page, when this page is full.
-pub(super) fn next_page_token<T>(page: &[T], size: u64, token: impl Fn(&T) -> String) -> String {
-    page.last().filter(|_| page.len() as u64 == size).map(token).unwrap_or_default()
 }
 
 /// Reads import states.

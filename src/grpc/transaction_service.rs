@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use super::{
     auth::Auth,
     convert,
+    page::Page,
     pb::{self, transaction_service_server::TransactionService},
     spec,
 };
@@ -61,13 +62,12 @@ impl TransactionService for Service {
     ) -> Result<Response<pb::ListTransactionsResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
         let request = request.get_ref();
-        let size = spec::page_size(request.page_size)?;
+        let page = Page::of(request.page_size)?;
         let after: Option<PageToken> = spec::page_token(&request.page_token)?;
         let after = after.map(|token| (token.time, token.number));
-        let transactions = self.records.list_transactions(application, after, size).await?;
-        let next_page_token =
-            spec::next_page_token(&transactions, size, |last| PageToken::from(last).to_string());
-        let transactions = transactions.into_iter().map(convert::transaction).collect();
+        let transactions = self.records.list_transactions(application, after, page.limit()).await?;
+        let (transactions, next_page_token) =
+            page.cut(transactions, convert::transaction, |last, _| PageToken::from(last).to_string());
         Ok(Response::new(pb::ListTransactionsResponse { transactions, next_page_token }))
     }
 

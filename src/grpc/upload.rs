@@ -14,7 +14,7 @@ use crate::{
     domain::{import::Import, refusal::Refusal},
     error::Error,
     imports::Imports,
-    intake::{Finish, Piece, Upload},
+    intake::{Finish, Opened, Piece, Upload},
     store::Caller,
 };
 use pb::upload_import_request::Message;
@@ -53,8 +53,8 @@ pub(super) async fn run(
         _ => return Err(Refusal::field("message", "the first one must be start or resume").into()),
     };
     match upload {
-        Err(finished) => Ok(*finished),
-        Ok(upload) => {
+        Opened::Finished(import) => Ok(*import),
+        Opened::Stream(upload) => {
             let broken = pass_on(&upload, &mut stream, idle).await;
             let outcome = upload.outcome().await;
             match (broken, outcome) {

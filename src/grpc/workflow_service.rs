@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status};
 use super::{
     auth::Auth,
     convert,
+    page::Page,
     pb::{self, workflow_service_server::WorkflowService},
     spec,
 };
@@ -109,17 +110,18 @@ impl WorkflowService for Service {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
         let request = request.get_ref();
         let id = WorkflowId(spec::id(&request.workflow_id, "workflow")?);
-        let size = spec::page_size(request.page_size)?;
+        let page = Page::of(request.page_size)?;
         let token: Option<PageToken> = spec::page_token(&request.page_token)?;
         if token.as_ref().is_some_and(|token| request.version.is_some_and(|asked| asked != token.version)) {
             return Err(Refusal::field("page_token", "is of another version").into());
         }
         let skip = token.as_ref().map_or(0, |token| token.skip);
         let version = token.map(|token| token.version).or(request.version);
-        let (version, rules) = self.records.list_status_rules(application, id, version, skip, size).await?;
-        let next = PageToken { version, skip: skip.saturating_add(size) };
-        let next_page_token = spec::next_page_token(&rules, size, |_| next.to_string());
-        let status_rules = rules.into_iter().map(convert::status_rule).collect();
+        let listed = self.records.list_status_rules(application, id, version, skip, page.limit());
+        let (version, rules) = listed.await?;
+        let (status_rules, next_page_token) = page.cut(rules, convert::status_rule, |_, count| {
+            PageToken { version, skip: skip.saturating_add(count as u64) }.to_string()
+        });
         Ok(Response::new(pb::ListStatusRulesResponse { status_rules, next_page_token, version }))
     }
 }

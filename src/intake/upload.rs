@@ -57,6 +57,14 @@ pub struct Intake {
     open: Arc<Mutex<HashMap<ImportId, (i64, CancellationToken)>>>,
 }
 
+/// What became of opening an upload.
+pub enum Opened {
+    /// The stream may send.
+    Stream(Upload),
+    /// There is nothing more to send: the upload is finished already.
+    Finished(Box<Import>),
+}
+
 /// An open upload stream.
 pub struct Upload {
     /// Where the next byte belongs.
@@ -102,36 +110,39 @@ impl Intake {
     }
 
     /// Opens the upload of an import at `offset`, which must be its committed size; a stream that
-    /// was open before is told that it has been taken over. `Err(import)` when the upload is
-    /// finished already.
-    pub async fn open(
-        &self,
-        application: ApplicationId,
-        id: ImportId,
-        offset: i64,
-    ) -> Result<Result<Upload, Box<Import>>, Error> {
-        let (import, lease) = self.store.open_upload(application, id, clock::now()).await?;
+    /// was open before is told that it has been taken over.
+    pub async fn open(&self, application: ApplicationId, id: ImportId, offset: i64) -> Result<Opened, Error> {
+        let (import, lease) = self.store.open_upload(application, id, offset, clock::now()).await?;
         if import.upload_finished {
-            return Ok(Err(Box::new(import)));
+            return Ok(Opened::Finished(Box::new(import)));
         }
         if import.status.is_terminal() {
             let needed = "an upload needs one that has not ended";
             return Err(Refusal::WrongState { status: import.status, needed }.into());
         }
-        if offset != import.committed_size {
+        let Some(lease) = lease else {
             let expected = import.committed_size as u64;
             return Err(Refusal::WrongOffset { expected, actual: offset }.into());
-        }
+        };
         let taken_over = CancellationToken::new();
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, earlier)) = open.insert(id, (lease.epoch, taken_over.clone())) {
-            earlier.cancel();
-        }
-        drop(open);
+        self.take_over(lease, &taken_over);
         let (pieces, received) = mpsc::channel(PIECES);
         // A task of its own: tonic drops a handler when its client leaves, also while it commits.
         let task = self.tasks.spawn(self.clone().take_in(import, lease, received, taken_over));
-        Ok(Ok(Upload { offset: offset as u64, pieces, task }))
+        Ok(Opened::Stream(Upload { offset: offset as u64, pieces, task }))
+    }
+
+    /// Ends the older one of two streams, in whatever order they come here.
+    fn take_over(&self, lease: UploadLease, taken_over: &CancellationToken) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.get(&lease.import) {
+            Some((newer, _)) if *newer > lease.epoch => taken_over.cancel(),
+            _ => {
+                if let Some((_, earlier)) = open.insert(lease.import, (lease.epoch, taken_over.clone())) {
+                    earlier.cancel();
+                }
+            }
+        }
     }
 
     async fn take_in(

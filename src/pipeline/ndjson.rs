@@ -88,8 +88,9 @@ impl<'de> Visitor<'de> for Object<'_> {
                     let raw: &RawValue = map.next_value()?;
                     if rows.open_cells().iter().any(|cell| cell.field == field) {
                         refuse_field(rows, schema, field, IssueCode::DuplicateKey, "the key stands twice");
+                    } else {
+                        add_value(rows, schema, field, encoded, raw.get());
                     }
-                    add_value(rows, schema, field, encoded, raw.get());
                 }
                 Member::Group(group) => {
                     let raw: &RawValue = map.next_value()?;

@@ -26,13 +26,13 @@ pub struct Rows {
     cell_bytes: usize,
 }
 
-/// A row: where it stands, its cells, and what is wrong with it as a whole.
+/// A row: where it stands, its cells, and what was wrong with it when it was parsed.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) start: u32,
     pub(super) len: u32,
     pub(super) first_cell: u32,
-    pub(super) fault: Option<Box<Issue>>,
+    pub(super) faults: Vec<Issue>,
 }
 
 impl Rows {
@@ -60,7 +60,7 @@ impl Rows {
     /// Begins a row at these bytes of the segment.
     pub(super) fn begin(&mut self, start: usize, len: usize) {
         let first_cell = self.cells.len() as u32;
-        self.rows.push(Row { start: start as u32, len: len as u32, first_cell, fault: None });
+        self.rows.push(Row { start: start as u32, len: len as u32, first_cell, faults: Vec::new() });
     }
 
     /// Adds a cell to the open row.
@@ -80,10 +80,13 @@ impl Rows {
         &self.cells[first..]
     }
 
-    /// Refuses the open row as a whole; the first reason stays.
+    /// Refuses the open row. Whatever else is wrong with its fields is told, too, unless the record as a
+    /// whole is at fault.
     pub(super) fn refuse(&mut self, issue: Issue) {
-        if let Some(row) = self.rows.last_mut() {
-            row.fault.get_or_insert_with(|| Box::new(issue));
+        if let Some(row) = self.rows.last_mut()
+            && !row.faults.iter().any(|fault| fault.field == issue.field && fault.code == issue.code)
+        {
+            row.faults.push(issue);
         }
     }
 

@@ -18,8 +18,9 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
     let mut failures = Failures::new(&rows, schema);
     let mut issues = Vec::new();
     for row in 0..count {
-        if let Some(fault) = rows.rows[row].fault.take() {
-            failures.add(&rows, row, vec![*fault]);
+        let mut faults = std::mem::take(&mut rows.rows[row].faults);
+        if faults.iter().any(Issue::is_of_record) {
+            failures.add(&rows, row, faults);
             continue;
         }
         let range = rows.cells(row);
@@ -29,8 +30,11 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
             cells.sort_unstable_by_key(|cell| cell.field.0);
         }
         let record = adapter.read(cells, &mut rows.arena, &mut issues);
-        if !issues.is_empty() {
-            failures.add(&rows, row, std::mem::take(&mut issues));
+        if !issues.is_empty() || !faults.is_empty() {
+            let of_others = |issue: &Issue| !faults.iter().any(|fault| issue.is_within(fault));
+            let others: Vec<Issue> = issues.drain(..).filter(of_others).collect();
+            faults.extend(others);
+            failures.add(&rows, row, faults);
             continue;
         }
         let spec = &import.spec;

@@ -49,26 +49,30 @@ pub struct SourceShape {
 }
 
 impl Store {
-    /// Makes the caller the one who may write, whoever it was before.
+    /// Makes the caller the one who may write on from `offset`, whoever it was before; gives no lease when
+    /// the import is not there to be gone on with, and then whoever it was goes on.
     pub async fn open_upload(
         &self,
         application: ApplicationId,
         id: ImportId,
+        offset: i64,
         now: DateTime<Utc>,
-    ) -> Result<(Import, UploadLease), Error> {
+    ) -> Result<(Import, Option<UploadLease>), Error> {
         self.write(move |tx| {
             Box::pin(async move {
-                import::Entity::update_many()
+                let opened = import::Entity::update_many()
                     .col_expr(import::Column::UploadEpoch, Expr::col(import::Column::UploadEpoch).add(1))
                     .col_expr(import::Column::UpdatedAt, Expr::value(now))
                     .filter(import::Column::ApplicationId.eq(application.0))
                     .filter(import::Column::Id.eq(id.0))
                     .filter(import::Column::UploadFinished.eq(false))
+                    .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
+                    .filter(import::Column::CommittedSize.eq(offset))
                     .exec(tx)
                     .await?;
                 let import = imports::find(tx, application, id).await?.ok_or(Refusal::NotFound("import"))?;
                 let lease = UploadLease { application, import: id, epoch: import.upload_epoch };
-                Ok((import, lease))
+                Ok((import, (opened.rows_affected == 1).then_some(lease)))
             })
         })
         .await

@@ -39,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("sample", &["canonical", "domain"]),
-    ("cli", &["app", "canonical", "config", "domain", "grpc", "imports", "lifecycle", "sample", "telemetry"]),
+    ("cli", &["app", "canonical", "config", "domain", "grpc", "lifecycle", "sample", "telemetry"]),
 ];
 
 /// A word, and the only places that may hold it.

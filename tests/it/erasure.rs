@@ -275,7 +275,7 @@ async fn a_replaced_object_that_was_left_is_deleted(database: Database) {
     std::fs::write(&left, CSV).expect("written");
     let id = tables::id(&server, &import.uuid);
     let set = format!("UPDATE segments SET replaced_revision = 7 WHERE import_id = {id}");
-    tables::execute(&server, &set).await;
+    server.sql(&set).await;
 
     let report = erase_user(&client, "ben").await.expect("erased");
     assert_eq!(report.source_row_count, 2);

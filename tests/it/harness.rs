@@ -108,7 +108,7 @@ impl Server {
     }
 
     /// Runs a statement on the server's database, behind its back.
-    pub async fn sql(&self, sql: &'static str) {
+    pub async fn sql(&self, sql: &str) {
         match self.database {
             Database::Sqlite => {
                 let path = self.folder.path().join("carryover.db");
@@ -117,7 +117,7 @@ impl Server {
             Database::Postgres => {
                 let url = self.database_url.as_deref().expect("a URL");
                 let mut connection = sqlx::PgConnection::connect(url).await.expect("connects");
-                sqlx::raw_sql(sql).execute(&mut connection).await.expect("runs");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("runs");
             }
         }
     }

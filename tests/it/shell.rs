@@ -19,8 +19,14 @@ impl Shell {
     }
 
     pub async fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, &[]).await
+    }
+
+    /// Runs it with variables of the environment.
+    pub async fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_carryover"))
             .args(arguments)
+            .envs(variables.iter().copied())
             .env("CARRYOVER_SERVER", &self.server)
             .env("CARRYOVER_API_KEY", &self.key)
             .current_dir(self.folder.path())

@@ -20,21 +20,6 @@ pub async fn rows(server: &Server, sql: &str) -> Vec<Map<String, Value>> {
     }
 }
 
-/// Changes what the database keeps, as a process that died half-way left it.
-pub async fn execute(server: &Server, sql: &str) {
-    match &server.database_url {
-        Some(url) => {
-            let mut connection = sqlx::PgConnection::connect(url).await.expect("connects");
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("done");
-        }
-        None => {
-            let connection = rusqlite::Connection::open(server.path("carryover.db")).expect("opens");
-            connection.busy_timeout(std::time::Duration::from_secs(10)).expect("waits");
-            connection.execute_batch(sql).expect("done");
-        }
-    }
-}
-
 fn from_sqlite(path: &std::path::Path, sql: &str) -> Vec<Map<String, Value>> {
     let connection = rusqlite::Connection::open(path).expect("opens");
     let mut statement = connection.prepare(sql).expect("a statement");

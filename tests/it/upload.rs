@@ -14,6 +14,7 @@ use crate::{
         message, plain_csv, resume, start, upload_of, zstd,
     },
     on_both_databases,
+    waits::eventually,
 };
 
 on_both_databases!(
@@ -22,6 +23,7 @@ on_both_databases!(
     a_broken_packed_upload_is_sent_again,
     a_wrong_offset_names_the_right_one,
     a_second_writer_takes_over,
+    a_wrong_offset_takes_nothing_over,
     finishing_twice_answers_the_same,
     request_ids_make_creation_idempotent,
     sizes_and_checksums_are_checked,
@@ -180,6 +182,27 @@ async fn a_wrong_offset_names_the_right_one(database: Database) {
     messages.push(finish(csv.len()));
     tenant.upload(messages).await.expect("the upload");
     assert_eq!(counters(&tenant.wait(&id).await), (3, 0, 0));
+}
+
+async fn a_wrong_offset_takes_nothing_over(database: Database) {
+    let (_server, tenant) = tenant(database).await;
+    let csv = plain_csv("o", 0, 40);
+    let id = tenant.create().await.uuid;
+    let (sender, receiver) = mpsc::channel(4);
+    let mut client = tenant.client.imports();
+    let first = tokio::spawn(async move { client.upload_import(ReceiverStream::new(receiver)).await });
+    sender.send(resume(&id, 0)).await.expect("sent");
+    sender.send(chunk(0, csv.as_bytes())).await.expect("sent");
+    eventually("a segment is stored", async || {
+        Some(tenant.get(&id).await).filter(|import| import.committed_size > 0)
+    })
+    .await;
+    let late = tenant.upload(vec![resume(&id, 0), chunk(0, csv.as_bytes())]).await;
+    assert_refused(late, Code::OutOfRange, "WRONG_OFFSET");
+    sender.send(finish(csv.len())).await.expect("the first stream goes on");
+    drop(sender);
+    let import = first.await.expect("a task").expect("uploaded").into_inner().import.expect("an import");
+    assert_eq!(counters(&tenant.wait(&import.uuid).await), (40, 0, 0));
 }
 
 async fn a_second_writer_takes_over(database: Database) {

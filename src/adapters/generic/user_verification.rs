@@ -55,7 +55,11 @@ fn read_field(
         F::Address => record.address = reader.text(cell, TEXT_CHARS),
         F::PlaceOfBirth => record.place_of_birth = reader.text(cell, TEXT_CHARS),
         F::IdVerificationStatus => {
-            record.id_verification_status = reader.word(cell, FeatureStatus::parse);
+            // A document is never asked for again (contract §3).
+            let parse = |word: &str| {
+                FeatureStatus::parse(word).filter(|status| *status != FeatureStatus::ResubRequested)
+            };
+            record.id_verification_status = reader.word(cell, parse);
         }
         F::Email => record.email = reader.email(cell),
         F::Phone => {

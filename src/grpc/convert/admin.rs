@@ -42,7 +42,7 @@ pub(in crate::grpc) fn audit_event(event: AuditEvent) -> pb::AuditEvent {
         role: event.role,
         action: event.action,
         target: event.target,
-        details: Some(object(event.details)),
+        details: Some(object(&event.details)),
         created_at: Some(timestamp(event.created_at)),
     }
 }

@@ -122,8 +122,8 @@ fn company(
         vat_number: details.vat_number,
         officers: officers.map(|(place, one)| officer(id("officer", place), one)).collect(),
         beneficial_owners: owners.map(|(place, one)| owner(id("owner", place), one)).collect(),
-        addresses: details.addresses.into_iter().map(object).collect(),
-        industries: details.industries.into_iter().map(object).collect(),
+        addresses: details.addresses.iter().map(object).collect(),
+        industries: details.industries.iter().map(object).collect(),
     }
 }
 

@@ -1,5 +1,9 @@
 //! Imports and their row errors.
 
+use prost::Message;
+use prost_types::Struct;
+use serde_json::{Map, Value};
+
 use super::{object, timestamp};
 use crate::{
     clock,
@@ -103,9 +107,24 @@ pub(in crate::grpc) fn row_error(
         external_id: stored.external_id,
         error: stored.issues.iter().map(Issue::line).collect::<Vec<_>>().join("; "),
         issues: stored.issues.into_iter().map(issue).collect(),
-        raw_row: raw.map(object),
+        raw_row: raw.as_ref().map(raw_row),
         created_at: Some(timestamp(stored.created_at)),
     }
+}
+
+/// Bytes of a failed row as a message; of a larger one only the beginning is shown, as text.
+const RAW_ROW_BYTES: usize = 1 << 20;
+
+/// Characters that are shown of it.
+const RAW_CHARS: usize = 64 << 10;
+
+fn raw_row(row: &Map<String, Value>) -> Struct {
+    let whole = object(row);
+    if whole.encoded_len() <= RAW_ROW_BYTES {
+        return whole;
+    }
+    let text = Value::Object(row.clone()).to_string().chars().take(RAW_CHARS).collect();
+    object(&Map::from_iter([("_raw".to_owned(), Value::String(text))]))
 }
 
 fn issue(issue: Issue) -> pb::Issue {

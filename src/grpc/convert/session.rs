@@ -31,6 +31,7 @@ pub(super) fn session_status(status: SessionStatus) -> i32 {
 
 pub(super) fn feature_status(status: FeatureStatus) -> i32 {
     match status {
+        FeatureStatus::ResubRequested => pb::FeatureStatus::ResubRequested as i32,
         FeatureStatus::Approved => pb::FeatureStatus::Approved as i32,
         FeatureStatus::Declined => pb::FeatureStatus::Declined as i32,
         FeatureStatus::InReview => pb::FeatureStatus::InReview as i32,

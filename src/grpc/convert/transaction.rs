@@ -124,7 +124,7 @@ fn party(transaction: &StoredTransaction, party: &Party<'_>) -> pb::TransactionP
         Side::Counterparty => (pb::PartyRole::Counterparty, 1),
     };
     let text = |key: &str| party.text(key).map(str::to_owned);
-    let find = |key: &str| party.object(key).cloned().map(object);
+    let find = |key: &str| party.object(key).map(object);
     pb::TransactionParty {
         uuid: part(transaction, "party", place),
         role: role as i32,
@@ -157,7 +157,7 @@ fn payment_method(transaction: &StoredTransaction, party: &Party<'_>) -> Option<
         owner_kind: kind(party),
         vendor_data: party.columns.vendor_data.clone(),
         owner_name: party.columns.full_name.clone(),
-        institution_info: party.object("institution_details").cloned().map(object),
+        institution_info: party.object("institution_details").map(object),
         role: role as i32,
     })
 }

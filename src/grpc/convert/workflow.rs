@@ -37,7 +37,7 @@ pub(in crate::grpc) fn status_rule(rule: StoredRule) -> pb::StatusRule {
         node_id: rule.node_id,
         field: rule.field,
         operator: rule.operator,
-        value: rule.value.map(|value| json(value, 0)),
+        value: rule.value.map(|value| json(&value, 0)),
         value_type: rule.value_type,
         score: rule.score,
         priority: rule.priority,

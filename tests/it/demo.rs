@@ -1,0 +1,45 @@
+//! `carryover demo`, which nothing around it may bend.
+
+use crate::{
+    harness::{Database, Server},
+    on_both_databases,
+    shell::Shell,
+};
+
+on_both_databases!(it_shows_the_whole_way_again_and_again);
+
+async fn it_shows_the_whole_way_again_and_again(database: Database) {
+    let server = Server::start(database).await;
+    let shell = Shell::new(&server, &server.admin_key);
+    // What is set for a real server is not the demo's: an address for all to reach, a tiny limit.
+    let real = [
+        ("CARRYOVER_LISTEN", "0.0.0.0:1"),
+        ("CARRYOVER_MAX_ROWS", "1"),
+        ("CARRYOVER_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
+        ("CARRYOVER_DATA_DIR", "/nowhere"),
+    ];
+    let mut arguments = vec!["demo", "--rows", "1000"];
+    let of_database: Vec<&str> = match &server.database_url {
+        Some(url) => vec!["--database-url", url, "--admin-key", &server.admin_key],
+        None => vec![],
+    };
+    arguments.extend(of_database);
+    for run in ["first", "second"] {
+        let output = shell.run_with(&arguments, &real).await;
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{run}: {shown}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(shown.contains("listens on 127.0.0.1:"), "{run}: {shown}");
+        assert!(shown.contains("each is the one it was made for"), "{run}: {shown}");
+    }
+    if let Some(url) = &server.database_url {
+        let output = shell.run_with(&["demo", "--rows", "10", "--database-url", url], &real).await;
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("--admin-key"), "{error}");
+    }
+}
