@@ -205,8 +205,7 @@ impl Erasure {
         let bytes = match self.objects.get_segment(application, id, &range).await {
             Ok(bytes) => bytes,
             Err(objects::Error::Gone) => {
-                let now = self.store.list_segments(application, id, range.seq).await?;
-                return Ok(now.first() == Some(&range));
+                return Ok(self.store.find_segment(application, id, range.seq).await? == Some(range));
             }
             Err(error) => return Err(error.into()),
         };

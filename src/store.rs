@@ -5,7 +5,7 @@
 
 mod administration;
 mod audit;
-mod businesses;
+mod business_sessions;
 mod claims;
 mod commit;
 mod connect;
@@ -16,6 +16,7 @@ mod imports;
 #[path = "../migrations/migrator.rs"]
 mod migrations;
 mod postgres;
+mod profiles;
 mod retention;
 mod row_errors;
 mod sessions;
@@ -25,7 +26,7 @@ mod table;
 mod transactions;
 mod tx;
 mod uploads;
-mod users;
+mod user_sessions;
 
 use std::sync::Arc;
 
@@ -34,18 +35,19 @@ use tokio::sync::Semaphore;
 
 pub use administration::{ApiKey, Application, ApplicationChange, Caller, Workflow, WorkflowKind};
 pub use audit::AuditEvent;
-pub use businesses::{BusinessProfile, StoredBusinessSession};
+pub use business_sessions::StoredBusinessSession;
 pub use claims::Claim;
 pub use commit::{Batch, Committed, RecordRow, RowFailure};
 pub use erasure::{Erased, ErasedKind, PendingErasure, SourceRows};
 pub use error::Error;
 pub use imports::{ImportPage, NewImport};
+pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};
 pub use row_errors::{SettledSegment, StoredRowError};
-pub use sessions::{SessionFilter, StoredSession};
+pub use sessions::SessionFilter;
 pub use status_rules::{StoredRule, WorkflowVersion};
 pub use transactions::{StoredParty, StoredTransaction};
 pub use uploads::{SourceShape, UploadLease};
-pub use users::UserProfile;
+pub use user_sessions::StoredSession;
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]

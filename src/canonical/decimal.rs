@@ -1,10 +1,19 @@
 //! Exact decimals: read as text, kept as text, never a float.
 
-/// Most digits behind the point (contract §2.4).
-pub const FRACTION_DIGITS: usize = 18;
+/// How many digits are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Precision {
+    /// Before the point.
+    pub whole: usize,
+    /// Behind it.
+    pub fraction: usize,
+}
 
-/// Most digits before it.
-pub const WHOLE_DIGITS: usize = 38;
+/// Of amounts of transactions (contract §2.4).
+pub const AMOUNT: Precision = Precision { whole: 38, fraction: 18 };
+
+/// Of a company's capital (contract §2.2).
+pub const CAPITAL: Precision = Precision { whole: 18, fraction: 2 };
 
 /// What is wrong with a decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +28,7 @@ pub enum DecimalFault {
 
 /// Reads a plain decimal, such as `1500.00` or `-0.5`; no exponent, no grouping. Gives the part of the
 /// text that says the same without zeros behind the point.
-pub fn parse(text: &str) -> Result<&str, DecimalFault> {
+pub fn parse(text: &str, precision: Precision) -> Result<&str, DecimalFault> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = unsigned.split_once('.').map_or((unsigned, None), |(w, f)| (w, Some(f)));
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -36,7 +45,7 @@ pub fn parse(text: &str) -> Result<&str, DecimalFault> {
         None => text,
     };
     let kept_fraction = shortest.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-    if whole.len() > WHOLE_DIGITS || kept_fraction > FRACTION_DIGITS {
+    if whole.len() > precision.whole || kept_fraction > precision.fraction {
         return Err(DecimalFault::Digits);
     }
     Ok(if shortest == "-0" { &shortest[1..] } else { shortest })
@@ -73,16 +82,18 @@ mod tests {
             ("", Err(DecimalFault::Form)),
             ("-", Err(DecimalFault::Form)),
         ] {
-            assert_eq!(parse(text), read, "{text:?}");
+            assert_eq!(parse(text, AMOUNT), read, "{text:?}");
         }
-        assert_eq!(parse(&"9".repeat(39)), Err(DecimalFault::Digits));
+        assert_eq!(parse(&"9".repeat(39), AMOUNT), Err(DecimalFault::Digits));
+        assert_eq!(parse("1000.500", CAPITAL), Ok("1000.5"));
+        assert_eq!(parse("1000.505", CAPITAL), Err(DecimalFault::Digits));
     }
 
     proptest! {
         #[test]
         fn what_is_read_reads_as_itself(text in r"-?[0-9]{1,5}(\.[0-9]{1,18})?") {
-            if let Ok(short) = parse(&text) {
-                prop_assert_eq!(parse(short), Ok(short));
+            if let Ok(short) = parse(&text, AMOUNT) {
+                prop_assert_eq!(parse(short, AMOUNT), Ok(short));
                 prop_assert!(text.parse::<f64>().unwrap() == short.parse::<f64>().unwrap());
             }
         }

@@ -130,18 +130,6 @@ impl ImportStatus {
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
-
-    /// Whether an import in this state may go over to `next`.
-    pub const fn may_become(self, next: Self) -> bool {
-        match self {
-            Self::Pending => !matches!(next, Self::Pending),
-            Self::Processing => !matches!(next, Self::Pending | Self::Processing),
-            Self::Paused => {
-                matches!(next, Self::Pending | Self::Processing | Self::Cancelled | Self::Failed)
-            }
-            Self::Completed | Self::Failed | Self::Cancelled => false,
-        }
-    }
 }
 
 /// What to import and how; fixed once the import exists.
@@ -287,23 +275,5 @@ impl Import {
         let left = total.checked_sub(self.processed_bytes).filter(|left| *left >= 0)?;
         (self.processed_bytes > 0 && !self.status.is_terminal())
             .then(|| left as f64 * elapsed / self.processed_bytes as f64)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::ImportStatus::{self, *};
-
-    #[test]
-    fn nothing_leaves_a_terminal_state_and_every_live_state_can_end() {
-        for &from in ImportStatus::ALL {
-            for &to in ImportStatus::ALL {
-                assert!(!(from.is_terminal() && from.may_become(to)), "{from:?} -> {to:?}");
-            }
-            assert_eq!(from.may_become(Cancelled), !from.is_terminal(), "{from:?}");
-            assert!(!from.may_become(from), "{from:?}");
-        }
-        assert!(!Processing.may_become(Pending));
-        assert!(Pending.may_become(Completed), "a source without rows");
     }
 }

@@ -47,9 +47,7 @@ impl Auth {
         let caller = self.caller(metadata, needed).await?;
         Ok(caller.application.ok_or(Refusal::NoApplication)?)
     }
-}
 
-impl Auth {
     /// Waits until the key of a call is good no more; for calls that go on for long.
     pub(super) fn revoked(&self, metadata: &MetadataMap) -> impl Future<Output = Error> + Send + use<> {
         let auth = self.clone();

@@ -88,7 +88,12 @@ WHERE (application_id, import_id, seq) = (
     ORDER BY (s.application_id > $4) DESC, s.application_id, s.import_id, s.seq
     LIMIT 1 {lock}
 )
-RETURNING *";
+RETURNING {columns}";
+
+/// Columns of a claimed segment, by name: a later version may add others.
+const COLUMNS: &str = "application_id, import_id, seq, kind, first_row, row_count, byte_offset, byte_count, \
+    preamble, first_line, crc32c, first_session_number, state, owner, epoch, lease_expires_at, attempts, ledger, \
+    revision, replaced_revision";
 
 const MARK_STARTED: &str = "
 UPDATE imports SET status = 'PROCESSING', started_at = $3, updated_at = $3, sequence = sequence + 1
@@ -114,7 +119,7 @@ impl Store {
         };
         let after = after.map_or(Uuid::nil(), |id| id.0);
         let claim = self.statement(
-            &CLAIM.replace("{lock}", lock),
+            &CLAIM.replace("{lock}", lock).replace("{columns}", COLUMNS),
             [owner.into(), lease_until.into(), now.into(), after.into()],
         );
         let store = self.clone();

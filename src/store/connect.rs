@@ -2,7 +2,7 @@
 
 use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 
-use sea_orm::{ConnectionTrait, SqlxPostgresConnector, SqlxSqliteConnector};
+use sea_orm::{SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
 use sqlx::{
     ConnectOptions,
@@ -63,12 +63,6 @@ impl Store {
         let bulk = Bulk::Postgres(pool(writers).connect_lazy_with(options));
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(all_else);
         Ok(Self { db, bulk, turn: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
-    }
-
-    /// Whether the database answers.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.db.execute_unprepared("SELECT 1").await?;
-        Ok(())
     }
 
     /// How many segments can be written at a time at most.

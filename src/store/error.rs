@@ -17,9 +17,6 @@ pub enum Error {
     /// A stored value makes no sense.
     #[error("the database holds an unreadable {0}")]
     Corrupt(&'static str),
-    /// The schema is not the one this program knows.
-    #[error("{0}")]
-    Schema(String),
     /// SeaORM said no.
     #[error("query the database")]
     Orm(#[from] DbErr),

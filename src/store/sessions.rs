@@ -1,4 +1,4 @@
-//! User sessions, read.
+//! Sessions, of people and of companies, found and listed.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use sea_orm::{
@@ -9,134 +9,15 @@ use uuid::Uuid;
 
 use super::{
     Store,
+    business_sessions::StoredBusinessSession,
     entities::{business_session, user_session},
     error::Error,
+    user_sessions::StoredSession,
 };
 use crate::{
-    canonical::{
-        country,
-        document::DocumentType,
-        status::{FeatureStatus, SessionStatus},
-    },
+    canonical::{document::DocumentType, status::SessionStatus},
     domain::ids::{ApplicationId, SessionId},
 };
-
-/// A session as it is kept.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StoredSession {
-    /// Whose it is.
-    pub application_id: ApplicationId,
-    /// Where it stands.
-    pub status: SessionStatus,
-    /// Type of the document.
-    pub document_type: Option<DocumentType>,
-    /// Status of the document check, where the row gave one.
-    pub id_verification_status: Option<FeatureStatus>,
-    /// Everything else, by column.
-    pub columns: SessionColumns,
-}
-
-/// Columns of a session that are read as they are kept.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SessionColumns {
-    /// Its id.
-    pub id: Uuid,
-    /// Its number.
-    pub session_number: i64,
-    /// Import that made it.
-    pub import_id: Uuid,
-    /// Row of that import.
-    pub row_number: i64,
-    /// Workflow it belongs to.
-    pub workflow_id: Uuid,
-    /// Where it comes from.
-    pub provider: String,
-    /// Its id there.
-    pub external_id: String,
-    /// The customer's id of the user.
-    pub vendor_data: Option<String>,
-    /// When the old provider made it.
-    pub created_at: DateTime<Utc>,
-    /// When it expires.
-    pub expires_at: Option<DateTime<Utc>>,
-    /// Canonical field `document_subtype`.
-    pub document_subtype: Option<String>,
-    /// Canonical field `document_number`.
-    pub document_number: Option<String>,
-    /// Canonical field `personal_number`.
-    pub personal_number: Option<String>,
-    /// Canonical field `first_name`.
-    pub first_name: Option<String>,
-    /// Canonical field `last_name`.
-    pub last_name: Option<String>,
-    /// Canonical field `full_name`.
-    pub full_name: Option<String>,
-    /// Canonical field `date_of_birth`.
-    pub date_of_birth: Option<NaiveDate>,
-    /// Canonical field `gender`.
-    pub gender: Option<String>,
-    /// Canonical field `nationality`.
-    pub nationality: Option<String>,
-    /// Canonical field `issuing_state`.
-    pub issuing_state: Option<String>,
-    /// Canonical field `date_of_issue`.
-    pub date_of_issue: Option<NaiveDate>,
-    /// Canonical field `expiration_date`.
-    pub expiration_date: Option<NaiveDate>,
-    /// Canonical field `address`.
-    pub address: Option<String>,
-    /// Canonical field `place_of_birth`.
-    pub place_of_birth: Option<String>,
-    /// Canonical field `email`.
-    pub email: Option<String>,
-    /// Canonical field `phone`.
-    pub phone: Option<String>,
-    /// What has no column.
-    pub details: Option<serde_json::Value>,
-    /// Free data.
-    pub metadata: Option<serde_json::Value>,
-}
-
-impl user_session::Model {
-    pub(super) fn into_session(self) -> Result<StoredSession, Error> {
-        Ok(StoredSession {
-            application_id: ApplicationId(self.application_id),
-            status: SessionStatus::from_word(&self.status).ok_or(Error::Corrupt("user_sessions.status"))?,
-            document_type: self.document_type.as_deref().and_then(DocumentType::from_word),
-            id_verification_status: self.id_verification_status.as_deref().and_then(FeatureStatus::from_word),
-            columns: SessionColumns {
-                id: self.id,
-                session_number: self.session_number,
-                import_id: self.import_id,
-                row_number: self.row_number,
-                workflow_id: self.workflow_id,
-                provider: self.provider,
-                external_id: self.external_id,
-                vendor_data: self.vendor_data,
-                created_at: self.created_at,
-                expires_at: self.expires_at,
-                document_subtype: self.document_subtype,
-                document_number: self.document_number,
-                personal_number: self.personal_number,
-                first_name: self.first_name,
-                last_name: self.last_name,
-                full_name: self.full_name,
-                date_of_birth: self.date_of_birth,
-                gender: self.gender,
-                nationality: self.nationality,
-                issuing_state: self.issuing_state,
-                date_of_issue: self.date_of_issue,
-                expiration_date: self.expiration_date,
-                address: self.address,
-                place_of_birth: self.place_of_birth,
-                email: self.email,
-                phone: self.phone,
-                details: self.details,
-                metadata: self.metadata,
-            },
-        })
-    }
-}
 
 /// Which sessions to list. Filters join with AND, values inside one with OR; empty means any.
 #[derive(Debug, Default, Clone)]
@@ -165,8 +46,38 @@ pub struct SessionFilter {
     pub import_id: Option<Uuid>,
 }
 
+/// A table of sessions: what those of people and of companies share, and where they differ.
+pub(super) trait SessionTable: EntityTrait {
+    /// A session as it is kept.
+    type Stored: TryFrom<Self::Model, Error = Error>;
+
+    const NAME: &str;
+    const APPLICATION: Self::Column;
+    const ID: Self::Column;
+    const NUMBER: Self::Column;
+    const IMPORT: Self::Column;
+    const WORKFLOW: Self::Column;
+    const PROVIDER: Self::Column;
+    const EXTERNAL_ID: Self::Column;
+    const VENDOR_DATA: Self::Column;
+    const STATUS: Self::Column;
+    const CREATED_AT: Self::Column;
+    const DETAILS: Self::Column;
+
+    /// Applies the filters that this table has columns of its own for.
+    fn filter_own(filter: &SessionFilter, query: Select<Self>) -> Select<Self>;
+
+    /// Adds where a text that is no id is looked for.
+    fn search(any: Condition, search: &str) -> Condition;
+
+    /// Sessions of an application.
+    fn of_application(application: ApplicationId) -> Select<Self> {
+        Self::find().filter(Self::APPLICATION.eq(application.0))
+    }
+}
+
 impl Store {
-    /// Lists sessions by descending number, those below `before` only.
+    /// Lists sessions of people by descending number, those below `before` only.
     pub async fn list_sessions(
         &self,
         application: ApplicationId,
@@ -174,105 +85,95 @@ impl Store {
         before: Option<i64>,
         limit: u64,
     ) -> Result<Vec<StoredSession>, Error> {
-        let mut query = filter.apply(of_application(application));
-        if let Some(before) = before {
-            query = query.filter(user_session::Column::SessionNumber.lt(before));
-        }
-        let rows =
-            query.order_by_desc(user_session::Column::SessionNumber).limit(limit).all(&self.db).await?;
-        rows.into_iter().map(user_session::Model::into_session).collect()
+        self.list::<user_session::Entity>(application, filter, before, limit).await
     }
 
-    /// A session of the application.
+    /// Lists sessions of companies by descending number, those below `before` only.
+    pub async fn list_business_sessions(
+        &self,
+        application: ApplicationId,
+        filter: &SessionFilter,
+        before: Option<i64>,
+        limit: u64,
+    ) -> Result<Vec<StoredBusinessSession>, Error> {
+        self.list::<business_session::Entity>(application, filter, before, limit).await
+    }
+
+    /// A session of a person.
     pub async fn find_session(
         &self,
         application: ApplicationId,
         id: SessionId,
     ) -> Result<Option<StoredSession>, Error> {
-        let row = user_session::Entity::find_by_id((application.0, id.0)).one(&self.db).await?;
-        row.map(user_session::Model::into_session).transpose()
+        self.find::<user_session::Entity>(application, id).await
     }
-}
 
-pub(super) fn of_application(application: ApplicationId) -> Select<user_session::Entity> {
-    user_session::Entity::find().filter(user_session::Column::ApplicationId.eq(application.0))
+    /// A session of a company.
+    pub async fn find_business_session(
+        &self,
+        application: ApplicationId,
+        id: SessionId,
+    ) -> Result<Option<StoredBusinessSession>, Error> {
+        self.find::<business_session::Entity>(application, id).await
+    }
+
+    async fn list<T: SessionTable>(
+        &self,
+        application: ApplicationId,
+        filter: &SessionFilter,
+        before: Option<i64>,
+        limit: u64,
+    ) -> Result<Vec<T::Stored>, Error> {
+        let mut query = filter.apply(T::of_application(application));
+        if let Some(before) = before {
+            query = query.filter(T::NUMBER.lt(before));
+        }
+        let rows = query.order_by_desc(T::NUMBER).limit(limit).all(&self.db).await?;
+        rows.into_iter().map(T::Stored::try_from).collect()
+    }
+
+    async fn find<T: SessionTable>(
+        &self,
+        application: ApplicationId,
+        id: SessionId,
+    ) -> Result<Option<T::Stored>, Error> {
+        let row = T::of_application(application).filter(T::ID.eq(id.0)).one(&self.db).await?;
+        row.map(T::Stored::try_from).transpose()
+    }
 }
 
 impl SessionFilter {
-    /// Sessions of companies that pass. Document types are of people only, and are not looked at.
-    pub(super) fn apply_to_businesses(
-        &self,
-        mut query: Select<business_session::Entity>,
-    ) -> Select<business_session::Entity> {
-        use business_session::Column;
+    fn apply<T: SessionTable>(&self, query: Select<T>) -> Select<T> {
+        let mut query = T::filter_own(self, query);
         if !self.statuses.is_empty() {
-            query = query.filter(Column::Status.is_in(self.statuses.iter().map(|status| status.as_str())));
+            query = query.filter(T::STATUS.is_in(self.statuses.iter().map(|status| status.as_str())));
         }
         if let Some(workflows) = &self.workflow_ids {
-            query = query.filter(Column::WorkflowId.is_in(workflows.iter().copied()));
-        }
-        if !self.countries.is_empty() {
-            let countries = self.countries.iter().filter_map(|country| country::parse_alpha2(country));
-            query = query.filter(Column::CountryCode.is_in(countries));
+            query = query.filter(T::WORKFLOW.is_in(workflows.iter().copied()));
         }
         if let Some(from) = self.date_from {
-            query = query.filter(Column::CreatedAt.gte(midnight(from)));
+            query = query.filter(T::CREATED_AT.gte(midnight(from)));
         }
         if let Some(behind) = self.date_to.and_then(|to| to.checked_add_days(Days::new(1))) {
-            query = query.filter(Column::CreatedAt.lt(midnight(behind)));
+            query = query.filter(T::CREATED_AT.lt(midnight(behind)));
         }
         for (column, value) in [
-            (Column::VendorData, &self.vendor_data),
-            (Column::Provider, &self.provider),
-            (Column::ExternalId, &self.external_id),
+            (T::VENDOR_DATA, &self.vendor_data),
+            (T::PROVIDER, &self.provider),
+            (T::EXTERNAL_ID, &self.external_id),
         ] {
             if let Some(value) = value {
                 query = query.filter(column.eq(value));
             }
         }
         if let Some(import) = self.import_id {
-            query = query.filter(Column::ImportId.eq(import));
+            query = query.filter(T::IMPORT.eq(import));
         }
         match &self.search {
-            Some(search) => query.filter(business_search(search)),
-            None => query,
-        }
-    }
-
-    fn apply(&self, mut query: Select<user_session::Entity>) -> Select<user_session::Entity> {
-        use user_session::Column;
-        if !self.statuses.is_empty() {
-            query = query.filter(Column::Status.is_in(self.statuses.iter().map(|status| status.as_str())));
-        }
-        if let Some(workflows) = &self.workflow_ids {
-            query = query.filter(Column::WorkflowId.is_in(workflows.iter().copied()));
-        }
-        if !self.countries.is_empty() {
-            query = query.filter(Column::IssuingState.is_in(&self.countries));
-        }
-        if !self.document_types.is_empty() {
-            query = query.filter(Column::DocumentType.is_in(self.document_types.iter().map(|d| d.as_str())));
-        }
-        if let Some(from) = self.date_from {
-            query = query.filter(Column::CreatedAt.gte(midnight(from)));
-        }
-        if let Some(behind) = self.date_to.and_then(|to| to.checked_add_days(Days::new(1))) {
-            query = query.filter(Column::CreatedAt.lt(midnight(behind)));
-        }
-        for (column, value) in [
-            (Column::VendorData, &self.vendor_data),
-            (Column::Provider, &self.provider),
-            (Column::ExternalId, &self.external_id),
-        ] {
-            if let Some(value) = value {
-                query = query.filter(column.eq(value));
-            }
-        }
-        if let Some(import) = self.import_id {
-            query = query.filter(Column::ImportId.eq(import));
-        }
-        match &self.search {
-            Some(search) => query.filter(search_condition(search)),
+            Some(search) => query.filter(match Uuid::parse_str(search) {
+                Ok(id) => Condition::any().add(T::ID.eq(id)),
+                Err(_) => T::search(Condition::any(), search),
+            }),
             None => query,
         }
     }
@@ -282,51 +183,9 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-fn business_search(search: &str) -> Condition {
-    use business_session::Column;
-    let any = Condition::any();
-    if let Ok(id) = Uuid::parse_str(search) {
-        return any.add(Column::Id.eq(id));
-    }
-    let any = match search.parse::<i64>() {
-        Ok(number) => any.add(Column::SessionNumber.eq(number)),
-        Err(_) => any,
-    };
-    let beginning = LikeExpr::new(format!("{}%", escaped(search))).escape('\\');
-    let any = any.add(Expr::col(Column::RegistrationNumber).like(beginning));
-    [Column::CompanyName, Column::VendorData]
-        .into_iter()
-        .fold(any, |any, column| contains(any, column, search))
-}
-
-fn search_condition(search: &str) -> Condition {
-    use user_session::Column;
-    let any = Condition::any();
-    if let Ok(id) = Uuid::parse_str(search) {
-        return any.add(Column::Id.eq(id));
-    }
-    if search.contains('@') {
-        return any.add(Column::Email.eq(search));
-    }
-    let digits = search.strip_prefix('+').unwrap_or(search);
-    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let any = [Column::DocumentNumber, Column::PersonalNumber]
-            .into_iter()
-            .fold(any, |any, column| any.add(column.starts_with(digits)))
-            .add(Column::Phone.starts_with(format!("+{digits}")));
-        return match digits.parse::<i64>() {
-            Ok(number) => any.add(Column::SessionNumber.eq(number)),
-            Err(_) => any,
-        };
-    }
-    [Column::FirstName, Column::LastName, Column::FullName, Column::VendorData]
-        .into_iter()
-        .fold(any, |any, column| contains(any, column, search))
-}
-
 /// Adds that a column contains a text, whatever the case of its letters. PostgreSQL lowers them all;
 /// SQLite only those of ASCII, so the text as given is tried, too.
-fn contains<C: ColumnTrait>(any: Condition, column: C, text: &str) -> Condition {
+pub(super) fn contains<C: ColumnTrait>(any: Condition, column: C, text: &str) -> Condition {
     let escaped = escaped(text);
     let like = |text: &str| LikeExpr::new(format!("%{text}%")).escape('\\');
     any.add(Expr::expr(Func::lower(Expr::col(column))).like(like(&escaped.to_lowercase())))
@@ -334,6 +193,6 @@ fn contains<C: ColumnTrait>(any: Condition, column: C, text: &str) -> Condition 
 }
 
 /// A text for LIKE, in which nothing stands for anything else.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }

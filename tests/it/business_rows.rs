@@ -79,6 +79,11 @@ async fn each_rule_refuses_its_rows(database: Database) {
         refused("a risk", json!({"risk_level": "EXTREME"}), &[("risk_level", InvalidValue)]),
         refused("long capital", json!({"registered_capital": long(101)}), &[("registered_capital", TooLong)]),
         refused(
+            "capital in mills",
+            json!({"registered_capital_amount": "1000.005"}),
+            &[("registered_capital_amount", OutOfRange)],
+        ),
+        refused(
             "capital with a comma",
             json!({"registered_capital_amount": "1,000.00"}),
             &[("registered_capital_amount", InvalidValue)],

@@ -144,7 +144,7 @@ async fn each_rule_refuses_its_rows(database: Database) {
 }
 
 async fn parties_and_what_is_attached_are_checked(database: Database) {
-    use IssueCode::{InvalidValue, OutOfRange, Required, WrongType};
+    use IssueCode::{InvalidValue, OutOfRange, Required, TooLong, WrongType};
     let verdicts = [
         passes(
             "an address in one cell",
@@ -170,6 +170,11 @@ async fn parties_and_what_is_attached_are_checked(database: Database) {
                 ("subject.payment_method.method_type", InvalidValue),
                 ("counterparty.payment_method.method_type", InvalidValue),
             ],
+        ),
+        refused(
+            "long street in an address",
+            json!({"subject_address": {"street": "x".repeat(256)}}),
+            &[("subject_address", TooLong)],
         ),
         refused(
             "a country that is 7",

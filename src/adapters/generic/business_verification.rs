@@ -9,7 +9,7 @@ use crate::canonical::{
         BusinessField, BusinessVerification, RegistryStatus, RiskLevel, VerificationStatus,
     },
     cell::{Cell, Value},
-    country,
+    country, decimal,
     object_writer::ObjectWriter,
     scalar,
     status::SessionStatus,
@@ -63,7 +63,7 @@ fn read_field(
             word(level, cell, reader, details);
         }
         F::RegisteredCapitalAmount => {
-            if let Some(amount) = reader.decimal(cell) {
+            if let Some(amount) = reader.decimal(cell, decimal::CAPITAL) {
                 details.text(reader.schema.spec(cell.field).name, reader.arena.get(amount));
             }
         }

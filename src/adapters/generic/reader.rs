@@ -9,7 +9,7 @@ use crate::{
         arena::{Arena, Text},
         cell::{Cell, Value},
         date::{parse_date, parse_timestamp},
-        decimal::{self, DecimalFault},
+        decimal::{self, DecimalFault, Precision},
         json::{self, JsonFault, JsonType},
         object_writer::push_json_text,
         scalar,
@@ -187,15 +187,15 @@ impl Reader<'_> {
     }
 
     /// An exact decimal.
-    pub(super) fn decimal(&mut self, cell: Cell) -> Option<Text> {
+    pub(super) fn decimal(&mut self, cell: Cell, precision: Precision) -> Option<Text> {
         let text = self.text(cell, TEXT_CHARS)?;
-        let fault = match decimal::parse(self.arena.get(text)) {
+        let fault = match decimal::parse(self.arena.get(text), precision) {
             // Zero has no sign, so it is no beginning of `-0`.
             Ok("0") => return Some(self.arena.push("0")),
             Ok(short) => return Some(text.part(0..short.len())),
             Err(fault) => fault,
         };
-        let (whole, fraction) = (decimal::WHOLE_DIGITS, decimal::FRACTION_DIGITS);
+        let Precision { whole, fraction } = precision;
         match fault {
             DecimalFault::Form => {
                 self.refuse(cell, IssueCode::InvalidValue, "is not a decimal such as 1500.00")

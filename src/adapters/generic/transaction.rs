@@ -8,6 +8,7 @@ use crate::{
     canonical::{
         arena::Text,
         cell::Cell,
+        decimal,
         object_writer::ObjectWriter,
         scalar,
         schema::FieldId,
@@ -132,7 +133,7 @@ fn read_field(record: &mut Draft, reader: &mut Reader<'_>, cell: Cell, details: 
         F::TransactionCategory => record.category = reader.word(cell, TransactionCategory::parse),
         F::ActionType => record.action_type = reader.text(cell, TEXT_CHARS),
         F::Direction => record.direction = reader.word(cell, Direction::parse),
-        F::Amount => record.amount = reader.decimal(cell),
+        F::Amount => record.amount = reader.decimal(cell, decimal::AMOUNT),
         F::Currency => record.currency = reader.text(cell, 16),
         F::Status => record.status = reader.word(cell, TransactionStatus::parse),
         F::Score => {
@@ -152,7 +153,7 @@ fn read_field(record: &mut Draft, reader: &mut Reader<'_>, cell: Cell, details: 
             }
         }
         F::AmountInDefaultCurrency => {
-            let amount = reader.decimal(cell);
+            let amount = reader.decimal(cell, decimal::AMOUNT);
             text("amount_in_default_currency", amount, reader, details);
         }
         F::DefaultCurrency => text("default_currency", reader.text(cell, 16), reader, details),
@@ -296,9 +297,12 @@ fn read_address(party: &mut Party, reader: &mut Reader<'_>, cell: Cell, out: &mu
         ("street", address.street),
         ("post_code", address.post_code),
     ] {
-        if let Some(value) = value {
-            out.text(key, value.trim());
+        let Some(value) = value else { continue };
+        if value.chars().count() > TEXT_CHARS {
+            let message = format!("{key} has more than {TEXT_CHARS} characters");
+            return reader.refuse(cell, IssueCode::TooLong, message).unwrap_or_default();
         }
+        out.text(key, value.trim());
     }
 }
 

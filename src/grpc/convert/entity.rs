@@ -23,27 +23,28 @@ fn by_name(features: &[pb::Feature]) -> HashMap<String, i32> {
 }
 
 pub(in crate::grpc) fn user(user: UserProfile) -> pb::User {
-    let full_name = user.latest_approved.as_ref().and_then(person::full_name);
-    let features_list = user_features(&user.latest);
-    let last_session_at = Some(timestamp(user.latest.columns.created_at));
+    let UserProfile { profile, issuing_states } = user;
+    let full_name = profile.latest_approved.as_ref().and_then(person::full_name);
+    let features_list = user_features(&profile.latest);
+    let last_session_at = Some(timestamp(profile.latest.columns.created_at));
     pb::User {
-        didit_internal_id: person::profile_id(&user.latest).map(|id| id.to_string()).unwrap_or_default(),
+        didit_internal_id: person::profile_id(&profile.latest).map(|id| id.to_string()).unwrap_or_default(),
         effective_name: full_name.clone(),
         full_name,
-        date_of_birth: user.date_of_birth().map(date),
+        date_of_birth: profile.latest_approved.and_then(|session| session.columns.date_of_birth).map(date),
         status: pb::UserStatus::Active as i32,
-        session_count: user.sessions,
-        approved_count: user.approved,
-        declined_count: user.declined,
-        in_review_count: user.in_review,
+        session_count: profile.counts.sessions,
+        approved_count: profile.counts.approved,
+        declined_count: profile.counts.declined,
+        in_review_count: profile.counts.in_review,
         features: by_name(&features_list),
         features_list,
         last_session_at,
-        first_session_at: Some(timestamp(user.first_session_at)),
+        first_session_at: profile.counts.first_session_at.map(timestamp),
         last_activity_at: last_session_at,
-        tags: tags(&user.details),
-        issuing_states: user.issuing_states,
-        vendor_data: user.vendor_data,
+        tags: tags(&profile.details),
+        issuing_states,
+        vendor_data: profile.vendor_data,
     }
 }
 
@@ -59,14 +60,14 @@ pub(in crate::grpc) fn business(profile: BusinessProfile) -> pb::Business {
         country_code: named.country_code.clone(),
         effective_name: named.company_name.clone(),
         status: pb::BusinessStatus::Active as i32,
-        session_count: profile.sessions,
-        approved_count: profile.approved,
-        declined_count: profile.declined,
-        in_review_count: profile.in_review,
+        session_count: profile.counts.sessions,
+        approved_count: profile.counts.approved,
+        declined_count: profile.counts.declined,
+        in_review_count: profile.counts.in_review,
         features: by_name(&features_list),
         features_list,
         last_session_at,
-        first_session_at: Some(timestamp(profile.first_session_at)),
+        first_session_at: profile.counts.first_session_at.map(timestamp),
         last_activity_at: last_session_at,
         tags: tags(&profile.details),
         vendor_data: profile.vendor_data,
