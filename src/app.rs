@@ -18,7 +18,7 @@ use crate::{
     erasure::Erasure,
     error,
     feed::Feed,
-    grpc,
+    grpc::{self, CertificateError},
     imports::Imports,
     intake::Intake,
     lifecycle::Lifecycle,
@@ -70,6 +70,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// The database cannot be used. Its URL is not shown: it may hold a password.
     #[error("open the database")]
     Database(#[source] store::Error),
@@ -89,6 +92,7 @@ pub enum StartError {
 
 /// Starts a server.
 pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
+    let transport = args.transport()?;
     make_folder(&args.storage.data_dir)?;
     let store = open_store(args).await?;
     let objects = open_objects(&args.storage)?;
@@ -127,7 +131,6 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         administration,
         stop: stop.clone(),
     };
-    let transport = args.transport();
     let stop = stop.clone();
     tasks.spawn(async move {
         if let Err(error) = grpc::serve(listener, parts, transport).await {

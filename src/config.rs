@@ -7,7 +7,7 @@ use clap::{Args, builder::BoolishValueParser};
 
 use crate::{
     domain::limits::Limits,
-    grpc::{Connections, Transport},
+    grpc::{Certificate, CertificateError, Connections, Transport},
     sweeper,
     telemetry::LogFormat,
     worker::Settings,
@@ -19,6 +19,14 @@ pub struct ServeArgs {
     /// Address to listen on
     #[arg(long, env = "CARRYOVER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
     pub listen: SocketAddr,
+
+    /// Certificate to serve TLS with, as PEM, followed by those that vouch for it; plain text without it
+    #[arg(long, env = "CARRYOVER_TLS_CERT", requires = "tls_key", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, as PEM
+    #[arg(long, env = "CARRYOVER_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group of flags")]
@@ -189,9 +197,10 @@ impl ServeArgs {
         }
     }
 
-    /// Bounds of the transport.
-    pub fn transport(&self) -> Transport {
-        Transport {
+    /// The transport: its bounds, and the certificate, which is read.
+    pub fn transport(&self) -> Result<Transport, CertificateError> {
+        let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
+        Ok(Transport {
             message_bytes: usize::try_from(self.limits.max_message_bytes).unwrap_or(usize::MAX),
             streams: self.limits.max_streams,
             upload_idle: Duration::from_secs(self.limits.upload_idle_seconds),
@@ -202,7 +211,8 @@ impl ServeArgs {
                 stall: Duration::from_secs(self.limits.stall_seconds),
             },
             reflection: !self.no_reflection,
-        }
+            certificate: files.map(|(file, key)| Certificate::from_pem_files(file, key)).transpose()?,
+        })
     }
 
     /// How to work.

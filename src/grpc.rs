@@ -20,9 +20,11 @@ mod session_service;
 mod spec;
 mod status;
 mod streams;
+mod tls;
 mod transaction_service;
 mod upload;
 mod workflow_service;
 
 pub use accept::Connections;
 pub use server::{Parts, ServeError, Transport, serve};
+pub use tls::{Certificate, CertificateError};

@@ -12,6 +12,7 @@ use tracing::warn;
 use super::{
     connection::Connection,
     permits::{Permit, Permits},
+    tls::Certificate,
 };
 
 /// Bounds of connections.
@@ -37,21 +38,24 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Connections to `listener` within `bounds`; what is beyond them is closed at once.
 pub(super) fn incoming(
     listener: TcpListener,
+    certificate: Option<Certificate>,
     bounds: Connections,
 ) -> impl Stream<Item = Result<Connection, Infallible>> {
     let permits = Permits::new(bounds.total, bounds.per_peer);
     let (surplus, errors) = (Complaint::default(), Complaint::default());
-    let door = Door { listener, permits, surplus, errors };
+    let door = Door { listener, certificate, permits, surplus, errors };
     stream::unfold(door, move |mut door| async move {
         let (socket, permit) = door.next().await;
         // Only latency depends on it.
         let _ = socket.set_nodelay(true);
-        Some((Ok(Connection::new(socket, permit, bounds)), door))
+        let connection = Connection::new(socket, door.certificate.as_ref(), permit, bounds);
+        Some((Ok(connection), door))
     })
 }
 
 struct Door {
     listener: TcpListener,
+    certificate: Option<Certificate>,
     permits: Arc<Permits>,
     surplus: Complaint,
     errors: Complaint,

@@ -1,6 +1,10 @@
 //! A client of the service, as the command line uses it.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -10,7 +14,7 @@ use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
 };
 
 use super::pb::{
@@ -45,8 +49,11 @@ impl Interceptor for Key {
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// The address is none.
-    #[error("\"{0}\" is not the address of a server; write http://HOST:PORT")]
+    #[error("\"{0}\" is not the address of a server; write http://HOST:PORT or https://HOST:PORT")]
     Address(String),
+    /// What is to be trusted cannot be.
+    #[error("{} cannot be used as certificates to trust", .0.display())]
+    Authority(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// The key cannot be sent.
     #[error("the API key holds characters that no key has")]
     Key,
@@ -72,11 +79,38 @@ const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 
 impl Client {
-    /// Connects to `address`, `http://HOST:PORT` or `HOST:PORT`.
+    /// Connects to `address`, `http://HOST:PORT`, `HOST:PORT`, or `https://HOST:PORT`, whose certificate the
+    /// system must trust.
     pub async fn connect(address: &str, key: &str) -> Result<Self, ConnectError> {
+        Self::connect_trusting(address, key, None).await
+    }
+
+    /// Connects as [`Client::connect`] does, but trusts the certificates in a file (PEM) where one is given.
+    pub async fn connect_trusting(
+        address: &str,
+        key: &str,
+        authority: Option<&Path>,
+    ) -> Result<Self, ConnectError> {
         let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_str(&url)
-            .map_err(|_| ConnectError::Address(address.to_owned()))?
+        let mut endpoint = Endpoint::from_str(&url).map_err(|_| ConnectError::Address(address.to_owned()))?;
+        let scheme = endpoint.uri().scheme_str();
+        if !matches!(scheme, Some("http" | "https")) {
+            return Err(ConnectError::Address(address.to_owned()));
+        }
+        if scheme == Some("https") {
+            let unusable = |file: &Path, source| ConnectError::Authority(file.to_owned(), source);
+            let trust = match authority {
+                None => ClientTlsConfig::new().with_native_roots(),
+                Some(file) => {
+                    let pem = tokio::fs::read(file).await.map_err(|error| unusable(file, error.into()))?;
+                    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+                }
+            };
+            endpoint = endpoint
+                .tls_config(trust)
+                .map_err(|error| unusable(authority.unwrap_or(Path::new("the system's")), error.into()))?;
+        }
+        let endpoint = endpoint
             .connect_timeout(Duration::from_secs(10))
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)

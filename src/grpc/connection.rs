@@ -13,7 +13,11 @@ use tokio::{
 };
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::{accept::Connections, permits::Permit};
+use super::{
+    accept::Connections,
+    permits::Permit,
+    tls::{Certificate, Socket},
+};
 
 /// Bytes that must come in time: the whole preface of HTTP/2, and less than any request of gRPC-web. From
 /// there on hyper has its own deadlines, for the head of a request and for the answer to a PING.
@@ -21,7 +25,8 @@ const HANDSHAKE_BYTES: usize = 24;
 
 /// A connection; its end gives the permit back.
 pub(super) struct Connection {
-    socket: TcpStream,
+    socket: Socket,
+    peer: TcpConnectInfo,
     /// None once it is over.
     handshake: Option<Handshake>,
     /// When a peer must have taken something at last, while nothing more can be sent. The keepalive of
@@ -37,11 +42,18 @@ struct Handshake {
 }
 
 impl Connection {
-    /// A connection that was just accepted.
-    pub(super) fn new(socket: TcpStream, permit: Permit, bounds: Connections) -> Self {
+    /// A connection that was just accepted. The time in which it must speak is that of a TLS handshake, too.
+    pub(super) fn new(
+        socket: TcpStream,
+        certificate: Option<&Certificate>,
+        permit: Permit,
+        bounds: Connections,
+    ) -> Self {
+        let peer = socket.connect_info();
+        let socket = Socket::new(socket, certificate);
         let deadline = Box::pin(tokio::time::sleep(bounds.handshake));
         let handshake = Some(Handshake { missing_bytes: HANDSHAKE_BYTES, deadline });
-        Self { socket, handshake, stalled: None, bounds, _permit: permit }
+        Self { socket, peer, handshake, stalled: None, bounds, _permit: permit }
     }
 
     /// What a write came to, or an error when none has come to anything for too long.
@@ -113,6 +125,6 @@ impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        self.socket.connect_info()
+        self.peer.clone()
     }
 }

@@ -23,7 +23,9 @@ use super::{
         import_service_server::ImportServiceServer, session_service_server::SessionServiceServer,
         transaction_service_server::TransactionServiceServer, workflow_service_server::WorkflowServiceServer,
     },
-    session_service, transaction_service, workflow_service,
+    session_service,
+    tls::Certificate,
+    transaction_service, workflow_service,
 };
 use crate::{administration::Administration, erasure::Erasure, imports::Imports, records::Records};
 
@@ -42,7 +44,7 @@ pub struct Parts {
 }
 
 /// Bounds of the transport.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Transport {
     /// Largest message.
     pub message_bytes: usize,
@@ -54,6 +56,8 @@ pub struct Transport {
     pub connections: Connections,
     /// Whether the server tells what it can do.
     pub reflection: bool,
+    /// What it shows to callers; without it nothing is encrypted.
+    pub certificate: Option<Certificate>,
 }
 
 /// Window of one stream. Smaller frames than 256 bytes cost h2 the difference from a budget of half
@@ -133,7 +137,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, transport: Transport) ->
         .add_service(WorkflowServiceServer::new(workflow_service))
         .add_service(AdminServiceServer::new(admin_service))
         .serve_with_incoming_shutdown(
-            accept::incoming(listener, transport.connections),
+            accept::incoming(listener, transport.certificate, transport.connections),
             stop.clone().cancelled_owned(),
         );
     // Nothing that must not be dropped is: connections run in tasks of their own.

@@ -54,6 +54,7 @@ pub struct Server {
     /// Where PostgreSQL is, when it is on that.
     pub database_url: Option<String>,
     folder: tempfile::TempDir,
+    secure: bool,
 }
 
 #[derive(Parser)]
@@ -86,20 +87,28 @@ impl Server {
             Database::Sqlite => None,
             Database::Postgres => Some(new_database().await),
         };
-        let (app, admin) = run(&folder, database_url.as_deref(), flags).await;
-        Self { app, admin, admin_key: ADMIN_KEY.to_owned(), database, database_url, folder }
+        let (app, admin) = run(&folder, database_url.as_deref(), flags, None).await;
+        Self { app, admin, admin_key: ADMIN_KEY.to_owned(), database, database_url, folder, secure: false }
+    }
+
+    /// Starts a server whose certificate vouches for itself.
+    pub async fn start_secure(database: Database, flags: &[&str], certificate: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (app, admin) = run(&folder, None, flags, Some(certificate)).await;
+        let admin_key = ADMIN_KEY.to_owned();
+        Self { app, admin, admin_key, database, database_url: None, folder, secure: true }
     }
 
     /// Stops the server softly and starts another one on the same data.
     pub async fn restart(self, flags: &[&str]) -> Self {
         let Self { app, admin_key, database, database_url, folder, .. } = self;
         assert!(app.lifecycle.stop_within(Duration::from_secs(30)).await, "the server stops");
-        let (app, admin) = run(&folder, database_url.as_deref(), flags).await;
-        Self { app, admin, admin_key, database, database_url, folder }
+        let (app, admin) = run(&folder, database_url.as_deref(), flags, None).await;
+        Self { app, admin, admin_key, database, database_url, folder, secure: false }
     }
 
     pub fn address(&self) -> String {
-        format!("http://{}", self.app.address)
+        format!("{}://{}", if self.secure { "https" } else { "http" }, self.app.address)
     }
 
     /// A file of the server's folder.
@@ -158,7 +167,12 @@ impl Server {
     }
 }
 
-async fn run(folder: &tempfile::TempDir, database_url: Option<&str>, flags: &[&str]) -> (App, Client) {
+async fn run(
+    folder: &tempfile::TempDir,
+    database_url: Option<&str>,
+    flags: &[&str],
+    certificate: Option<&str>,
+) -> (App, Client) {
     let data_dir = folder.path().to_str().expect("a path");
     let mut arguments =
         vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir, "--admin-key", ADMIN_KEY];
@@ -167,7 +181,10 @@ async fn run(folder: &tempfile::TempDir, database_url: Option<&str>, flags: &[&s
     }
     arguments.extend(flags);
     let app = app::start(&Flags::parse_from(arguments).serve).await.expect("the server starts");
-    let admin = Client::connect(&app.address.to_string(), ADMIN_KEY).await.expect("it answers");
+    let scheme = certificate.map_or("http", |_| "https");
+    let address = format!("{scheme}://{}", app.address);
+    let certificate = certificate.map(std::path::Path::new);
+    let admin = Client::connect_trusting(&address, ADMIN_KEY, certificate).await.expect("it answers");
     (app, admin)
 }
 

@@ -51,6 +51,7 @@ mod status_rules;
 mod stored;
 mod tenancy;
 mod texts;
+mod tls;
 mod transaction_rows;
 mod transactions;
 mod transport;

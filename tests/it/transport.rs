@@ -23,6 +23,7 @@ on_both_databases!(
     malformed_calls_are_refused_and_the_server_lives,
     other_protocols_on_the_port,
     many_streams_at_a_time,
+    large_windows_of_small_messages_take_no_memory,
 );
 
 /// h2 closes a connection on which a few thousand small frames wait unread (E027).
@@ -214,4 +215,36 @@ async fn many_streams_at_a_time(database: Database) {
             "calls above the limit wait their turn"
         );
     }
+}
+
+/// A packed message tells how far back it may look, and a reader that believes it takes as much memory (E023).
+async fn large_windows_of_small_messages_take_no_memory(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let packed = {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
+        encoder.window_log(27).expect("128 MiB");
+        encoder.include_contentsize(false).expect("a frame that does not tell its size");
+        std::io::Write::write_all(&mut encoder, b"\x08\x05").expect("packed");
+        encoder.finish().expect("packed")
+    };
+    let message = [&[1][..], &(packed.len() as u32).to_be_bytes(), &packed].concat();
+    let path = "carryover.v1.ImportService/ListImports";
+    let call = async || web_call(&server, &tenant.key, path, "grpc-encoding: zstd\r\n", &message).await;
+    let is_served = |answer: &String| answer.contains("grpc-status:0");
+    assert!(is_served(&call().await), "{}", call().await);
+    let before = memory("VmRSS:");
+    for _ in 0..10 {
+        let calls = futures_util::future::join_all((0..20).map(|_| call()));
+        assert!(calls.await.iter().all(is_served));
+    }
+    let peak = memory("VmHWM:");
+    assert!(peak < before + (128 << 10), "not even one window was filled: {before} to {peak} KiB");
+}
+
+/// A figure of this process' memory, in KiB.
+fn memory(figure: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("a figure");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
