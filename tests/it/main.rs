@@ -56,5 +56,6 @@ mod transaction_rows;
 mod transactions;
 mod transport;
 mod upload;
+mod user_rows;
 mod waits;
 mod web;
