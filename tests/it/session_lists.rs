@@ -13,6 +13,7 @@ use crate::{
 
 on_both_databases!(
     filters_of_companies,
+    searches_of_people,
     filters_of_both_kinds,
     both_kinds_page_while_an_import_runs,
     sessions_of_either_kind_are_found_by_id,
@@ -117,6 +118,69 @@ async fn filters_of_companies(database: Database) {
         ),
     ];
     assert_found(&tenant, pb::SessionKind::Business, cases).await;
+}
+
+async fn searches_of_people(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    // No number of theirs begins as a session number does.
+    tenant.import(plain_csv("x", 0, 1)).await;
+    let people = "external_id,vendor_data,document_number,personal_number,phone,email,full_name\n\
+        s-1,team-a/1,8801X,990001,+8877001234,ana@mail.example,Ana 8801\n\
+        s-2,team-a/2,X8801,8801,+79600111222,Ana@mail.example,100% Ben\n\
+        s-3,Team-B/3,0044,77001,+88009911,cy@mail.example,Cy_Young\n\
+        s-4,990001,,,,,CyXYoung\n";
+    assert_eq!(counters(&tenant.import(people).await), (4, 0, 0));
+    let mut elsewhere = tenant.clone();
+    elsewhere.workflow = server.workflow(&tenant.application).await;
+    assert_eq!(counters(&elsewhere.import("external_id\ns-5\n").await), (1, 0, 0));
+    let find = |id: &'static str| pb::ListSessionsRequest { external_id: id.into(), ..list() };
+    let third = tenant.sessions(find("s-3")).await.remove(0);
+    let (id, number) = (third.session_id, third.session_number.to_string());
+
+    let search = |text: &str| pb::ListSessionsRequest { search: text.into(), ..list() };
+    let of = |workflows: &[&str]| pb::ListSessionsRequest {
+        workflow_ids: workflows.iter().map(|id| (*id).to_owned()).collect(),
+        ..list()
+    };
+    let cases: &[(pb::ListSessionsRequest, &[&str])] = &[
+        // Digits begin a number; they are not looked for in names, and not in the middle.
+        (search("8801"), &["s-2", "s-1"]),
+        (search("88"), &["s-3", "s-2", "s-1"]),
+        (search("801"), &[]),
+        (search("00"), &["s-3"]),
+        (search("99000"), &["s-1"]),
+        (search("796001"), &["s-2"]),
+        (search("+796001"), &["s-2"]),
+        (search("+79600111222"), &["s-2"]),
+        (search("796001112223"), &[]),
+        (search(&"9".repeat(40)), &[]),
+        (search(&number), &["s-3"]),
+        (search(&id), &["s-3"]),
+        (search(&id.to_uppercase()), &["s-3"]),
+        (search("00000000-0000-0000-0000-000000000000"), &[]),
+        // An address is one as a whole.
+        (search("cy@mail.example"), &["s-3"]),
+        (search("@mail.example"), &[]),
+        // Other text is part of a name or of the customer's own id.
+        (search("team-a"), &["s-2", "s-1"]),
+        (search("TEAM-A/2"), &["s-2"]),
+        (search("team-"), &["s-3", "s-2", "s-1"]),
+        (search("ana 8"), &["s-1"]),
+        (search("0%"), &["s-2"]),
+        (search("cy_y"), &["s-3"]),
+        (search("cy"), &["s-4", "s-3"]),
+        (search("s-1"), &[]),
+        (search("'"), &[]),
+        (search("\\"), &[]),
+        (of(&[&elsewhere.workflow]), &["s-5"]),
+        (of(&[&elsewhere.workflow, "nonsense"]), &["s-5"]),
+        (of(&[&elsewhere.workflow, &tenant.workflow]), &["s-5", "s-4", "s-3", "s-2", "s-1", "x0"]),
+        (pb::ListSessionsRequest { search: "cy".into(), ..of(&[&tenant.workflow]) }, &["s-4", "s-3"]),
+        (pb::ListSessionsRequest { search: "cy".into(), ..of(&[&elsewhere.workflow]) }, &[]),
+        (pb::ListSessionsRequest { vendor_data: "team-a".into(), ..list() }, &[]),
+    ];
+    assert_found(&tenant, pb::SessionKind::User, cases).await;
 }
 
 async fn filters_of_both_kinds(database: Database) {
