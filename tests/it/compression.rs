@@ -114,7 +114,8 @@ async fn broken_packed_files_fail(database: Database) {
         ("tar.gz", gzip(&tar), &["UNSUPPORTED_ENCODING", "UNKNOWN_FORMAT", "UNSUPPORTED_COMPRESSION"]),
     ] {
         for size in [1, 1 << 20] {
-            let import = tenant.import_as(tenant.spec(), &bytes).await.expect(name);
+            let import = tenant.upload(upload_of(tenant.spec(), &bytes, size)).await.expect(name);
+            let import = tenant.wait(&import.uuid).await;
             assert_eq!(import.status(), ImportStatus::Failed, "{name} by {size}");
             assert!(reasons.contains(&import.last_error_reason()), "{name}: {}", import.last_error_reason());
             assert!(!import.last_error().is_empty());
