@@ -41,6 +41,7 @@ mod properties;
 mod reading;
 mod recovery;
 mod retention;
+mod row_places;
 mod rule_rows;
 mod same_records;
 mod secrets;

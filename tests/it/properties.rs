@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use carryover::{
-    canonical::{header::Header, user_verification::USER_VERIFICATION},
+    canonical::{header::Header, schema::FieldId, user_verification::USER_VERIFICATION},
     domain::{fault::SourceFault, import::SourceFormat, limits::Limits, segment::SegmentKind},
     intake::splitter::{Cut, Splitter},
     pipeline::{self, Reading},
@@ -11,37 +11,39 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 /// A record of a source, found by a reader that knows nothing of segments.
 #[derive(Debug, Clone, PartialEq)]
-struct Record {
-    row: i64,
-    line: u64,
-    offset: i64,
-    bytes: Vec<u8>,
+pub struct Record {
+    pub row: i64,
+    pub offset: i64,
+    pub bytes: Vec<u8>,
+    /// Its cells without the blanks around them; those of CSV only.
+    pub cells: Vec<String>,
 }
 
 const HEADER: &str = "external_id,b\r\n";
 
-/// Pieces that files are made of; line ends, quotes and delimiters in every company.
+/// Pieces that CSV files are made of; line ends, quotes and delimiters in every company.
+pub const PIECES: [&str; 17] = [
+    "a",
+    "é",
+    "😀",
+    ",",
+    ",",
+    "\n",
+    "\n",
+    "\r\n",
+    "\r",
+    "\"x\"",
+    "\"a\nb\"",
+    "\"a\"\"b\r\n\"",
+    "\"\"",
+    "b\"c",
+    " ",
+    "\n\n",
+    "\0",
+];
+
 fn csv_file() -> impl Strategy<Value = Vec<u8>> {
-    let piece = select(vec![
-        "a",
-        "é",
-        "😀",
-        ",",
-        ",",
-        "\n",
-        "\n",
-        "\r\n",
-        "\r",
-        "\"x\"",
-        "\"a\nb\"",
-        "\"a\"\"b\r\n\"",
-        "\"\"",
-        "b\"c",
-        " ",
-        "\n\n",
-        "\0",
-    ]);
-    (any::<bool>(), vec(piece, 0..120)).prop_map(|(bom, pieces)| {
+    (any::<bool>(), vec(select(&PIECES[..]), 0..120)).prop_map(|(bom, pieces)| {
         let bom = if bom { "\u{feff}" } else { "" };
         format!("{bom}{HEADER}{}", pieces.concat()).into_bytes()
     })
@@ -88,35 +90,45 @@ fn reading(format: SourceFormat) -> Reading {
     let schema = &USER_VERIFICATION;
     match format {
         SourceFormat::Csv => {
-            let columns = ["external_id".to_owned(), "b".to_owned()];
-            Reading::csv(schema, Header::resolve(&columns, schema, 10).expect("a header"), b',')
+            // A column for each field, so that cells of any number are kept.
+            let columns: Vec<_> = schema.fields.iter().map(|field| field.column.to_owned()).collect();
+            Reading::csv(schema, Header::resolve(&columns, schema, 100).expect("a header"), b',')
         }
         SourceFormat::Ndjson => Reading::ndjson(schema),
     }
 }
 
 /// What the segments hold, record by record.
-fn records(format: SourceFormat, file: &[u8], cuts: &[Cut]) -> Vec<Record> {
+fn records(format: SourceFormat, cuts: &[Cut]) -> Vec<Record> {
     let mut records = Vec::new();
     for cut in cuts {
         let rows = pipeline::parse(&reading(format), &cut.range, cut.bytes.clone(), &Limits::default());
         assert_eq!(rows.len() as i32, cut.range.rows, "the splitter and the parser see the same records");
         for row in 0..rows.len() {
             let (offset, bytes) = rows.location(row);
-            let line = line_at(file, offset as usize);
+            let cell = |column| rows.find(row, FieldId(column as u8)).unwrap_or_default().to_owned();
+            let columns = if format == SourceFormat::Csv { USER_VERIFICATION.fields.len() } else { 0 };
             records.push(Record {
                 row: cut.range.first_row + row as i64,
-                line,
                 offset,
                 bytes: bytes.to_vec(),
+                cells: known((0..columns).map(cell).collect()),
             });
         }
     }
     records
 }
 
+/// Cells as they can be compared: as many as there are fields, none of the blank ones at the end.
+fn known(mut cells: Vec<String>) -> Vec<String> {
+    cells.truncate(USER_VERIFICATION.fields.len());
+    let last = cells.iter().rposition(|cell| !cell.is_empty());
+    cells.truncate(last.map_or(0, |last| last + 1));
+    cells
+}
+
 /// Line on which a byte stands, counted from the beginning.
-fn line_at(file: &[u8], at: usize) -> u64 {
+pub fn line_at(file: &[u8], at: usize) -> u64 {
     let mut line = 1;
     for position in 0..at {
         let lone_cr = file[position] == b'\r' && file.get(position + 1) != Some(&b'\n');
@@ -126,7 +138,7 @@ fn line_at(file: &[u8], at: usize) -> u64 {
 }
 
 /// RFC 4180 with quotes inside cells taken literally, byte by byte; `None` for a quote never closed.
-fn csv_records(file: &[u8]) -> Option<Vec<Record>> {
+pub fn csv_records(file: &[u8]) -> Option<Vec<Record>> {
     #[derive(PartialEq)]
     enum At {
         Start,
@@ -142,18 +154,25 @@ fn csv_records(file: &[u8]) -> Option<Vec<Record>> {
             continue;
         }
         let begin = position;
-        let mut at = At::Start;
+        let (mut at, mut cells) = (At::Start, vec![Vec::new()]);
         while let Some(byte) = file.get(position) {
             if at != At::Quoted && matches!(byte, b'\n' | b'\r') {
                 break;
             }
-            at = match (at, byte) {
-                (At::Start, b'"') | (At::Closing, b'"') => At::Quoted,
-                (At::Quoted, b'"') => At::Closing,
-                (At::Quoted, _) => At::Quoted,
-                (_, b',') => At::Start,
-                _ => At::Plain,
+            let (next, kept) = match (at, byte) {
+                (At::Start, b'"') => (At::Quoted, false),
+                (At::Closing, b'"') => (At::Quoted, true),
+                (At::Quoted, b'"') => (At::Closing, false),
+                (At::Quoted, _) => (At::Quoted, true),
+                (_, b',') => (At::Start, false),
+                _ => (At::Plain, true),
             };
+            match (&next, kept) {
+                (_, true) => cells.last_mut().expect("a cell").push(*byte),
+                (At::Start, _) => cells.push(Vec::new()),
+                _ => {}
+            }
+            at = next;
             position += 1;
         }
         if at == At::Quoted {
@@ -164,31 +183,33 @@ fn csv_records(file: &[u8]) -> Option<Vec<Record>> {
             Some([_, ..]) => position + 1,
             _ => position,
         };
-        records.push((begin, end));
+        let cells = cells.iter().map(|cell| String::from_utf8_lossy(cell).trim().to_owned());
+        records.push((begin, end, known(cells.collect())));
         position = end;
     }
     // The first one is the header.
     Some(numbered(file, records.into_iter().skip(1)))
 }
 
-fn ndjson_records(file: &[u8]) -> Vec<Record> {
+pub fn ndjson_records(file: &[u8]) -> Vec<Record> {
     let mut begin = 0;
     let lines = file.split_inclusive(|byte| *byte == b'\n').map(|line| {
         begin += line.len();
-        (begin - line.len(), begin)
+        (begin - line.len(), begin, Vec::new())
     });
-    let records: Vec<_> = lines.filter(|(begin, end)| !file[*begin..*end].trim_ascii().is_empty()).collect();
+    let records: Vec<_> =
+        lines.filter(|(begin, end, _)| !file[*begin..*end].trim_ascii().is_empty()).collect();
     numbered(file, records.into_iter())
 }
 
-fn numbered(file: &[u8], records: impl Iterator<Item = (usize, usize)>) -> Vec<Record> {
+fn numbered(file: &[u8], records: impl Iterator<Item = (usize, usize, Vec<String>)>) -> Vec<Record> {
     records
         .zip(1..)
-        .map(|((begin, end), row)| Record {
+        .map(|((begin, end, cells), row)| Record {
             row,
-            line: line_at(file, begin),
             offset: begin as i64,
             bytes: file[begin..end].to_vec(),
+            cells,
         })
         .collect()
 }
@@ -222,7 +243,7 @@ proptest! {
             None => prop_assert!(fault.is_some()),
             Some(expected) if expected.iter().all(|record| record.bytes.len() <= bytes) => {
                 prop_assert_eq!(fault, None);
-                prop_assert_eq!(records(SourceFormat::Csv, &file, &cuts), expected);
+                prop_assert_eq!(records(SourceFormat::Csv, &cuts), expected);
                 prop_assert_eq!(cuts.last().map_or(0, |cut| cut.range.byte_end()) as usize, file.len());
             }
             Some(_) => {}
@@ -236,7 +257,7 @@ proptest! {
         let expected = ndjson_records(&file);
         if expected.iter().all(|record| record.bytes.len() <= bytes) {
             prop_assert_eq!(fault, None);
-            prop_assert_eq!(records(SourceFormat::Ndjson, &file, &cuts), expected);
+            prop_assert_eq!(records(SourceFormat::Ndjson, &cuts), expected);
         }
     }
 
