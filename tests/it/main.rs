@@ -29,6 +29,7 @@ mod h2;
 mod harness;
 mod health;
 mod json_lines;
+mod json_values;
 mod kinds;
 mod large_rows;
 mod limits;
