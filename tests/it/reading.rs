@@ -17,6 +17,7 @@ on_both_databases!(
     a_watch_goes_on_from_its_token,
     row_errors_stream_while_the_import_runs,
     exports_are_files_to_send_again,
+    exports_of_ndjson_are_lines_to_send_again,
     lists_page_and_filter,
     cancelling_stops_an_import,
     what_is_nested_deep_can_be_read,
@@ -127,6 +128,33 @@ async fn exports_are_files_to_send_again(database: Database) {
     let both = tenant.export(&import.uuid, &[RowOutcome::Created, RowOutcome::Skipped]).await;
     let text = String::from_utf8(both).expect("text");
     assert_eq!(text.trim_end(), "\u{feff}external_id;status;address\r\na;Approved;\r\ne;Approved;");
+}
+
+async fn exports_of_ndjson_are_lines_to_send_again(database: Database) {
+    let server = Server::start_with(database, &["--segment-rows", "2", "--max-row-bytes", "4KiB"]).await;
+    let tenant = server.tenant().await;
+    let giant = "x".repeat(9000);
+    let lines = [
+        "\u{feff}{\"external_id\":\"a\", \"status\":\"Approved\"}\r\n".to_owned(),
+        "\n  {\"status\":\"bad\",\"external_id\":\"b\",\"no_field\":[1e5, 10000000000000000999]}\n"
+            .to_owned(),
+        format!("{{\"external_id\":\"c\",\"address\":\"{giant}\"}}\r\n"),
+        "\r\n{\"external_id\":\"d\",\n".to_owned(),
+        "{\"external_id\":\"e\",\"first_name\":\"\\u00e9\\n\"}\n".to_owned(),
+        "{\"external_id\":\"f\",\"status\":\"bad\",\"first_name\":\"😀\"}".to_owned(),
+    ];
+    let import = tenant.import(lines.concat()).await;
+    assert_eq!((import.total_rows, counters(&import)), (6, (2, 0, 4)));
+    let failed = String::from_utf8(tenant.export(&import.uuid, &[]).await).expect("text");
+    let trimmed = |n: usize| lines[n].trim_start_matches(['\r', '\n']);
+    let expected = format!("\u{feff}{}{}{}{}\n", trimmed(1), trimmed(2), trimmed(3), trimmed(5));
+    assert_eq!(failed, expected, "byte for byte, each on a line of its own");
+    let mended = failed.replace("bad", "Declined").replace(&giant, "x").replace("\"d\",", "\"d\"}");
+    let again = tenant.import(mended).await;
+    assert_eq!(counters(&again), (4, 0, 0), "the mended file imports: {:?}", again.last_error);
+    let both = tenant.export(&import.uuid, &[RowOutcome::Created, RowOutcome::Skipped]).await;
+    let text = String::from_utf8(both).expect("text");
+    assert_eq!(text, lines[0].clone() + &lines[4]);
 }
 
 async fn lists_page_and_filter(database: Database) {

@@ -126,19 +126,16 @@ async fn a_lost_claim_is_taken_up_by_another(database: Database) {
 }
 
 /// Starts the program itself on a folder; gives it and the address it tells.
-async fn serve(folder: &std::path::Path) -> (Child, String) {
+pub async fn serve(
+    folder: &std::path::Path,
+    flags: &[&str],
+    environment: &[(&str, &str)],
+) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_carryover"))
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--segment-rows",
-            "500",
-            "--lease-seconds",
-            "5",
-            "--data-dir",
-        ])
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder)
+        .args(flags)
+        .envs(environment.iter().copied())
         .stderr(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -157,8 +154,9 @@ async fn serve(folder: &std::path::Path) -> (Child, String) {
 /// kill -9 at random moments of upload and work; whoever comes next ends with every row once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_loses_nothing() {
+    const FLAGS: &[&str] = &["--segment-rows", "500", "--lease-seconds", "5"];
     let folder = tempfile::tempdir().expect("a folder");
-    let (mut child, address) = serve(folder.path()).await;
+    let (mut child, address) = serve(folder.path(), FLAGS, &[]).await;
     let key = std::fs::read_to_string(folder.path().join("admin.key")).expect("the first admin key");
     let admin = Client::connect(&address, key.trim()).await.expect("connects");
     let request = pb::CreateApplicationRequest { name: "k".into(), enable_imports: true, sandbox: false };
@@ -213,7 +211,7 @@ async fn a_killed_server_loses_nothing() {
         }
         child.kill().await.expect("kill -9");
         let address;
-        (child, address) = serve(folder.path()).await;
+        (child, address) = serve(folder.path(), FLAGS, &[]).await;
         client = Client::connect(&address, &key).await.expect("connects");
         let state = get(&client).await.expect("it stands");
         assert_eq!(state.processed_rows, state.created_count + state.skipped_count + state.failed_count);
