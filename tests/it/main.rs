@@ -20,6 +20,7 @@ mod contract;
 mod contract_page;
 mod csv;
 mod csv_shapes;
+mod database_refuses;
 mod demo;
 mod encodings;
 mod erasure;
