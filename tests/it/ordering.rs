@@ -12,6 +12,7 @@ use crate::{
 
 on_both_databases!(
     the_first_of_each_key_wins,
+    any_imports_one_after_another_add_up,
     a_dry_run_tells_what_an_import_would_do,
     two_imports_race_for_the_same_keys
 );
@@ -82,6 +83,87 @@ async fn the_first_of_each_key_wins(database: Database) {
         let rows = repetitive(600, seed);
         let import = tenant.import(csv(&rows)).await;
         check(&tenant, &import, &rows, true).await;
+    }
+}
+
+/// What must become of every row of a file, where some keys are known before; `known` learns the new ones.
+/// It holds the row that wrote each.
+fn outcomes(
+    rows: &[(String, bool)],
+    known: &mut HashMap<String, i64>,
+    on_existing: pb::OnExisting,
+) -> Vec<RowOutcome> {
+    let before = known.clone();
+    let mut seen = HashSet::new();
+    let of_row = |((key, broken), row): (&(String, bool), i64)| {
+        if *broken {
+            return RowOutcome::Failed;
+        }
+        let is_first = seen.insert(key.clone());
+        let outcome = match (is_first, before.contains_key(key), on_existing) {
+            (true, false, _) => RowOutcome::Created,
+            (true, true, pb::OnExisting::Update) => RowOutcome::Updated,
+            _ => return RowOutcome::Skipped,
+        };
+        known.insert(key.clone(), row);
+        outcome
+    };
+    rows.iter().zip(1..).map(of_row).collect()
+}
+
+/// Other files at every run; a failure names its seed.
+async fn any_imports_one_after_another_add_up(database: Database) {
+    const OUTCOMES: [RowOutcome; 4] =
+        [RowOutcome::Created, RowOutcome::Updated, RowOutcome::Skipped, RowOutcome::Failed];
+    let seed = fastrand::u64(..);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let segment_rows = random.usize(1..40).to_string();
+    let flags = ["--segment-rows", &segment_rows, "--segments-in-flight", "4"];
+    let server = Server::start_with(database, &flags).await;
+    for tenant in [server.tenant().await, server.tenant().await] {
+        let mut known = HashMap::new();
+        for file in 0..4 {
+            let name = format!("seed {seed}, file {file}, segments of {segment_rows}");
+            let rows = repetitive(random.usize(3..400), random.u64(..));
+            let on_existing = [pb::OnExisting::Skip, pb::OnExisting::Update][random.usize(..2)];
+            let dry_run = random.u8(..4) == 0;
+            let spec = pb::ImportSpec { on_existing: on_existing as i32, dry_run, ..tenant.spec() };
+            let mut after = known.clone();
+            let expected = outcomes(&rows, &mut after, on_existing);
+            let import = tenant.import_as(spec, csv(&rows)).await.expect("an import");
+            let count = |outcome| expected.iter().filter(|found| **found == outcome).count() as i64;
+            assert_eq!(
+                [import.created_count, import.updated_count, import.skipped_count, import.failed_count],
+                OUTCOMES.map(count),
+                "{name}"
+            );
+            let lines: Vec<_> = csv(&rows).lines().map(str::to_owned).collect();
+            for outcome in OUTCOMES {
+                let found = String::from_utf8(tenant.export(&import.uuid, &[outcome]).await).expect("text");
+                let wanted = expected.iter().zip(&lines[1..]).filter(|(found, _)| **found == outcome);
+                let wanted: Vec<_> = wanted.map(|(_, line)| line.as_str()).collect();
+                assert_eq!(
+                    found.lines().skip(1).collect::<Vec<_>>(),
+                    wanted,
+                    "{name}: the ledger's {outcome:?}"
+                );
+            }
+            let errors: Vec<_> =
+                tenant.row_errors(&import.uuid).await.iter().map(|error| error.row_number).collect();
+            let failed = (1..).zip(&expected).filter(|(_, outcome)| **outcome == RowOutcome::Failed);
+            assert_eq!(errors, failed.map(|(row, _)| row).collect::<Vec<i64>>(), "{name}");
+            if !dry_run {
+                known = after;
+            }
+        }
+        let sessions = tenant.sessions(pb::ListSessionsRequest::default()).await;
+        let found: HashMap<_, _> = sessions
+            .into_iter()
+            .map(|s| (s.external_id, (s.row_number, s.full_name.expect("a name"))))
+            .collect();
+        let wanted: HashMap<_, _> =
+            known.into_iter().map(|(key, row)| (key, (row, format!("row {row}")))).collect();
+        assert_eq!(found, wanted, "seed {seed}: every record is of the row that wrote it last");
     }
 }
 
