@@ -64,6 +64,7 @@ mod transaction_rows;
 mod transactions;
 mod transport;
 mod upload;
+mod upload_ends;
 mod user_rows;
 mod waits;
 mod web;
