@@ -149,14 +149,20 @@ impl Administration {
         Ok(self.store.add_api_key(key, hash(secret), caller).await?)
     }
 
-    /// Makes the first admin key, from `given` or at random, where there is none; gives its secret.
+    /// Makes an admin key: of `given`, where it was never a key before, or at random, where there is none at
+    /// all. Gives the secret of a new one.
     pub async fn bootstrap(&self, given: Option<&str>) -> Result<Option<String>, Error> {
-        if self.store.has_admin_key().await? {
+        let is_there = match given {
+            // One that was revoked does not come back.
+            Some(secret) => self.store.knows_key(hash(secret)).await?,
+            None => self.store.has_admin_key().await?,
+        };
+        if is_there {
             return Ok(None);
         }
         let secret = given.map_or_else(new_secret, str::to_owned);
         let server = Caller { key: None, application: None, role: Role::Admin };
-        self.add_api_key(server, None, Role::Admin, "first admin key", &secret).await?;
+        self.add_api_key(server, None, Role::Admin, "admin key of the server", &secret).await?;
         Ok(Some(secret))
     }
 

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -93,14 +93,15 @@ pub enum StartError {
 /// Starts a server.
 pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let transport = args.transport()?;
-    make_folder(&args.storage.data_dir)?;
-    let store = open_store(args).await?;
-    let objects = open_objects(&args.storage)?;
-    let administration = Administration::new(store.clone());
-    let new_admin_key = bootstrap(&administration, args).await?;
     let source = |source| StartError::Listen { address: args.listen, source };
     let listener = TcpListener::bind(args.listen).await.map_err(source)?;
     let address = listener.local_addr().map_err(source)?;
+    make_folder(&args.storage.data_dir)?;
+    let objects = open_objects(&args.storage)?;
+    let store = open_store(args).await?;
+    store.release_abandoned_claims().await.map_err(StartError::Database)?;
+    let administration = Administration::new(store.clone());
+    let new_admin_key = bootstrap(&administration, args).await?;
 
     let lifecycle = Lifecycle::default();
     let Lifecycle { stop, tasks } = &lifecycle;
@@ -177,6 +178,8 @@ async fn bootstrap(
     let write = |path: &Path| {
         let mut options = fs::OpenOptions::new();
         let file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        // The mode above is that of a new file only.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
         io::Write::write_all(&mut &file, format!("{secret}\n").as_bytes())
     };
     write(&path).map_err(|source| StartError::Folder { path: path.clone(), source })?;

@@ -39,6 +39,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Import a file
     Import(import::ImportArgs),
+    /// Go on with an import whose upload broke off
+    Resume(import::ResumeArgs),
     /// Show an import
     Get(imports::OneArgs),
     /// List imports, newest first
@@ -149,6 +151,7 @@ async fn run(command: Command) -> Result<Done, Failure> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
+        Command::Resume(args) => import::resume(args).await,
         Command::Get(args) => imports::get(args).await,
         Command::List(args) => imports::list(args).await,
         Command::Watch(args) => imports::watch(args).await,

@@ -32,7 +32,7 @@ pub struct ServeArgs {
     #[expect(missing_docs, reason = "a group of flags")]
     pub storage: StorageArgs,
 
-    /// First admin key of an empty database; without it one is made and written to DIR/admin.key
+    /// Admin key to add to the database; on an empty one without it one is made and written to DIR/admin.key
     #[arg(long, env = "CARRYOVER_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
 
@@ -49,7 +49,7 @@ pub struct ServeArgs {
     pub no_reflection: bool,
 
     /// What to log, in the syntax of RUST_LOG
-    #[arg(long, env = "CARRYOVER_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, env = "CARRYOVER_LOG", default_value = "info,sqlx=warn", value_name = "FILTER")]
     pub log: String,
 
     /// How to log
@@ -87,7 +87,7 @@ pub struct LimitArgs {
     pub max_upload_bytes: u64,
 
     /// Rows of a source
-    #[arg(long, env = "CARRYOVER_MAX_ROWS", default_value_t = 5_000_000, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_MAX_ROWS", default_value_t = 5_000_000, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub max_rows: u64,
 
     /// Bytes of one record, at most 4MiB; a larger one fails as a row

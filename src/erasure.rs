@@ -157,6 +157,7 @@ impl Erasure {
         }
         let report = gone_over?;
         self.store.end_erasure(pending).await?;
+        self.store.overwrite_deleted().await?;
         Ok(report)
     }
 

@@ -1,6 +1,6 @@
 //! The object store: where segments are kept.
 
-use std::{path::Path, sync::Arc};
+use std::{os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path as Key};
@@ -45,7 +45,8 @@ pub struct Objects(Arc<dyn ObjectStore>);
 impl Objects {
     /// A store in a local folder, which is made if it does not exist.
     pub fn open_folder(folder: &Path) -> Result<Self, Error> {
-        std::fs::create_dir_all(folder)?;
+        // Sources are personal data: nobody else on the machine reads them.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|source| Error::Store { action: "open the folder", source })?
             // What was acknowledged must survive a power loss.

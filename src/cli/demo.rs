@@ -44,7 +44,7 @@ pub(super) struct DemoArgs {
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
 
-    /// Admin key of that database, if it has one; if not, the one it is to have
+    /// Admin key to call with, added to that database; its records stay there
     #[arg(
         long,
         env = "CARRYOVER_ADMIN_KEY",
@@ -90,6 +90,9 @@ pub(super) async fn run(args: DemoArgs) -> Result<Done, Failure> {
         app.database,
         folder.path().display()
     ))?;
+    if let (Some(_), Some(key)) = (&args.database_url, &app.new_admin_key) {
+        output::line(&format!("admin key  {} (of that database, from now on)", key.secret))?;
+    }
     let tenant = prepare(&app, args.admin_key.as_deref()).await?;
     let rate_of_users = match args.import_type {
         Type::UserVerification => None,
@@ -139,7 +142,9 @@ async fn prepare(app: &App, given: Option<&str>) -> Result<Tenant, Failure> {
     let address = format!("http://{}", app.address);
     let made = app.new_admin_key.as_ref().map(|key| key.secret.as_str());
     let secret = made.or(given).ok_or_else(|| {
-        Failure::Usage("the database has an admin key already: give it by --admin-key".to_owned())
+        Failure::Usage(
+            "the database has an admin key already: give it, or another one, by --admin-key".to_owned(),
+        )
     })?;
     let admin = Client::connect(&address, secret).await?;
     let request =

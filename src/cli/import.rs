@@ -92,7 +92,7 @@ pub(super) struct ImportArgs {
     file: PathBuf,
 
     /// What its rows describe
-    #[arg(long = "type", default_value = "user_verification", value_enum)]
+    #[arg(long = "type", value_enum)]
     import_type: Type,
 
     /// Workflow of the sessions; by default the only workflow of kind user there is
@@ -147,6 +147,43 @@ pub(super) struct ImportArgs {
     connection: Connection,
 }
 
+/// Flags of `resume`.
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// The import
+    #[arg(value_name = "IMPORT")]
+    id: String,
+
+    /// The same file again
+    file: PathBuf,
+
+    /// Print the import as one JSON object, and no progress
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Uploads what is missing of a file whose upload broke off, and follows the import to its end.
+pub(super) async fn resume(args: ResumeArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let (source, ..) = look_at(&args.file)?;
+    if matches!(source, Source::Stdin) {
+        return Err(Failure::Usage("standard input cannot be read again from where it broke off".to_owned()));
+    }
+    let request = pb::GetImportRequest { import_id: args.id };
+    let import = client.imports().get_import(request).await?.into_inner().import;
+    let import = import.ok_or_else(|| Failure::Other("the server answered without an import".to_owned()))?;
+    let import = transfer::go_on(&client, import, source, false, args.json).await?;
+    show(&import, args.json)?;
+    Ok(outcome(&import))
+}
+
+fn show(import: &pb::Import, json: bool) -> Result<(), Failure> {
+    if json { output::print_json(import) } else { print_outcome(import) }
+}
+
 fn parse_label(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a label has the form KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
@@ -181,11 +218,7 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
         encoding: args.encoding.unwrap_or_default(),
     };
     let import = transfer::run(&client, spec, source, args.detach, args.json).await?;
-    if args.json {
-        output::print_json(&import)?;
-    } else {
-        print_outcome(&import)?;
-    }
+    show(&import, args.json)?;
     Ok(if args.detach && !transfer::is_terminal(&import) { Done::Well } else { outcome(&import) })
 }
 
@@ -235,6 +268,23 @@ pub(super) fn outcome(import: &pb::Import) -> Done {
     }
 }
 
+/// What was found in a source: format, delimiter, encoding, how it is packed.
+fn source(import: &pb::Import) -> String {
+    let word = |name: &str, prefix: &str| name.replace(prefix, "").to_lowercase();
+    let format = word(import.source_format().as_str_name(), "SOURCE_FORMAT_");
+    let delimiter = match import.csv_delimiter.as_str() {
+        "" => None,
+        "\t" => Some("delimiter tab".to_owned()),
+        delimiter => Some(format!("delimiter {delimiter}")),
+    };
+    let compression = Some(import.compression())
+        .filter(|packed| *packed as i32 > pb::Compression::None as i32)
+        .map(|packed| word(packed.as_str_name(), "COMPRESSION_"));
+    let encoding = Some(import.encoding.clone()).filter(|encoding| !encoding.is_empty());
+    let all = [Some(format), delimiter, encoding, compression];
+    output::printable(&all.into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
 /// Prints an import for people.
 pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
     use output::grouped;
@@ -245,6 +295,13 @@ pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
     if let Some(error) = &import.last_error {
         let reason = import.last_error_reason.as_deref().unwrap_or_default();
         output::line(&format!("error      {reason}: {}", output::printable(error)))?;
+    }
+    if import.source_bytes > 0 {
+        output::line(&format!("source     {}", source(import)))?;
+    }
+    if !import.ignored_columns.is_empty() {
+        let names = output::printable(&import.ignored_columns.join(", "));
+        output::line(&format!("ignored    columns nobody knows: {names}"))?;
     }
     output::line(&format!(
         "rows       {} of {}",

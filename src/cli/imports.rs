@@ -148,13 +148,17 @@ pub(super) async fn list(args: ListArgs) -> Result<Done, Failure> {
     page.print(&answer.imports, &answer.next_page_token, |import| {
         let status = import.status().as_str_name().replace("IMPORT_STATUS_", "");
         let name = output::printable(&import.source_filename);
-        let [rows, created, skipped, failed] =
-            [import.total_rows, import.created_count, import.skipped_count, import.failed_count]
-                .map(output::grouped);
-        format!(
-            "{}  {status:<10}  {rows:>11} rows  {created:>11} created  {skipped:>9} skipped  {failed:>9} failed  {name}",
-            import.uuid
-        )
+        let kind = import.import_type().as_str_name().replace("IMPORT_TYPE_", "").to_lowercase();
+        let dry = if import.dry_run { " (dry run)" } else { "" };
+        let counts = [
+            (import.total_rows, "rows"),
+            (import.created_count, "created"),
+            (import.updated_count, "updated"),
+            (import.skipped_count, "skipped"),
+            (import.failed_count, "failed"),
+        ];
+        let counts = counts.map(|(count, of)| format!("{:>9} {of}", output::grouped(count))).join("  ");
+        format!("{}  {status:<10}  {kind:<21}  {counts}  {name}{dry}", import.uuid)
     })?;
     Ok(Done::Well)
 }
@@ -186,6 +190,11 @@ pub(super) async fn export(args: ExportArgs) -> Result<Done, Failure> {
         Outcome::Skipped => pb::RowOutcome::Skipped as i32,
         Outcome::Failed => pb::RowOutcome::Failed as i32,
     };
+    let get = pb::GetImportRequest { import_id: args.id.clone() };
+    let import = client.imports().get_import(get).await?.into_inner().import.unwrap_or_default();
+    if !matches!(import.encoding.as_str(), "" | "UTF-8") {
+        output::note("the rows come as UTF-8: import them without --encoding");
+    }
     let request =
         pb::ExportRowsRequest { import_id: args.id, outcomes: args.outcomes.iter().map(wire).collect() };
     let mut parts = client.imports().export_rows(request).await?.into_inner();

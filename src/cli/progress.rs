@@ -52,7 +52,7 @@ impl Progress {
                 bar.set_message(text(import));
             }
             Self::Lines { last } => {
-                if last.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
+                if import.total_rows > 0 && last.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
                     *last = Some(Instant::now());
                     note(&text(import));
                 }

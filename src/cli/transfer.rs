@@ -30,7 +30,6 @@ const RESUMES: u32 = 8;
 const REWATCHES: u32 = 8;
 
 /// Imports a source; with `detach`, only uploads it. Gives the import as it stands then.
-#[expect(clippy::disallowed_methods, reason = "ends with the command at the latest")]
 pub(super) async fn run(
     client: &Client,
     spec: pb::ImportSpec,
@@ -42,28 +41,49 @@ pub(super) async fn run(
     let request_id = uuid::Uuid::new_v4().to_string();
     let request = pb::CreateImportRequest { spec: Some(spec), request_id };
     let import = created(client.imports().create_import(request).await?.into_inner().import)?;
+    if !silent {
+        output::note(&format!("import {}", import.uuid));
+    }
+    go_on(client, import, source, detach, silent).await
+}
+
+/// Uploads what the server does not have of a source, and follows the import to its end.
+#[expect(clippy::disallowed_methods, reason = "ends with the command at the latest")]
+pub(super) async fn go_on(
+    client: &Client,
+    import: pb::Import,
+    source: Source<'_>,
+    detach: bool,
+    silent: bool,
+) -> Result<pb::Import, Failure> {
     let watch = (!detach).then(|| {
         let (client, id) = (client.clone(), import.uuid.clone());
         tokio::spawn(async move { follow(&client, &id, Progress::new(silent), |_| Ok(())).await })
     });
-    let uploaded = upload(client, &import.uuid, source).await;
+    let uploaded = upload(client, &import.uuid, import.committed_size as u64, source).await;
     match (uploaded, watch) {
         (Err(failure), watch) => {
             // What stopped the upload may be told by the import, in better words.
             let request = pb::GetImportRequest { import_id: import.uuid };
             let ended =
                 client.imports().get_import(request).await.ok().and_then(|answer| answer.into_inner().import);
-            match (ended.filter(is_terminal), watch) {
-                (Some(ended), _) => Ok(ended),
-                (None, watch) => {
+            match (ended, watch) {
+                (Some(ended), _) if is_terminal(&ended) => Ok(ended),
+                // It is over, but for rows in work.
+                (Some(ended), Some(watch)) if ended.last_error_reason.is_some() => joined(watch).await,
+                (_, watch) => {
                     watch.inspect(JoinHandle::abort);
                     Err(failure)
                 }
             }
         }
         (Ok(import), None) => Ok(import),
-        (Ok(_), Some(watch)) => watch.await.map_err(|error| Failure::Other(error.to_string()))?,
+        (Ok(_), Some(watch)) => joined(watch).await,
     }
+}
+
+async fn joined(watch: JoinHandle<Result<pb::Import, Failure>>) -> Result<pb::Import, Failure> {
+    watch.await.map_err(|error| Failure::Other(error.to_string()))?
 }
 
 fn created(import: Option<pb::Import>) -> Result<pb::Import, Failure> {
@@ -76,12 +96,16 @@ pub(super) fn is_terminal(import: &pb::Import) -> bool {
     [Completed, Failed, Cancelled].contains(&import.status())
 }
 
-async fn upload(client: &Client, id: &str, source: Source<'_>) -> Result<pb::Import, Failure> {
+async fn upload(
+    client: &Client,
+    id: &str,
+    mut offset: u64,
+    source: Source<'_>,
+) -> Result<pb::Import, Failure> {
     let path = match source {
-        Source::Stdin => return client.upload(id, 0, tokio::io::stdin()).await.map_err(into_failure),
+        Source::Stdin => return client.upload(id, offset, tokio::io::stdin()).await.map_err(into_failure),
         Source::File(path) => path,
     };
-    let mut offset = 0;
     for resume in 1.. {
         let failed = match client.upload(id, offset, open_at(path, offset).await?).await {
             Ok(import) => return Ok(import),

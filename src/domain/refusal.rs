@@ -71,11 +71,13 @@ pub enum Refusal {
     RequestIdReused,
     /// Too many imports at once.
     #[error(
-        "the application has {active} active imports, and {limit} are allowed (limit max_active_imports)"
+        "the application has {} active imports, and {limit} are allowed (limit max_active_imports); see {}",
+        active.len(),
+        active.first().map(ToString::to_string).unwrap_or_default()
     )]
     ActiveImports {
-        /// Active ones.
-        active: i64,
+        /// Active ones, the newest first.
+        active: Vec<ImportId>,
         /// The limit.
         limit: i64,
     },

@@ -17,6 +17,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// When to try again what waits for an import to end.
 const RETRY_AFTER_IMPORT: Duration = Duration::from_secs(10);
 
+/// Most ids of imports that an error names.
+const SHOWN_IMPORTS: usize = 10;
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
@@ -125,7 +128,9 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),
         Refusal::ActiveImports { limit, active } => {
             let mut metadata = pair("limit", limit.to_string());
-            metadata.extend(pair("active", active.to_string()));
+            metadata.extend(pair("active", active.len().to_string()));
+            let ids: Vec<_> = active.iter().take(SHOWN_IMPORTS).map(ToString::to_string).collect();
+            metadata.extend(pair("import_ids", ids.join(",")));
             metadata
         }
         _ => HashMap::new(),

@@ -36,7 +36,7 @@ fn parse_line(rows: &mut Rows, line: &[u8], schema: &'static Schema) {
         ));
     };
     let mut json = serde_json::Deserializer::from_str(text);
-    let object = Object { rows, schema, group: None };
+    let object = Object { rows, schema, group: None, met: &mut Met::default() };
     if let Err(error) = object.deserialize(&mut json).and_then(|()| json.end()) {
         // Only a line that is JSON to its end is said to be.
         rows.refuse(if error.is_data() && serde_json::from_str::<IgnoredAny>(text).is_ok() {
@@ -56,6 +56,8 @@ fn in_line(error: &serde_json::Error) -> String {
     }
 }
 
+const TWICE: &str = "the key stands twice";
+
 /// Reads an object's known members into the open row. Told to read anything else it fails, and so
 /// it does for `[…]`, which serde's derived structs would take.
 struct Object<'r> {
@@ -63,6 +65,32 @@ struct Object<'r> {
     schema: &'static Schema,
     /// Path of the inner object that is read; none at the top.
     group: Option<&'static str>,
+    met: &'r mut Met,
+}
+
+/// What a row has named already, whatever it said of it: the last of two values would win in silence.
+#[derive(Default)]
+struct Met {
+    fields: u128,
+    groups: u32,
+}
+
+impl Met {
+    /// Remembers a field; tells whether it is new.
+    const fn field(&mut self, field: FieldId) -> bool {
+        let bit = 1 << field.0;
+        let new = self.fields & bit == 0;
+        self.fields |= bit;
+        new
+    }
+
+    /// Remembers a group by its place in the schema; tells whether it is new.
+    const fn group(&mut self, place: usize) -> bool {
+        let bit = 1 << place;
+        let new = self.groups & bit == 0;
+        self.groups |= bit;
+        new
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Object<'_> {
@@ -81,20 +109,25 @@ impl<'de> Visitor<'de> for Object<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { rows, schema, group } = self;
+        let Self { rows, schema, group, met } = self;
         while let Some(member) = map.next_key_seed(Key { schema, group })? {
             match member {
                 Member::Field { field, encoded } => {
                     let raw: &RawValue = map.next_value()?;
-                    if rows.open_cells().iter().any(|cell| cell.field == field) {
-                        refuse_field(rows, schema, field, IssueCode::DuplicateKey, "the key stands twice");
-                    } else {
+                    if met.field(field) {
                         add_value(rows, schema, field, encoded, raw.get());
+                    } else {
+                        refuse_field(rows, schema, field, IssueCode::DuplicateKey, TWICE);
                     }
                 }
-                Member::Group(group) => {
+                Member::Group(place) => {
                     let raw: &RawValue = map.next_value()?;
-                    read_group(rows, schema, group, raw.get());
+                    let group = schema.groups[place];
+                    if met.group(place) {
+                        read_group(rows, schema, group, met, raw.get());
+                    } else {
+                        rows.refuse(Issue::of_field(IssueCode::DuplicateKey, group, TWICE));
+                    }
                 }
                 Member::Unknown => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -104,12 +137,12 @@ impl<'de> Visitor<'de> for Object<'_> {
 }
 
 /// Reads an inner object whose members are fields of the row.
-fn read_group(rows: &mut Rows, schema: &'static Schema, group: &'static str, raw: &str) {
+fn read_group(rows: &mut Rows, schema: &'static Schema, group: &'static str, met: &mut Met, raw: &str) {
     if raw == "null" {
         return;
     }
     let mut json = serde_json::Deserializer::from_str(raw);
-    if (Object { rows, schema, group: Some(group) }).deserialize(&mut json).is_err() {
+    if (Object { rows, schema, group: Some(group), met }).deserialize(&mut json).is_err() {
         rows.refuse(Issue::of_field(IssueCode::WrongType, group, "must be a JSON object"));
     }
 }
@@ -144,8 +177,8 @@ fn add_value(rows: &mut Rows, schema: &Schema, field: FieldId, encoded: bool, ra
 enum Member {
     /// A field; whether the key is spelt as CSV columns with JSON cells are.
     Field { field: FieldId, encoded: bool },
-    /// An inner object of fields.
-    Group(&'static str),
+    /// An inner object of fields, by its place in the schema.
+    Group(usize),
     /// Nothing that is known.
     Unknown,
 }
@@ -193,8 +226,8 @@ fn join<'b>(group: &str, key: &str, buffer: &'b mut [u8; PATH_BYTES]) -> Option<
 
 impl Key {
     fn find(&self, path: &str) -> Member {
-        if let Some(group) = self.schema.groups.iter().find(|group| **group == path) {
-            return Member::Group(group);
+        if let Some(place) = self.schema.groups.iter().position(|group| *group == path) {
+            return Member::Group(place);
         }
         let field = (self.schema.find)(path).or_else(|| self.schema.find_column(path));
         let Some(field) = field else { return Member::Unknown };

@@ -74,12 +74,6 @@ impl Rows {
         self.cells.push(Cell { field, value });
     }
 
-    /// Cells of the open row.
-    pub(super) fn open_cells(&self) -> &[Cell] {
-        let first = self.rows.last().map_or(0, |row| row.first_cell as usize);
-        &self.cells[first..]
-    }
-
     /// Refuses the open row. Whatever else is wrong with its fields is told, too, unless the record as a
     /// whole is at fault.
     pub(super) fn refuse(&mut self, issue: Issue) {

@@ -314,6 +314,12 @@ impl Store {
         Ok(Some(Caller { key: Some(key.id), application: key.application_id, role: key.role }))
     }
 
+    /// Whether a key was ever made, revoked ones included.
+    pub async fn knows_key(&self, hash: [u8; 32]) -> Result<bool, Error> {
+        let found = api_key::Entity::find().filter(api_key::Column::Hash.eq(hash.to_vec())).count(&self.db);
+        Ok(found.await? > 0)
+    }
+
     /// Whether there is any admin key, revoked ones included.
     pub async fn has_admin_key(&self) -> Result<bool, Error> {
         Ok(api_key::Entity::find()

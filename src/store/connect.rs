@@ -1,11 +1,11 @@
 //! Opening a database and bringing its schema up to date.
 
-use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
-use sea_orm::{SqlxPostgresConnector, SqlxSqliteConnector};
+use sea_orm::{ConnectionTrait, SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
 use sqlx::{
-    ConnectOptions,
+    ConnectOptions, Connection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -34,7 +34,10 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(SQLITE_BUSY)
             .foreign_keys(true)
+            // What is erased is overwritten, not only forgotten.
+            .pragma("secure_delete", "ON")
             .log_statements(LevelFilter::Trace);
+        make_private(path)?;
         // A connection from before a migration may keep its picture of a table, and sqlx panics in the
         // middle of a transaction when a row then has more columns. So none is kept.
         let migrating = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
@@ -44,6 +47,27 @@ impl Store {
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         let writer = sqlite::Writer::open(path)?;
         Ok(Self { db, bulk: Bulk::Sqlite(writer), turn: Arc::new(Semaphore::new(1)) })
+    }
+
+    /// Gives back what other processes had claimed: there is one process on a SQLite database, this one, and
+    /// the one before is gone. On PostgreSQL leases run out.
+    pub async fn release_abandoned_claims(&self) -> Result<(), Error> {
+        if let Bulk::Sqlite(_) = self.bulk {
+            let release =
+                "UPDATE segments SET lease_expires_at = '1970-01-01T00:00:00+00:00' WHERE state = 'CLAIMED'";
+            self.db.execute_unprepared(release).await?;
+        }
+        Ok(())
+    }
+
+    /// Overwrites what was deleted, as far as the database does so when told; PostgreSQL does it when it
+    /// vacuums.
+    pub async fn overwrite_deleted(&self) -> Result<(), Error> {
+        if let Bulk::Sqlite(_) = self.bulk {
+            // The log still holds pages as they were. While somebody reads it, it is left to the next time.
+            self.db.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        }
+        Ok(())
     }
 
     /// Opens a PostgreSQL database, with connections for `writers` segments at a time and at most
@@ -56,6 +80,8 @@ impl Store {
         let pool = |connections| {
             PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30))
         };
+        // A pool says no more than that it has waited; one connection says why there is none.
+        options.connect().await?.close().await?;
         let all_else = pool(max_connections).connect_with(options.clone()).await?;
         migrate_postgres(&all_else).await?;
         // A pool goes round its connections, and each backend that touches a shared buffer first has to
@@ -80,6 +106,13 @@ impl Store {
             Bulk::Sqlite(_) => "SQLite",
         }
     }
+}
+
+/// Makes an empty file that nobody else on the machine reads: what is in it is personal. SQLite gives the
+/// files beside it the same mode.
+fn make_private(path: &Path) -> Result<(), Error> {
+    let made = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|error| sqlx::Error::Io(error).into())
 }
 
 /// SeaORM's migrator takes no lock; two replicas that start together would both migrate.

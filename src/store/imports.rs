@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -334,11 +334,19 @@ async fn may_import(
             status_rules::check_alone(tx, owner.id, workflow.0).await?;
         }
     }
-    let active = import::Entity::find()
+    let active: Vec<Uuid> = import::Entity::find()
+        .select_only()
+        .column(import::Column::Id)
         .filter(import::Column::ApplicationId.eq(owner.id))
         .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
-        .count(tx)
-        .await? as i64;
+        .order_by_desc(import::Column::Id)
+        .into_tuple()
+        .all(tx)
+        .await?;
     let limit = i64::from(owner.max_active_imports);
-    if active >= limit { Err(Refusal::ActiveImports { active, limit }.into()) } else { Ok(()) }
+    if (active.len() as i64) < limit {
+        return Ok(());
+    }
+    let active = active.into_iter().map(ImportId).collect();
+    Err(Refusal::ActiveImports { active, limit }.into())
 }

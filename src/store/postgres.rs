@@ -144,10 +144,10 @@ impl<'c> Plan<'c> {
         plan
     }
 
-    /// Writes what is planned; false when a record is not what it was when it was looked at.
-    async fn write(&mut self, tx: &mut PgConnection, commit: &Commit) -> Result<bool, Error> {
+    /// Writes what is planned.
+    async fn write(&mut self, tx: &mut PgConnection, commit: &Commit) -> Result<Written, Error> {
         if !copy::lock(tx, commit, &self.displaced).await? {
-            return Ok(false);
+            return Ok(Written::Changed);
         }
         // In row order, so that two transactions lock ledgers in one order only.
         self.replacing.sort_unstable_by_key(|(_, row_number, _)| *row_number);
@@ -163,11 +163,21 @@ impl<'c> Plan<'c> {
         let displaced: Vec<Uuid> = self.displaced.iter().map(|(id, _)| *id).collect();
         copy::delete(tx, commit, &displaced).await?;
         match copy::copy(tx, commit, &self.fresh).await {
-            Ok(()) => Ok(true),
-            Err(Error::Postgres(error)) if is_unique_violation(&error) => Ok(false),
+            Ok(()) => Ok(Written::All),
+            Err(Error::Postgres(error)) if is_unique_violation(&error) => Ok(Written::Refused(error)),
             Err(error) => Err(error),
         }
     }
+}
+
+/// What became of a plan.
+enum Written {
+    /// All of it is done.
+    All,
+    /// A record is not what it was when it was looked at.
+    Changed,
+    /// A key is taken, and nothing is written.
+    Refused(sqlx::Error),
 }
 
 /// Writes the records whose keys are free, and tells what became of every row.
@@ -177,18 +187,26 @@ async fn write_records(tx: &mut PgConnection, commit: &Commit, fence: &Fence) ->
         false => vec![None; commit.batch.records.len()],
     };
     loop {
+        let known = existing.iter().flatten().count();
         probe::mark_erased(tx, commit, fence, &mut existing).await?;
         let mut plan = Plan::new(commit, &existing);
         if plan.fresh.is_empty() {
             return Ok(plan.settled);
         }
         let mut savepoint = tx.begin().await?;
-        if plan.write(&mut savepoint, commit).await? {
+        let written = plan.write(&mut savepoint, commit).await?;
+        if let Written::All = written {
             savepoint.commit().await?;
             return Ok(plan.settled);
         }
         savepoint.rollback().await?;
         existing = probe::probe(tx, commit).await?;
+        if let Written::Refused(error) = written
+            && existing.iter().flatten().count() <= known
+        {
+            // It is none of our keys that is taken: somebody has given the table another unique index.
+            return Err(error.into());
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Sessions of people, read.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use sea_orm::{ColumnTrait, Condition, QueryFilter, Select};
+use sea_orm::{
+    ColumnTrait, Condition, QueryFilter, Select,
+    sea_query::{Expr, ExprTrait, Func},
+};
 use uuid::Uuid;
 
 use super::{
@@ -166,7 +169,8 @@ impl SessionTable for user_session::Entity {
     /// Digits begin a number, an e-mail address is whole, anything else is part of a name.
     fn search(any: Condition, search: &str) -> Condition {
         if search.contains('@') {
-            return any.add(Column::Email.eq(search));
+            let email = Expr::expr(Func::lower(Expr::col(Column::Email)));
+            return any.add(email.eq(search.to_lowercase()));
         }
         let digits = search.strip_prefix('+').unwrap_or(search);
         if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -99,10 +99,11 @@ async fn the_main_job_from_a_shell(database: Database) {
     assert!(template.starts_with("external_id,"), "{template}");
 
     std::fs::write(shell.path("good.csv"), plain_csv("cli", 0, 3)).expect("written");
-    let detached = shell.json(&["import", "good.csv", "--detach", "--json"], 0).await;
+    let detached =
+        shell.json(&["import", "good.csv", "--type", "user_verification", "--detach", "--json"], 0).await;
     let watched = shell.json(&["watch", detached["uuid"].as_str().expect("an id"), "--json"], 0).await;
     assert_eq!(watched["created_count"], 3);
-    let text = shell.out(&["import", "good.csv"], 0).await;
+    let text = shell.out(&["import", "good.csv", "--type", "user_verification"], 0).await;
     assert!(text.contains("skipped    3"), "{text}");
 }
 
@@ -207,11 +208,12 @@ async fn mistakes_end_with_one_clear_line(database: Database) {
     let unknown = uuid::Uuid::new_v4().to_string();
     std::fs::write(shell.path("bad.csv"), "external_id,status\na,\"open\n").expect("written");
     for (arguments, code, words) in [
-        (&["import", "missing.csv"][..], 1, "missing.csv"),
-        (&["import", "."], 1, "directory"),
-        (&["import", "bad.csv"], 1, "never closed"),
-        (&["import", "bad.csv", "--workflow", &unknown], 2, "workflow"),
-        (&["import", "bad.csv", "--encoding", "klingon"], 2, "encoding"),
+        (&["import", "missing.csv", "--type", "transactions"][..], 1, "missing.csv"),
+        (&["import", ".", "--type", "transactions"], 1, "directory"),
+        (&["import", "bad.csv", "--type", "user_verification"], 1, "never closed"),
+        (&["import", "bad.csv"], 2, "--type"),
+        (&["import", "bad.csv", "--type", "user_verification", "--workflow", &unknown], 2, "workflow"),
+        (&["import", "bad.csv", "--type", "user_verification", "--encoding", "klingon"], 2, "encoding"),
         (&["list", "--status", "asleep"], 2, "PROCESSING"),
         (&["get", &unknown], 1, "no such import"),
         (&["get"], 2, "Usage"),

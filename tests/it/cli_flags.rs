@@ -4,14 +4,20 @@ use carryover::grpc::pb;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Database, Server, chunk, chunks, finish, resume},
+    harness::{Database, Server, chunk, chunks, finish, gzip, plain_csv, resume},
     on_both_databases,
     shell::Shell,
     upload::send_and_break,
     waits::eventually,
 };
 
-on_both_databases!(flags_of_an_import_reach_it, errors_are_followed_from_a_row_on, sandboxes_cannot_import);
+on_both_databases!(
+    flags_of_an_import_reach_it,
+    errors_are_followed_from_a_row_on,
+    sandboxes_cannot_import,
+    a_broken_upload_is_resumed_by_its_id,
+    what_was_found_in_a_file_is_shown,
+);
 
 async fn flags_of_an_import_reach_it(database: Database) {
     let server = Server::start(database).await;
@@ -24,6 +30,8 @@ async fn flags_of_an_import_reach_it(database: Database) {
     let import = [
         "import",
         "old.txt",
+        "--type",
+        "user_verification",
         "--json",
         "--format",
         "csv",
@@ -50,8 +58,9 @@ async fn flags_of_an_import_reach_it(database: Database) {
     let session = tenant.sessions(Default::default()).await.remove(0);
     assert_eq!((session.provider.as_str(), session.full_name()), ("veriff", "Jos\u{e9}"));
 
-    let of_provider =
-        |more: &[&'static str]| [&["import", "-", "--json", "--provider", "veriff"], more].concat();
+    let of_provider = |more: &[&'static str]| {
+        [&["import", "-", "--type", "user_verification", "--json", "--provider", "veriff"], more].concat()
+    };
     let new = "external_id,first_name\nw-1,Joseph\n";
     let job = shell.json_of(&of_provider(&[]), new, 0).await;
     assert_eq!(
@@ -70,15 +79,65 @@ async fn flags_of_an_import_reach_it(database: Database) {
         (["--label", "x"], 2, "KEY=VALUE"),
         (["--on-existing", "replace"], 2, "replace"),
         (["--start", "now"], 2, "now"),
-        (["--delimiter", "##"], 1, "delimiter"),
-        (["--encoding", "klingon"], 1, "encoding"),
-        (["--provider", "no such!"], 1, "provider"),
+        (["--delimiter", "##"], 2, "delimiter"),
+        (["--encoding", "klingon"], 2, "encoding"),
+        (["--provider", "no such!"], 2, "provider"),
     ] {
-        let output = shell.run(&[&["import", "old.txt"], &wrong[..]].concat()).await;
+        let output =
+            shell.run(&[&["import", "old.txt", "--type", "user_verification"], &wrong[..]].concat()).await;
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{wrong:?}: {error}");
         assert!(error.contains(words), "{wrong:?}: {error}");
     }
+}
+
+async fn a_broken_upload_is_resumed_by_its_id(database: Database) {
+    let server = Server::start_with(database, &["--segment-rows", "5"]).await;
+    let tenant = server.tenant().await;
+    let shell = Shell::new(&server, &tenant.key);
+    let csv = plain_csv("r", 0, 40);
+    std::fs::write(shell.path("r.csv"), &csv).expect("written");
+    let id = tenant.create().await.uuid;
+    let half = csv.len() / 2;
+    let mut messages = vec![resume(&id, 0)];
+    messages.extend(chunks(&csv.as_bytes()[..half], 0, 100));
+    tenant.upload(messages).await.expect_err("it breaks off");
+    let committed = tenant.get(&id).await.committed_size;
+    assert!((1..half as i64).contains(&committed), "{committed}");
+
+    let import = ["import", "r.csv", "--type", "user_verification"];
+    let busy = shell.run(&import).await;
+    let error = String::from_utf8_lossy(&busy.stderr).into_owned();
+    assert!(error.contains(&id), "what is in the way is named: {error}");
+    let job = shell.json(&["resume", &id, "r.csv", "--json"], 0).await;
+    assert_eq!((&job["uuid"], &job["created_count"]), (&json!(id), &json!(40)));
+    let again = shell.json(&["resume", &id, "r.csv", "--json"], 0).await;
+    assert_eq!(again["created_count"], 40, "there is nothing more to send");
+    let output = shell.run(&["resume", &id, "-"]).await;
+    assert_eq!(output.status.code(), Some(2));
+}
+
+async fn what_was_found_in_a_file_is_shown(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let shell = Shell::new(&server, &tenant.key);
+    let (bytes, ..) = encoding_rs::WINDOWS_1252.encode("external_id;stat;first_name\nf-1;bad;José\n");
+    std::fs::write(shell.path("f.csv"), gzip(&bytes)).expect("written");
+    let import = ["import", "f.csv", "--type", "user_verification", "--encoding", "windows-1252"];
+    let shown = shell.out(&import, 0).await;
+    assert!(shown.contains("csv, delimiter ;, windows-1252, gzip"), "{shown}");
+    assert!(shown.contains("columns nobody knows: stat"), "{shown}");
+    let listed = shell.out(&["list", "--status", "completed"], 0).await;
+    assert!(listed.contains("user_verification") && listed.contains("0 updated"), "{listed}");
+    assert_eq!(shell.out(&["list", "--status", "failed"], 0).await, "");
+
+    std::fs::write(shell.path("g.csv"), b"external_id;status;first_name\ng-1;bad;Jos\xe9\n")
+        .expect("written");
+    let import = ["import", "g.csv", "--type", "user_verification", "--encoding", "windows-1252", "--json"];
+    let id = shell.json(&import, 3).await["uuid"].as_str().expect("an id").to_owned();
+    let output = shell.run(&["export", &id]).await;
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "external_id;status;first_name\ng-1;bad;José\n");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("without --encoding"));
 }
 
 async fn errors_are_followed_from_a_row_on(database: Database) {
@@ -123,7 +182,8 @@ async fn sandboxes_cannot_import(database: Database) {
     let workflow = server.workflow(id).await;
     let shell = Shell::new(&server, &key);
     std::fs::write(shell.path("a.csv"), "external_id\na\n").expect("written");
-    let output = shell.run(&["import", "a.csv", "--workflow", &workflow]).await;
+    let output =
+        shell.run(&["import", "a.csv", "--type", "user_verification", "--workflow", &workflow]).await;
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("sandbox") && error.contains("SANDBOX_NOT_SUPPORTED"), "{error}");

@@ -9,7 +9,7 @@ use crate::{
     on_both_databases, stored as tables,
 };
 
-on_both_databases!(a_refused_row_ends_its_import_with_its_segment);
+on_both_databases!(a_refused_row_ends_its_import_with_its_segment, a_key_that_is_not_ours_is_no_known_row);
 
 /// Lets the database refuse row `k15` of anybody, with a code of its own.
 async fn refuse(server: &Server, database: Database, code: &str) {
@@ -31,7 +31,7 @@ async fn refuse(server: &Server, database: Database, code: &str) {
              CREATE TRIGGER last_try BEFORE INSERT ON segments FOR EACH ROW EXECUTE FUNCTION last_try();"
         ),
     };
-    tables::execute(server, &sql).await;
+    server.sql(&sql).await;
 }
 
 async fn stop_refusing(server: &Server, database: Database) {
@@ -39,7 +39,7 @@ async fn stop_refusing(server: &Server, database: Database) {
         Database::Sqlite => "DROP TRIGGER refuse; DROP TRIGGER last_try",
         Database::Postgres => "DROP FUNCTION refuse CASCADE; DROP FUNCTION last_try CASCADE",
     };
-    tables::execute(server, sql).await;
+    server.sql(sql).await;
 }
 
 async fn a_refused_row_ends_its_import_with_its_segment(database: Database) {
@@ -88,7 +88,7 @@ async fn a_slow_database_writes_every_row_once() {
     let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
          IF NEW.external_id = 'k15' THEN PERFORM pg_sleep(8); END IF; RETURN NEW; END $$; \
          CREATE TRIGGER slow BEFORE INSERT ON user_sessions FOR EACH ROW EXECUTE FUNCTION slow();";
-    tables::execute(&server, slow).await;
+    server.sql(slow).await;
     let csv = plain_csv("k", 0, 40);
     let (import, meanwhile) = tokio::join!(tenant.import(&csv), other.import(plain_csv("m", 0, 30)));
     assert_eq!(counters(&meanwhile), (30, 0, 0), "others go on");
@@ -96,4 +96,20 @@ async fn a_slow_database_writes_every_row_once() {
     let attempts = "SELECT attempts FROM segments ORDER BY attempts DESC LIMIT 1";
     assert_eq!(tables::texts(&server, attempts).await, ["1"], "nobody tried it again beside");
     assert_eq!(tenant.sessions(Default::default()).await.len(), 40);
+}
+
+/// A unique index that somebody gave the table refuses rows whose own keys are free, try by try.
+async fn a_key_that_is_not_ours_is_no_known_row(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    refuse(&server, database, "P0001").await;
+    server.sql("CREATE UNIQUE INDEX extra ON user_sessions (application_id, email)").await;
+    let csv = "external_id,email\na,x@y.example\nb,x@y.example\nc,z@y.example\n";
+    let spec = pb::ImportSpec { start: pb::StartMode::AfterUpload as i32, ..tenant.spec() };
+    let import = tenant.import_as(spec, csv).await.expect("an import");
+    assert_eq!(
+        (import.status(), import.last_error_reason(), import.created_count),
+        (ImportStatus::Failed, "UNPROCESSABLE_SEGMENT", 0)
+    );
+    assert!(tenant.sessions(Default::default()).await.is_empty());
 }

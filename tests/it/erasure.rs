@@ -110,6 +110,13 @@ async fn an_erased_user_leaves_nothing_behind(database: Database) {
     let objects = stored(&server.path("objects"));
     assert!(objects.contains("Elm Street") && !objects.contains("Marker"), "{objects}");
 
+    if database == Database::Sqlite {
+        for file in ["carryover.db", "carryover.db-wal"] {
+            let kept = std::fs::read(server.path(file)).expect("a file");
+            assert!(!String::from_utf8_lossy(&kept).contains("Marker"), "{file}");
+        }
+    }
+
     // The same history again: nobody comes back, and others are known.
     let third = tenant.import(CSV).await;
     assert_eq!(counters(&third), (0, 4, 1));

@@ -108,7 +108,7 @@ async fn rows_are_counted_beyond_32_bits(database: Database) {
              checkpoint_row = checkpoint_row + {BEFORE} WHERE id = {key}"
         ),
     ] {
-        tables::execute(&server, &set).await;
+        server.sql(&set).await;
     }
 
     let committed = broken.committed_size;

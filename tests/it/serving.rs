@@ -32,12 +32,23 @@ async fn the_first_admin_key_is_for_the_owner_only() {
     assert!(is_admin(&address, key.trim()).await);
     child.kill().await.expect("ends");
 
-    // The next start makes no other one, also where the file was taken away.
+    assert_eq!(mode(&folder.join("carryover.db")), 0o600);
+
+    // The next start makes no other one, also where the file was taken away; but it adds one that is given.
     std::fs::remove_file(&path).expect("removed");
-    let (mut child, address) = serve(&folder, &[], &[("CARRYOVER_ADMIN_KEY", "co_later")]).await;
+    let later = [("CARRYOVER_ADMIN_KEY", "co_later")];
+    let (mut child, address) = serve(&folder, &[], &later).await;
     assert!(is_admin(&address, key.trim()).await, "the key is known without its file");
-    assert!(!is_admin(&address, "co_later").await, "a key is given to an empty database only");
+    assert!(is_admin(&address, "co_later").await);
     assert!(!path.exists());
+    let admin = Client::connect(&address, key.trim()).await.expect("connects");
+    let keys = admin.admin().list_api_keys(pb::ListApiKeysRequest::default()).await.expect("a list");
+    let added = keys.into_inner().api_keys.into_iter().max_by_key(|key| key.id.clone()).expect("two");
+    let revoke = pb::RevokeApiKeyRequest { api_key_id: added.id };
+    admin.admin().revoke_api_key(revoke).await.expect("revoked");
+    child.kill().await.expect("ends");
+    let (mut child, address) = serve(&folder, &[], &later).await;
+    assert!(!is_admin(&address, "co_later").await, "one that was revoked does not come back");
     child.kill().await.expect("ends");
 }
 
@@ -52,11 +63,15 @@ async fn the_first_admin_key_may_be_given() {
     let kept = std::fs::read(folder.path().join("carryover.db")).expect("the database");
     assert!(!kept.windows(KEY.len()).any(|bytes| bytes == KEY.as_bytes()), "its hash is kept, not the key");
 
-    // An empty one is none.
+    // An empty one is none. A file that anybody could read is read by nobody else from then on.
     let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("admin.key");
+    std::fs::write(&path, "old").expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("set");
     let (mut child, address) = serve(folder.path(), &[], &[("CARRYOVER_ADMIN_KEY", "")]).await;
     let made = std::fs::read_to_string(folder.path().join("admin.key")).expect("one was made");
     assert!(is_admin(&address, made.trim()).await);
+    assert_eq!(mode(&path), 0o600);
     child.kill().await.expect("ends");
 }
 
@@ -69,6 +84,7 @@ async fn sources_go_to_the_object_store_that_is_named(database: Database) {
     let tenant = server.tenant().await;
     let import = tenant.import(CSV).await;
     assert_eq!(counters(&import), (1, 0, 1));
+    assert_eq!(mode(&folder), 0o700);
     let of_import = folder.join("imports").join(&tenant.application).join(&import.uuid);
     let stored: Vec<_> = std::fs::read_dir(&of_import)
         .expect("a folder of the import")

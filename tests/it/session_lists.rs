@@ -161,6 +161,7 @@ async fn searches_of_people(database: Database) {
         (search("00000000-0000-0000-0000-000000000000"), &[]),
         // An address is one as a whole.
         (search("cy@mail.example"), &["s-3"]),
+        (search("CY@Mail.example"), &["s-3"]),
         (search("@mail.example"), &[]),
         // Other text is part of a name or of the customer's own id.
         (search("team-a"), &["s-2", "s-1"]),

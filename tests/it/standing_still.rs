@@ -72,8 +72,8 @@ async fn an_upload_that_nobody_goes_on_with_ends(database: Database) {
             ),
         }
     };
-    tables::execute(&server, &moved(1, &recent.application)).await;
-    tables::execute(&server, &moved(3, &tenant.application)).await;
+    server.sql(&moved(1, &recent.application)).await;
+    server.sql(&moved(3, &tenant.application)).await;
     let ended = tenant.wait(&id).await;
     assert_eq!((ended.status(), ended.last_error_reason()), (ImportStatus::Failed, "UPLOAD_ABANDONED"));
     assert!(ended.last_error().contains("2 hours"), "{}", ended.last_error());

@@ -53,7 +53,7 @@ async fn who_trusts_the_certificate_is_served() {
         (&["list"][..], "certificate"),
         (&["list", "--tls-ca", &other.path("cert.pem")], "certificate"),
         (&["list", "--tls-ca", &other.path("none.pem")], "none.pem"),
-        (&["list", "--server", &plain], "protocol error"),
+        (&["list", "--server", &plain], "error"),
         (&["list", "--server", "ftp://127.0.0.1:21"], "https://"),
     ] {
         let output = shell.run(arguments).await;

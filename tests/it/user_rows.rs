@@ -157,9 +157,14 @@ async fn each_rule_refuses_its_rows(database: Database) {
             verdicts.push(passes(field, json!({field: word})));
         }
         // Words of sessions that no check has.
-        for word in ["Abandoned", "Kyc Expired", "green", "In Progress", "Resub Requested"] {
+        for word in ["Abandoned", "Kyc Expired", "green", "In Progress", "Resub"] {
             verdicts.push(of_field(field, word, InvalidValue));
         }
+        // A face may be asked for again, a document never is.
+        verdicts.push(match field {
+            "id_verification_status" => of_field(field, "Resub Requested", InvalidValue),
+            _ => passes(field, json!({field: "resub_requested"})),
+        });
     }
     for field in ["liveness_score", "face_match_score"] {
         for score in [json!(0), json!(100), json!(97.25), json!("100.0")] {

@@ -2,6 +2,7 @@
 //! kept in the form the contract gives them. They are few and rare, so each is read on its own.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::reader::{Reader, TEXT_CHARS};
 use crate::{
@@ -44,17 +45,9 @@ struct Owner {
     designation: Option<String>,
     #[serde(default)]
     roles: Vec<String>,
-    ownership_min_shares: Option<Share>,
-    ownership_max_shares: Option<Share>,
+    ownership_min_shares: Option<Box<RawValue>>,
+    ownership_max_shares: Option<Box<RawValue>>,
     is_active: Option<bool>,
-}
-
-/// A share in percent, as a text or a number.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Share {
-    Text(String),
-    Number(serde_json::Number),
 }
 
 #[derive(Deserialize)]
@@ -200,13 +193,17 @@ pub(super) fn beneficial_owners(reader: &mut Reader<'_>, cell: Cell) -> Option<S
     })
 }
 
-fn share(member: &str, share: Option<Share>, item: &mut Item<'_, '_>, out: &mut ObjectWriter<'_>) {
-    let text = match share {
-        None => return,
-        Some(Share::Text(text)) => text,
-        Some(Share::Number(number)) => number.to_string(),
+/// A share in percent, as a text or a number, whose digits are kept as they are.
+fn share(member: &str, share: Option<Box<RawValue>>, item: &mut Item<'_, '_>, out: &mut ObjectWriter<'_>) {
+    let text = match share.as_deref().map(RawValue::get) {
+        None | Some("null") => return,
+        Some(number) if number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => Ok(number.to_owned()),
+        Some(text) => serde_json::from_str::<String>(text),
     };
-    item.text(member, Some(&text), 32, out);
+    match text {
+        Ok(text) => item.text(member, Some(&text), 32, out),
+        Err(_) => item.refuse(member, IssueCode::WrongType, "must be text or a number"),
+    }
 }
 
 /// Documents of a company: links and what they show.

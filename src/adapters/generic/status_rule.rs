@@ -139,6 +139,7 @@ fn value(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
 
 /// What an operator needs of its value.
 fn check_value(rule: &StatusRule, issues: &mut Vec<Issue>) {
+    let score_refused = issues.iter().any(|issue| issue.field == "score");
     let mut refuse = |field: &str, code, message: String| issues.push(Issue::of_field(code, field, message));
     let operator = rule.operator.as_str();
     match (rule.operator, rule.value.as_deref()) {
@@ -166,7 +167,7 @@ fn check_value(rule: &StatusRule, issues: &mut Vec<Issue>) {
         },
         _ => {}
     }
-    if rule.operator == Operator::FuzzyMatch && rule.score.is_none() {
+    if rule.operator == Operator::FuzzyMatch && rule.score.is_none() && !score_refused {
         refuse("score", IssueCode::Required, "must be given with fuzzy_match".to_owned());
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{object, timestamp};
 use crate::{
+    canonical::schema_of,
     clock,
     domain::{
         ids::{ApplicationId, ImportId, RecordKind, derive},
@@ -71,6 +72,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         rows_per_second: import.rows_per_second(now),
         eta_seconds: import.eta_seconds(now),
         sequence: import.sequence,
+        ignored_columns: ignored(&import),
         columns: import.columns,
         dry_run: import.spec.dry_run,
         on_existing: match import.spec.on_existing {
@@ -90,6 +92,12 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         provider: import.spec.provider,
         labels: import.spec.labels.into_iter().collect(),
     }
+}
+
+/// Columns of a CSV source that are no field.
+fn ignored(import: &Import) -> Vec<String> {
+    let schema = schema_of(import.spec.import_type);
+    import.columns.iter().filter(|column| schema.find_column(column).is_none()).cloned().collect()
 }
 
 pub(in crate::grpc) fn row_error(
