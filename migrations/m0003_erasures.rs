@@ -1,4 +1,4 @@
-//! What is still to be done of an erasure, so that another process can go on with it.
+//! What is still to be done of an erasure, so that another process can go on with it; places of rules.
 
 use sea_orm_migration::prelude::*;
 
@@ -39,4 +39,8 @@ CREATE TABLE erasures (
 ALTER TABLE segments ADD COLUMN replaced_revision {int};
 
 CREATE INDEX segments_replaced ON segments (application_id) WHERE replaced_revision IS NOT NULL;
+
+-- Where a rule stands among others of its priority; one that is changed keeps its place.
+ALTER TABLE status_rules ADD COLUMN position {bigint} NOT NULL DEFAULT 0;
+UPDATE status_rules SET position = COALESCE(valid_from, 0) * 4294967296 + row_number;
 ";

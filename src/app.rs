@@ -148,7 +148,8 @@ async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {
     let opened = match &storage.database_url {
         None => Store::open_sqlite(&storage.data_dir.join("carryover.db")).await,
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-            let writers = u32::from(args.work.segments_in_flight);
+            // One more commits meanwhile.
+            let writers = u32::from(args.work.segments_in_flight) + 1;
             Store::open_postgres(url, writers, storage.database_connections).await
         }
         Some(_) => return Err(StartError::DatabaseUrl),

@@ -69,7 +69,7 @@ pub struct StorageArgs {
     #[arg(long, env = "CARRYOVER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<String>,
 
-    /// Connections to PostgreSQL at most, beside one for each segment in flight
+    /// Connections to PostgreSQL at most, beside one for each segment in flight and one more
     #[arg(long, env = "CARRYOVER_DATABASE_CONNECTIONS", default_value_t = 16, value_name = "N")]
     pub database_connections: u32,
 

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use crate::{
     clock,
     domain::{
-        ids::{ApplicationId, ImportId, SessionId, derive},
+        ids::{ApplicationId, ImportId, SessionId},
         import::Import,
         refusal::Refusal,
         segment::{SegmentKind, SegmentRange},
@@ -27,7 +27,7 @@ use crate::{
     error::Error,
     objects::{self, Objects},
     pipeline::Reading,
-    store::{self, AuditEvent, Caller, Erased, ErasedKind, PendingErasure, SourceRows, Store},
+    store::{self, AuditEvent, Caller, Erased, ErasedKind, PendingErasure, Revised, SourceRows, Store},
 };
 use sources::{Places, blank_out_rows};
 
@@ -36,6 +36,9 @@ const PAGE: u64 = 100;
 
 /// How long an erasure is left to the process that works on it, which says at each source that it still does.
 const LEASE: Duration = Duration::from_secs(600);
+
+/// How long an erasure that could not be finished rests.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Erases people and companies; cheap to clone.
 #[derive(Clone)]
@@ -89,11 +92,10 @@ impl Erasure {
             ErasedKind::User => "erase_user",
             ErasedKind::Business => "erase_business",
         };
-        // The derived id tells an auditor which erasure it was, and nobody who it was about.
-        let id = derive(application, kind.record_kind(), &[vendor_data.as_bytes()]);
-        let event = AuditEvent::new(caller, Some(application), action, id.to_string());
+        let erasure = PendingErasure::new(application, kind, Some(vendor_data.to_owned()));
+        let event = AuditEvent::new(caller, Some(application), action, erasure.id.to_string());
         let now = clock::now();
-        let erased = self.store.erase_entity(application, kind, vendor_data, event, now, lease(now)).await?;
+        let erased = self.store.erase_entity(erasure, event, now, lease(now)).await?;
         self.go_on(erased).await
     }
 
@@ -110,7 +112,8 @@ impl Erasure {
         };
         let event = AuditEvent::new(caller, Some(application), "delete_session", id.to_string());
         let now = clock::now();
-        let erased = self.store.erase_session(application, kind, id, event, now, lease(now)).await?;
+        let erasure = PendingErasure::new(application, kind, None);
+        let erased = self.store.erase_session(erasure, id, event, now, lease(now)).await?;
         Ok((number, self.go_on(erased).await?))
     }
 
@@ -128,11 +131,10 @@ impl Erasure {
             };
             match self.finish(&pending).await {
                 Ok(report) => info!(erasure.id = %pending.id, rows = report.source_rows, "erasure finished"),
-                // It stays written down, and is tried again when it is swept for the next time.
+                // It stays written down, and is tried again after a while.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(erasure.id = %pending.id, error, "could not finish an erasure");
-                    return;
                 }
             }
         }
@@ -153,7 +155,7 @@ impl Erasure {
         let _turn = self.turn.lock().await;
         let gone_over = self.go_over_sources(pending).await;
         if gone_over.is_err() {
-            self.store.lease_erasure(pending, clock::now()).await?;
+            self.store.lease_erasure(pending, clock::now() + RETRY).await?;
         }
         let report = gone_over?;
         self.store.end_erasure(pending).await?;
@@ -161,20 +163,23 @@ impl Erasure {
         Ok(report)
     }
 
+    /// Goes over every source and segment, also behind one that cannot be; fails then all the same.
     async fn go_over_sources(&self, pending: &PendingErasure) -> Result<Report, Error> {
         let mut report = Report::default();
-        let mut after = None;
+        let (mut after, mut failed) = (None, None);
         self.delete_replaced(pending.application).await?;
         loop {
             let imports = self.store.list_imports_with_source(pending.application, after, PAGE).await?;
-            let Some(last) = imports.last() else { return Ok(report) };
+            let Some(last) = imports.last() else { return failed.map_or(Ok(report), Err) };
             after = Some(last.id);
             for import in imports {
                 self.store.lease_erasure(pending, lease(clock::now())).await?;
                 let places = Places::of(import.spec.import_type, pending);
                 if let (Some(places), Ok(reading)) = (places, Reading::of(&import)) {
                     let source = Arc::new((import, reading, places, pending.clone()));
-                    self.clean_source(&source, &mut report).await?;
+                    if let Err(error) = self.clean_source(&source, &mut report).await {
+                        failed.get_or_insert(error);
+                    }
                 }
             }
         }
@@ -184,45 +189,61 @@ impl Erasure {
         let (application, id) = (source.0.application_id, source.0.id);
         let mut ranges = self.store.list_segments(application, id, 0).await?;
         ranges.reverse();
+        let mut failed = None;
         while let Some(range) = ranges.pop() {
-            if !self.clean_segment(source, range, report).await? {
-                // Another erasure has put another object in its place.
-                self.delete_replaced(application).await?;
-                ranges = self.store.list_segments(application, id, range.seq).await?;
-                ranges.reverse();
+            match self.clean_segment(source, range, report).await {
+                Ok(Revised::Done) => {}
+                Ok(Revised::SourceGone) => return Ok(()),
+                Err(error) => drop(failed.get_or_insert(error)),
+                Ok(Revised::Changed) => {
+                    self.delete_replaced(application).await?;
+                    ranges = self.store.list_segments(application, id, range.seq).await?;
+                    ranges.reverse();
+                }
             }
         }
-        Ok(())
+        // What a process stored that died before it could write it down holds rows, too.
+        let named = self.store.list_segments(application, id, 0).await?;
+        let before = clock::now() - LEASE;
+        self.objects.delete_strays(application, id, &named, before).await?;
+        failed.map_or(Ok(()), Err)
     }
 
-    /// Blanks rows of a segment out; false when the segment is not what it was when it was listed.
+    /// Blanks rows of a segment out, where there are any to be.
     async fn clean_segment(
         &self,
         source: &Arc<Source>,
         range: SegmentRange,
         report: &mut Report,
-    ) -> Result<bool, Error> {
+    ) -> Result<Revised, Error> {
         let (application, id) = (source.0.application_id, source.0.id);
         let bytes = match self.objects.get_segment(application, id, &range).await {
             Ok(bytes) => bytes,
             Err(objects::Error::Gone) => {
-                return Ok(self.store.find_segment(application, id, range.seq).await? == Some(range));
+                let is_that = self.store.find_segment(application, id, range.seq).await? == Some(range);
+                return Ok(if is_that { Revised::Done } else { Revised::Changed });
             }
             Err(error) => return Err(error.into()),
         };
         if range.kind != SegmentKind::Records {
             report.unreadable_rows += u64::from(range.rows.unsigned_abs());
-            return Ok(true);
+            return Ok(Revised::Done);
         }
         let of = source.clone();
         let found = tokio::task::spawn_blocking(move || {
             let (import, reading, places, pending) = &*of;
             blank_out_rows(pending, places, import, reading, &range, &bytes)
         });
-        let Some((bytes, rows)) = found.await.map_err(store::Error::from)? else { return Ok(true) };
-        let count = rows.len() as u64;
-        let revised = self.revise(application, id, range, bytes, rows).await?;
-        report.source_rows += if revised { count } else { 0 };
+        let found = found.await.map_err(store::Error::from)?;
+        let mut revised = Revised::Done;
+        let count = found.rows.len() as u64;
+        if let Some(bytes) = found.bytes {
+            revised = self.revise(application, id, range, bytes, found.rows).await?;
+        }
+        if revised == Revised::Done {
+            report.source_rows += count;
+            report.unreadable_rows += found.unreadable;
+        }
         Ok(revised)
     }
 
@@ -233,16 +254,19 @@ impl Erasure {
         before: SegmentRange,
         bytes: Bytes,
         rows: Vec<i64>,
-    ) -> Result<bool, Error> {
+    ) -> Result<Revised, Error> {
         // A number that another process, revising the same segment, does not come upon.
         let revision = (clock::new_id().as_u128() as i32 & i32::MAX).max(1);
         let after = SegmentRange { crc32c: crc32c::crc32c(&bytes), revision, ..before };
         self.objects.put_segment(application, id, &after, bytes).await?;
         match self.store.revise_segment(application, id, SourceRows { before, after, rows }).await {
-            Ok(true) => self.delete_replaced_segment(application, id, before).await.map(|()| true),
-            Ok(false) => {
+            Ok(Revised::Done) => {
+                self.delete_replaced_segment(application, id, before).await?;
+                Ok(Revised::Done)
+            }
+            Ok(other) => {
                 self.objects.delete_segment(application, id, &after).await?;
-                Ok(false)
+                Ok(other)
             }
             // It may have come to pass all the same, so the object stays; it goes with the whole source.
             Err(error) => Err(error.into()),

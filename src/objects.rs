@@ -1,8 +1,9 @@
 //! The object store: where segments are kept.
 
-use std::{os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{collections::HashSet, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path as Key};
 use thiserror::Error;
 use tokio_stream::StreamExt;
@@ -87,6 +88,26 @@ impl Objects {
             match self.0.delete(&object.map_err(failed)?.location).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(source) => return Err(failed(source)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes what is stored of an import's source, but these segments and what is younger than `before`.
+    pub async fn delete_strays(
+        &self,
+        application: ApplicationId,
+        import: ImportId,
+        named: &[SegmentRange],
+        before: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let failed = |source| Error::Store { action: "delete what no segment names", source };
+        let named: HashSet<Key> = named.iter().map(|range| segment_key(application, import, range)).collect();
+        let mut objects = self.0.list(Some(&source_key(application, import)));
+        while let Some(object) = objects.next().await {
+            let object = object.map_err(failed)?;
+            if !named.contains(&object.location) && object.last_modified < before {
+                self.0.delete(&object.location).await.map_err(failed)?;
             }
         }
         Ok(())

@@ -38,7 +38,7 @@ pub use audit::AuditEvent;
 pub use business_sessions::StoredBusinessSession;
 pub use claims::Claim;
 pub use commit::{Batch, Committed, RecordRow, RowFailure};
-pub use erasure::{Erased, ErasedKind, PendingErasure, SourceRows};
+pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
 pub use imports::{ImportPage, NewImport};
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};

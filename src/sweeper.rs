@@ -71,7 +71,7 @@ impl Sweeper {
         }
     }
 
-    /// Deletes sources that have been kept long enough, and says so in their imports.
+    /// Deletes sources that have been kept long enough, with their row errors, and says so in their imports.
     async fn delete_expired_sources(&self) {
         let expired = match self.store.list_expired_sources(clock::now()).await {
             Ok(expired) => expired,
@@ -94,6 +94,8 @@ impl Sweeper {
     async fn delete_source(&self, import: &Import) -> Result<(), Error> {
         let (application, id) = (import.application_id, import.id);
         self.objects.delete_source(application, id).await?;
-        Ok(self.store.mark_source_deleted(application, id, clock::now()).await?)
+        self.store.mark_source_deleted(application, id, clock::now()).await?;
+        // An erasure may have stored a segment in between; from here on none does.
+        Ok(self.objects.delete_source(application, id).await?)
     }
 }

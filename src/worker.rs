@@ -200,18 +200,15 @@ impl Worker {
         while let Some((work, batch)) = segments.next().await {
             let Ok(turn) = turns.clone().acquire_owned().await else { break };
             let worker = self.clone();
-            tasks.spawn(async move {
-                worker.commit(work, batch).await;
-                drop(turn);
-            });
+            tasks.spawn(async move { worker.commit(work, batch, turn).await });
         }
         tasks.close();
         tasks.wait().await;
     }
 
-    async fn commit(&self, work: InWork, batch: Batch) {
+    async fn commit(&self, work: InWork, batch: Batch, turn: OwnedSemaphorePermit) {
         let InWork { claim, import, permit } = work;
-        match self.store.commit_segment(claim.clone(), &import, batch, clock::now()).await {
+        match self.store.commit_segment(claim.clone(), &import, batch, clock::now(), turn).await {
             Ok(committed) => {
                 if committed.ended {
                     info!(import.id = %import.id, "import ended");

@@ -48,18 +48,6 @@ impl Record {
             Self::Rule(rule) => rule_id(application, workflow, rule),
         }
     }
-
-    /// The customer's own ids of those the record is about: the subject, and the other side.
-    pub fn vendor_data(&self) -> [Option<Text>; 2] {
-        match self {
-            Self::User(record) => [record.vendor_data, None],
-            Self::Business(record) => [record.vendor_data, None],
-            Self::Transaction(record) => {
-                [record.subject.vendor_data, record.counterparty.and_then(|party| party.vendor_data)]
-            }
-            Self::Rule(_) => [None, None],
-        }
-    }
 }
 
 /// A rule is identified by its external id, or else by what it looks at.

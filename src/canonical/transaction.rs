@@ -307,8 +307,15 @@ impl PartyKind {
 }
 
 /// Details of a transaction in which anybody may be named, in a form of their own.
-const FREE_DETAILS: [&str; 5] =
-    ["payment_details", "travel_rule_details", "custom_properties", "network_snapshot", "provider_results"];
+const FREE_DETAILS: [&str; 7] = [
+    "payment_details",
+    "payment_reference_id",
+    "decision_reason_label",
+    "travel_rule_details",
+    "custom_properties",
+    "network_snapshot",
+    "provider_results",
+];
 
 /// Takes what the details of a transaction tell of one of its parties out of them, and with it all that has
 /// a form of its own and may name anybody.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use memchr::memmem;
 
 use crate::{
     canonical::{
@@ -73,8 +74,17 @@ impl Places {
     }
 }
 
-/// Blanks the rows of a segment out that are about whom is erased; gives its new bytes and the numbers of
-/// the rows, or nothing when there are none.
+/// What was found in a segment.
+pub(super) struct Found {
+    /// The segment's bytes with the rows blanked out; none where there are no such rows.
+    pub(super) bytes: Option<Bytes>,
+    /// Numbers of the rows.
+    pub(super) rows: Vec<i64>,
+    /// Rows that cannot be read, and hold a text that names whom is erased.
+    pub(super) unreadable: u64,
+}
+
+/// Blanks the rows of a segment out that are about whom is erased.
 pub(super) fn blank_out_rows(
     erasure: &PendingErasure,
     places: &Places,
@@ -82,15 +92,21 @@ pub(super) fn blank_out_rows(
     reading: &Reading,
     range: &SegmentRange,
     bytes: &Bytes,
-) -> Option<(Bytes, Vec<i64>)> {
+) -> Found {
     let rows = pipeline::parse(reading, range, bytes.clone(), &import.limits);
-    let found: Vec<usize> = (0..rows.len()).filter(|row| places.name(erasure, import, &rows, *row)).collect();
-    if found.is_empty() {
-        return None;
-    }
+    let (found, others): (Vec<usize>, Vec<usize>) =
+        (0..rows.len()).partition(|row| places.name(erasure, import, &rows, *row));
+    let texts = erasure.vendor_data.iter().chain(erasure.keys.iter().map(|(_, external_id)| external_id));
+    let needles: Vec<_> = texts.map(|text| memmem::Finder::new(text.as_bytes())).collect();
+    let names = |row: usize| needles.iter().any(|needle| needle.find(&bytes[rows.span(row)]).is_some());
+    let unreadable = others.iter().filter(|row| rows.is_faulty(**row) && names(**row)).count() as u64;
     let spans: Vec<_> = found.iter().map(|row| rows.span(*row)).collect();
-    let numbers = found.iter().map(|row| range.first_row + *row as i64).collect();
-    Some((blank_out(bytes, &spans, import.format == Some(SourceFormat::Ndjson)), numbers))
+    let is_ndjson = import.format == Some(SourceFormat::Ndjson);
+    Found {
+        bytes: (!found.is_empty()).then(|| blank_out(bytes, &spans, is_ndjson)),
+        rows: found.iter().map(|row| range.first_row + *row as i64).collect(),
+        unreadable,
+    }
 }
 
 /// The bytes of a segment with rows blanked out: as long as before, so that everything else keeps its

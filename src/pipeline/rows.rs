@@ -102,6 +102,11 @@ impl Rows {
         self.find_text(row, &[field]).map(|text| self.arena.get(text))
     }
 
+    /// Whether a row could not be parsed as it should be.
+    pub fn is_faulty(&self, row: usize) -> bool {
+        !self.rows[row].faults.is_empty()
+    }
+
     /// The bytes of the segment that a row takes, line end included.
     pub fn span(&self, row: usize) -> std::ops::Range<usize> {
         let Row { start, len, .. } = self.rows[row];

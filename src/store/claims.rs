@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult};
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::{
@@ -156,36 +157,41 @@ impl Store {
         Ok(())
     }
 
-    /// Settles a claimed segment: everything its rows came to, in one transaction.
+    /// Settles a claimed segment: everything its rows came to, in one transaction. `turn` is given back once
+    /// there is nothing more to write, so that the next one is written while this one's log goes to disk.
     pub async fn commit_segment(
         &self,
         claim: Arc<Claim>,
         import: &Import,
         batch: Batch,
         now: DateTime<Utc>,
+        turn: OwnedSemaphorePermit,
     ) -> Result<Committed, Error> {
         let spec = &import.spec;
         let Some(table) = Table::of(spec.import_type) else {
             return self.commit_rules(claim, import, batch, now).await;
         };
-        self.write_segment(Commit {
-            claim,
-            batch,
-            table,
-            provider: spec.provider.clone(),
-            workflow_id: spec.workflow_id.unwrap_or(WorkflowId(Uuid::nil())),
-            imported_at: import.created_at,
-            dry_run: spec.dry_run,
-            on_existing: spec.on_existing,
-            import_erased: spec.import_erased,
-            // Where one key was known, the next ones may be. A dry run writes no record, so that
-            // nothing but a look tells which keys are known.
-            expect_existing: spec.dry_run
-                || spec.on_existing == OnExisting::Update
-                || import.counters.skipped > 0,
-            stored_row_errors: import.limits.stored_row_errors,
-            now,
-        })
+        self.write_segment(
+            Commit {
+                claim,
+                batch,
+                table,
+                provider: spec.provider.clone(),
+                workflow_id: spec.workflow_id.unwrap_or(WorkflowId(Uuid::nil())),
+                imported_at: import.created_at,
+                dry_run: spec.dry_run,
+                on_existing: spec.on_existing,
+                import_erased: spec.import_erased,
+                // Where one key was known, the next ones may be. A dry run writes no record, so that
+                // nothing but a look tells which keys are known.
+                expect_existing: spec.dry_run
+                    || spec.on_existing == OnExisting::Update
+                    || import.counters.skipped > 0,
+                stored_row_errors: import.limits.stored_row_errors,
+                now,
+            },
+            turn,
+        )
         .await
     }
 

@@ -20,10 +20,10 @@ use super::{
     entities::{application, business_session, import, tombstone, user_session},
     error::Error,
     imports::ACTIVE,
+    sessions::SessionTable,
 };
 use crate::{
     canonical::transaction::{EntityType, PartyKind},
-    clock,
     domain::{
         ids::{ApplicationId, ImportId, RecordKind, SessionId, derive},
         import::{ImportStatus, words},
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 pub use pending::PendingErasure;
-pub use sources::SourceRows;
+pub use sources::{Revised, SourceRows};
 
 words! {
     /// Who is erased: people or companies.
@@ -70,8 +70,8 @@ impl ErasedKind {
 
     const fn table(self) -> &'static str {
         match self {
-            Self::User => "user_sessions",
-            Self::Business => "business_sessions",
+            Self::User => user_session::Entity::NAME,
+            Self::Business => business_session::Entity::NAME,
         }
     }
 
@@ -110,22 +110,22 @@ struct Gone {
 }
 
 impl Store {
-    /// Erases all sessions of a person or company, and its name from transactions. Its sources are for the
-    /// caller to go over, until `lease_until` or longer.
+    /// Erases all sessions of the person or company that an erasure is about, and its name from transactions.
+    /// Its sources are for the caller to go over, until `lease_until` or longer.
     pub async fn erase_entity(
         &self,
-        application: ApplicationId,
-        kind: ErasedKind,
-        vendor_data: &str,
+        mut erasure: PendingErasure,
         event: AuditEvent,
         now: DateTime<Utc>,
         lease_until: DateTime<Utc>,
     ) -> Result<Erased, Error> {
-        let (store, vendor_data) = (self.clone(), vendor_data.to_owned());
+        let store = self.clone();
         self.write(move |tx| {
             Box::pin(async move {
+                let (application, kind) = (erasure.application, erasure.kind);
                 let salt = begin(&store, tx, application).await?;
-                let gone = find_sessions(tx, application, kind, &vendor_data).await?;
+                let vendor_data = erasure.vendor_data.clone().unwrap_or_default();
+                let gone = find(tx, application, kind, Which::Of(&vendor_data)).await?;
                 let entity = derive(application, kind.record_kind(), &[vendor_data.as_bytes()]);
                 let ids = gone.iter().map(|gone| gone.id).chain([entity]);
                 bury(tx, application, &salt, ids.collect(), now).await?;
@@ -133,13 +133,11 @@ impl Store {
                 delete_replaced(&store, tx, application, kind, &vendor_data).await?;
                 let transactions = parties::forget(&store, tx, application, kind, &vendor_data).await?;
                 let sessions = gone.len() as u64;
-                let keys = gone.into_iter().map(|gone| gone.key).collect();
-                let vendor_data = Some(vendor_data);
-                let pending = PendingErasure { application, id: clock::new_id(), kind, vendor_data, keys };
-                pending::begin(tx, &pending, lease_until).await?;
+                erasure.keys = gone.into_iter().map(|gone| gone.key).collect();
+                pending::begin(tx, &erasure, lease_until).await?;
                 let event = event.with("sessions", sessions).with("transactions", transactions);
                 audit::record(tx, event, now).await?;
-                Ok(Erased { sessions, transactions, pending })
+                Ok(Erased { sessions, transactions, pending: erasure })
             })
         })
         .await
@@ -148,8 +146,7 @@ impl Store {
     /// Erases one session, as [`Store::erase_entity`] does all of somebody.
     pub async fn erase_session(
         &self,
-        application: ApplicationId,
-        kind: ErasedKind,
+        mut erasure: PendingErasure,
         id: SessionId,
         event: AuditEvent,
         now: DateTime<Utc>,
@@ -158,28 +155,18 @@ impl Store {
         let store = self.clone();
         self.write(move |tx| {
             Box::pin(async move {
+                let (application, kind) = (erasure.application, erasure.kind);
                 let salt = begin(&store, tx, application).await?;
-                let key: Option<(String, String)> = match kind {
-                    ErasedKind::User => {
-                        let found = user_session::Entity::find_by_id((application.0, id.0)).one(tx).await?;
-                        found.map(|row| (row.provider, row.external_id))
-                    }
-                    ErasedKind::Business => {
-                        let found =
-                            business_session::Entity::find_by_id((application.0, id.0)).one(tx).await?;
-                        found.map(|row| (row.provider, row.external_id))
-                    }
-                };
-                let key = key.ok_or(Refusal::NotFound("session"))?;
+                let gone = find(tx, application, kind, Which::One(id)).await?;
+                if gone.is_empty() {
+                    return Err(Refusal::NotFound("session").into());
+                }
                 bury(tx, application, &salt, vec![id.0], now).await?;
-                let gone = [Gone { id: id.0, key: key.clone() }];
                 delete_sessions(&store, tx, application, kind, &gone).await?;
-                let keys = vec![key];
-                let pending =
-                    PendingErasure { application, id: clock::new_id(), kind, vendor_data: None, keys };
-                pending::begin(tx, &pending, lease_until).await?;
+                erasure.keys = gone.into_iter().map(|gone| gone.key).collect();
+                pending::begin(tx, &erasure, lease_until).await?;
                 audit::record(tx, event, now).await?;
-                Ok(Erased { sessions: 1, transactions: 0, pending })
+                Ok(Erased { sessions: 1, transactions: 0, pending: erasure })
             })
         })
         .await
@@ -237,46 +224,45 @@ async fn begin(
     Ok(salt)
 }
 
-async fn find_sessions(
+/// Which sessions are meant.
+#[derive(Clone, Copy)]
+enum Which<'w> {
+    /// All of somebody.
+    Of(&'w str),
+    /// One.
+    One(SessionId),
+}
+
+async fn find(
     tx: &DatabaseTransaction,
     application: ApplicationId,
     kind: ErasedKind,
-    vendor_data: &str,
+    which: Which<'_>,
 ) -> Result<Vec<Gone>, Error> {
-    let rows: Vec<(Uuid, String, String)> = match kind {
-        ErasedKind::User => {
-            user_session::Entity::find()
-                .select_only()
-                .columns([
-                    user_session::Column::Id,
-                    user_session::Column::Provider,
-                    user_session::Column::ExternalId,
-                ])
-                .filter(user_session::Column::ApplicationId.eq(application.0))
-                .filter(user_session::Column::VendorData.eq(vendor_data))
-                .into_tuple()
-                .all(tx)
-                .await?
-        }
-        ErasedKind::Business => {
-            business_session::Entity::find()
-                .select_only()
-                .columns([
-                    business_session::Column::Id,
-                    business_session::Column::Provider,
-                    business_session::Column::ExternalId,
-                ])
-                .filter(business_session::Column::ApplicationId.eq(application.0))
-                .filter(business_session::Column::VendorData.eq(vendor_data))
-                .into_tuple()
-                .all(tx)
-                .await?
-        }
+    match kind {
+        ErasedKind::User => find_in::<user_session::Entity>(tx, application, which).await,
+        ErasedKind::Business => find_in::<business_session::Entity>(tx, application, which).await,
+    }
+}
+
+async fn find_in<T: SessionTable>(
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+    which: Which<'_>,
+) -> Result<Vec<Gone>, Error> {
+    let meant = match which {
+        Which::Of(vendor_data) => T::VENDOR_DATA.eq(vendor_data),
+        Which::One(id) => T::ID.eq(id.0),
     };
-    Ok(rows
-        .into_iter()
-        .map(|(id, provider, external_id)| Gone { id, key: (provider, external_id) })
-        .collect())
+    let rows: Vec<(Uuid, String, String)> = T::of_application(application)
+        .filter(meant)
+        .select_only()
+        .columns([T::ID, T::PROVIDER, T::EXTERNAL_ID])
+        .into_tuple()
+        .all(tx)
+        .await?;
+    let gone = |(id, provider, external_id)| Gone { id, key: (provider, external_id) };
+    Ok(rows.into_iter().map(gone).collect())
 }
 
 /// Leaves a tombstone for each id.

@@ -10,6 +10,7 @@ mod copy;
 mod probe;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::{
@@ -22,9 +23,15 @@ use super::{
 };
 use crate::domain::ledger::{Ledger, Outcome};
 
-pub(super) async fn commit(pool: PgPool, mut commit: Commit) -> Result<Committed, Error> {
+pub(super) async fn commit(
+    pool: PgPool,
+    mut commit: Commit,
+    turn: OwnedSemaphorePermit,
+) -> Result<Committed, Error> {
     let mut tx = pool.begin().await?;
     let result = write(&mut tx, &mut commit).await;
+    // The next segment is copied while this one's log goes to disk.
+    drop(turn);
     match result {
         Ok(committed) => {
             tx.commit().await?;

@@ -4,7 +4,12 @@ use chrono::{DateTime, Duration, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
-use super::{Store, entities::import, erasure::ENDED, error::Error};
+use super::{
+    Store,
+    entities::{import, row_error},
+    erasure::ENDED,
+    error::Error,
+};
 use crate::domain::{
     ids::{ApplicationId, ImportId},
     import::{Import, ImportStatus},
@@ -40,7 +45,8 @@ impl Store {
         Ok(expired)
     }
 
-    /// Writes down that a source is gone.
+    /// Writes down that a source is gone, and deletes what row errors tell of its rows; how many failed
+    /// stays known.
     pub async fn mark_source_deleted(
         &self,
         application: ApplicationId,
@@ -51,9 +57,15 @@ impl Store {
             Box::pin(async move {
                 import::Entity::update_many()
                     .col_expr(import::Column::SourceDeletedAt, Expr::value(now))
+                    .col_expr(import::Column::StoredErrorCount, Expr::value(0))
                     .col_expr(import::Column::Sequence, Expr::cust("sequence + 1"))
                     .filter(import::Column::ApplicationId.eq(application.0))
                     .filter(import::Column::Id.eq(id.0))
+                    .exec(tx)
+                    .await?;
+                row_error::Entity::delete_many()
+                    .filter(row_error::Column::ApplicationId.eq(application.0))
+                    .filter(row_error::Column::ImportId.eq(id.0))
                     .exec(tx)
                     .await?;
                 Ok(())

@@ -226,7 +226,7 @@ async fn publish(
 
 impl Store {
     /// The rules a version of a workflow holds, in the order in which they are asked: by feature, then
-    /// priority, then as they were imported; at most `limit`, behind the first `skip`.
+    /// priority, then as they were first imported; at most `limit`, behind the first `skip`.
     pub async fn list_status_rules(
         &self,
         application: ApplicationId,
@@ -240,8 +240,7 @@ impl Store {
             .order_by_asc(Column::Feature)
             .order_by_asc(Expr::cust("CASE WHEN priority IS NULL THEN 1 ELSE 0 END"))
             .order_by_asc(Column::Priority)
-            .order_by_asc(Column::ValidFrom)
-            .order_by_asc(Column::RowNumber)
+            .order_by_asc(Column::Position)
             .offset(skip)
             .limit(limit)
             .all(&self.db)

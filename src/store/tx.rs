@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use sea_orm::{
     DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Bulk, Store, commit::Commit, commit::Committed, error::Error, postgres};
 
@@ -43,9 +44,13 @@ impl Store {
     }
 
     /// Writes a segment in one transaction: records, row errors, ledger, counters, checkpoint.
-    pub(super) async fn write_segment(&self, commit: Commit) -> Result<Committed, Error> {
+    pub(super) async fn write_segment(
+        &self,
+        commit: Commit,
+        its_turn: OwnedSemaphorePermit,
+    ) -> Result<Committed, Error> {
         match self.bulk.clone() {
-            Bulk::Postgres(pool) => tokio::spawn(postgres::commit(pool, commit)).await?,
+            Bulk::Postgres(pool) => tokio::spawn(postgres::commit(pool, commit, its_turn)).await?,
             Bulk::Sqlite(writer) => {
                 let turn = self.turn.clone();
                 tokio::spawn(async move {

@@ -8,7 +8,7 @@ use sea_orm::{
 
 use super::{
     Store,
-    commit::{COMPLETE, MOVE_CHECKPOINT},
+    commit::{COMPLETE, FORGET_KEYS, MOVE_CHECKPOINT},
     entities::{application, import, segment},
     error::Error,
     imports::{self, ACTIVE},
@@ -182,6 +182,7 @@ impl Store {
     ) -> Result<Import, Error> {
         let key = [lease.application.0.into(), lease.import.0.into()];
         let checkpoint = self.statement(MOVE_CHECKPOINT, key.clone());
+        let forget = self.statement(FORGET_KEYS, key.clone());
         let complete = self.statement(COMPLETE, key.into_iter().chain([now.into()]));
         self.write(move |tx| {
             Box::pin(async move {
@@ -199,6 +200,7 @@ impl Store {
                 tx.execute_raw(checkpoint).await?;
                 let completed = tx.execute_raw(complete).await?.rows_affected() == 1;
                 if completed {
+                    tx.execute_raw(forget).await?;
                     status_rules::settle(tx, lease.application, lease.import, now).await?;
                 }
                 let import = imports::find(tx, lease.application, lease.import).await?;

@@ -6,7 +6,7 @@ use crate::{
     shell::Shell,
 };
 
-on_both_databases!(it_shows_the_whole_way_again_and_again);
+on_both_databases!(it_shows_the_whole_way_again_and_again, it_shows_records_of_each_type);
 
 async fn it_shows_the_whole_way_again_and_again(database: Database) {
     let server = Server::start(database).await;
@@ -41,5 +41,18 @@ async fn it_shows_the_whole_way_again_and_again(database: Database) {
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{error}");
         assert!(error.contains("--admin-key"), "{error}");
+    }
+}
+
+async fn it_shows_records_of_each_type(database: Database) {
+    let server = Server::start(database).await;
+    let shell = Shell::new(&server, &server.admin_key);
+    for import_type in ["business_verification", "transactions", "status_rules"] {
+        let mut arguments = vec!["demo", "--rows", "300", "--format", "ndjson", "--type", import_type];
+        if let Some(url) = &server.database_url {
+            arguments.extend(["--database-url", url, "--admin-key", &server.admin_key]);
+        }
+        let shown = shell.out(&arguments, 0).await;
+        assert!(shown.contains("each is the one it was made for"), "{import_type}: {shown}");
     }
 }

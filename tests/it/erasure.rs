@@ -20,6 +20,8 @@ on_both_databases!(
     a_replaced_object_that_was_left_is_deleted,
     parties_are_erased_by_kind,
     later_transactions_do_not_name_who_was_erased,
+    rows_that_cannot_be_read_are_counted,
+    strays_of_a_source_are_deleted,
 );
 
 /// Rows of two people; the second one fails as well, in a row of its own.
@@ -251,7 +253,9 @@ async fn an_unfinished_erasure_is_gone_on_with(database: Database) {
     let marker = |path: &std::path::PathBuf| {
         String::from_utf8_lossy(&std::fs::read(path).expect("a file")).contains("Marker")
     };
-    let last = files(&objects).into_iter().filter(marker).max().expect("a segment about her");
+    let about_her: Vec<_> = files(&objects).into_iter().filter(marker).collect();
+    assert_eq!(about_her.len(), 3);
+    let last = about_her[0].clone();
     let whole = std::fs::read(&last).expect("a file");
     std::fs::write(&last, "damaged").expect("written");
 
@@ -261,6 +265,7 @@ async fn an_unfinished_erasure_is_gone_on_with(database: Database) {
     let erasures = async || tables::rows(&server, "SELECT * FROM erasures").await.len();
     assert_eq!(tenant.sessions(Default::default()).await.len(), 2, "her records are gone");
     assert_eq!(erasures().await, 1, "what is left to do is written down");
+    assert!(!stored(&objects).contains("Marker"), "what can be read is gone over all the same");
 
     std::fs::write(&last, whole).expect("written");
     eventually("the erasure is finished", async || (erasures().await == 0).then_some(())).await;
@@ -377,4 +382,40 @@ async fn later_transactions_do_not_name_who_was_erased(database: Database) {
     let told = pb::ImportSpec { import_erased: true, ..spec };
     tenant.import_as(told, rows).await.expect("an import");
     assert_eq!(names(&tenant).await[0], "t-1 Marker Person > Forty-Two Ltd");
+}
+
+async fn rows_that_cannot_be_read_are_counted(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let rows = "{\"external_id\":\"u-1\",\"vendor_data\":\"anna\"}\n\
+        {\"external_id\":\"u-2\",\"first_name\":\"Anna\" \"vendor_data\":\"anna\"}\n\
+        {\"external_id\":\"u-3\",\"vendor_data\":\"ben\",\"vendor_data\":\"anna\"}\n\
+        {\"external_id\":\"u-4\",\"vendor_data\":\"ben\"\n";
+    let import = tenant.import(rows).await;
+    assert_eq!(counters(&import), (1, 0, 3));
+    let client = operator(&server, &tenant).await;
+    let report = erase_user(&client, "anna").await.expect("erased");
+    assert_eq!((report.source_row_count, report.unreadable_row_count), (1, 2), "and those of others are not");
+}
+
+async fn strays_of_a_source_are_deleted(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    tenant.import(CSV).await;
+    let [segment] = files(&server.path("objects")).try_into().expect("one segment");
+    // Processes died before they could write down what they had stored: one long ago, one perhaps not yet.
+    let (old, young) = (segment.with_file_name("00000000.8"), segment.with_file_name("00000000.9"));
+    for stray in [&old, &young] {
+        std::fs::write(stray, CSV).expect("written");
+    }
+    let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+    std::fs::File::options()
+        .write(true)
+        .open(&old)
+        .and_then(|file| file.set_modified(hour_ago))
+        .expect("set");
+    let client = operator(&server, &tenant).await;
+    erase_user(&client, "anna").await.expect("erased");
+    assert!(!old.exists(), "nobody will name it any more");
+    assert!(young.exists(), "another process may be about to name it");
 }

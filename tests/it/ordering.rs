@@ -6,14 +6,16 @@ use std::collections::{HashMap, HashSet};
 use carryover::grpc::pb::{self, RowOutcome};
 
 use crate::{
-    harness::{Database, Server, Tenant, counters},
-    on_both_databases,
+    harness::{Database, Server, Tenant, chunk, counters, finish, plain_csv, resume},
+    on_both_databases, stored as tables,
+    waits::eventually,
 };
 
 on_both_databases!(
     the_first_of_each_key_wins,
     any_imports_one_after_another_add_up,
     a_dry_run_tells_what_an_import_would_do,
+    a_dry_run_leaves_no_keys_behind,
     two_imports_race_for_the_same_keys
 );
 
@@ -165,6 +167,29 @@ async fn any_imports_one_after_another_add_up(database: Database) {
             known.into_iter().map(|(key, row)| (key, (row, format!("row {row}")))).collect();
         assert_eq!(found, wanted, "seed {seed}: every record is of the row that wrote it last");
     }
+}
+
+async fn a_dry_run_leaves_no_keys_behind(database: Database) {
+    let server = Server::start_with(database, &["--segment-rows", "5"]).await;
+    let tenant = server.tenant().await;
+    let csv = plain_csv("d", 0, 20);
+    let spec = pb::ImportSpec { dry_run: true, ..tenant.spec() };
+    let request = pb::CreateImportRequest { spec: Some(spec), request_id: String::new() };
+    let made = tenant.client.imports().create_import(request).await.expect("an import").into_inner();
+    let id = made.import.expect("an import").uuid;
+    let (sender, receiver) = tokio::sync::mpsc::channel(4);
+    let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let mut client = tenant.client.imports();
+    let uploading = tokio::spawn(async move { client.upload_import(stream).await });
+    sender.send(resume(&id, 0)).await.expect("sent");
+    sender.send(chunk(0, csv.as_bytes())).await.expect("sent");
+    // Every segment is settled before the upload ends, so that its end is that of the import.
+    eventually("rows are settled", async || (tenant.get(&id).await.processed_rows == 20).then_some(())).await;
+    sender.send(finish(csv.len())).await.expect("sent");
+    drop(sender);
+    uploading.await.expect("a task").expect("uploaded");
+    assert_eq!(counters(&tenant.wait(&id).await), (20, 0, 0));
+    assert_eq!(tables::texts(&server, "SELECT COUNT(*) FROM dry_run_keys").await, ["0"]);
 }
 
 async fn a_dry_run_tells_what_an_import_would_do(database: Database) {

@@ -23,6 +23,7 @@ on_both_databases!(
     one_import_of_rules_at_a_time,
     pages_stay_with_their_version,
     the_first_of_equal_rules_wins,
+    a_rule_that_is_changed_keeps_its_place,
 );
 
 const RULES: &str = include_str!("../fixtures/status_rules.ndjson");
@@ -208,4 +209,25 @@ async fn the_first_of_equal_rules_wins(database: Database) {
         assert_eq!(again, (0, 0, 4, 0), "wherever the cuts are");
     }
     assert_eq!(version(&tenant).await, 1);
+}
+
+/// Rules are asked in order, and the first that matches wins.
+async fn a_rule_that_is_changed_keeps_its_place(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let spec = spec_of(&server, &tenant, ImportType::StatusRules).await;
+    let rule = |id: &str, value: i32| {
+        format!(
+            "{{\"external_id\":\"{id}\",\"feature\":\"OCR\",\"field\":\"kyc.age\",\"operator\":\"less_than\",\"value\":{value},\"status\":\"Declined\"}}\n"
+        )
+    };
+    let order = async || {
+        let listed = list(&tenant, of(&tenant, None)).await.expect("a list").status_rules;
+        listed.iter().map(|rule| rule.external_id().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(import(&tenant, &spec, &(rule("a", 1) + &rule("b", 2) + &rule("c", 3))).await, (3, 0, 0, 0));
+    assert_eq!(import(&tenant, &spec, &(rule("d", 4) + &rule("a", 10))).await, (1, 1, 0, 0));
+    assert_eq!(order().await, ["a", "b", "c", "d"]);
+    assert_eq!(import(&tenant, &spec, &(rule("b", 20) + &rule("a", 100))).await, (0, 2, 0, 0));
+    assert_eq!(order().await, ["a", "b", "c", "d"]);
 }

@@ -285,24 +285,25 @@ fn read_address(party: &mut Party, reader: &mut Reader<'_>, cell: Cell, out: &mu
     let Ok(address) = serde_json::from_str::<Address>(reader.arena.get(object)) else {
         return reader.refuse(cell, IssueCode::WrongType, "must be an object of texts").unwrap_or_default();
     };
-    if party.country.is_none()
-        && let Some(country) = address.country.as_deref().map(str::trim).filter(|text| !text.is_empty())
-    {
-        party.country = Some(reader.arena.push(country));
-        out.text("country", country);
-    }
-    for (key, value) in [
-        ("town", address.town),
-        ("state", address.state),
-        ("street", address.street),
-        ("post_code", address.post_code),
+    for (key, value, max) in [
+        ("country", address.country, 64),
+        ("town", address.town, TEXT_CHARS),
+        ("state", address.state, TEXT_CHARS),
+        ("street", address.street, TEXT_CHARS),
+        ("post_code", address.post_code, 64),
     ] {
-        let Some(value) = value else { continue };
-        if value.chars().count() > TEXT_CHARS {
-            let message = format!("{key} has more than {TEXT_CHARS} characters");
+        let Some(value) = value.as_deref().map(str::trim).filter(|value| !value.is_empty()) else { continue };
+        if value.chars().count() > max {
+            let message = format!("{key} has more than {max} characters");
             return reader.refuse(cell, IssueCode::TooLong, message).unwrap_or_default();
         }
-        out.text(key, value.trim());
+        if key == "country" {
+            if party.country.is_some() {
+                continue;
+            }
+            party.country = Some(reader.arena.push(value));
+        }
+        out.text(key, value);
     }
 }
 

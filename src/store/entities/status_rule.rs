@@ -26,6 +26,7 @@ pub(crate) struct Model {
     pub(crate) score: Option<String>,
     pub(crate) status: String,
     pub(crate) priority: Option<i32>,
+    pub(crate) position: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

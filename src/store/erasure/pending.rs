@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::ErasedKind;
 use crate::{
+    clock,
     domain::ids::ApplicationId,
     store::{Store, entities::erasure, error::Error},
 };
@@ -30,6 +31,11 @@ pub struct PendingErasure {
 }
 
 impl PendingErasure {
+    /// A new one; its own id tells nobody who it is about.
+    pub fn new(application: ApplicationId, kind: ErasedKind, vendor_data: Option<String>) -> Self {
+        Self { application, id: clock::new_id(), kind, vendor_data, keys: Vec::new() }
+    }
+
     fn is_this(&self) -> Condition {
         Condition::all()
             .add(erasure::Column::ApplicationId.eq(self.application.0))

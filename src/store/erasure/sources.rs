@@ -28,6 +28,17 @@ pub struct SourceRows {
     pub rows: Vec<i64>,
 }
 
+/// What became of putting a segment in the place of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revised {
+    /// It is there.
+    Done,
+    /// Somebody else has put one there before, or the object before it is still to be deleted.
+    Changed,
+    /// The whole source has been deleted.
+    SourceGone,
+}
+
 impl Store {
     /// Ended imports whose source is still kept, those behind `after` only, oldest first.
     pub async fn list_imports_with_source(
@@ -48,17 +59,20 @@ impl Store {
     }
 
     /// Puts a segment with rows blanked out in the place of the one it was made of, and forgets what row
-    /// errors say of those rows. False when somebody else has put another in its place, or the object
-    /// before it is still to be deleted.
+    /// errors say of those rows.
     pub async fn revise_segment(
         &self,
         application: ApplicationId,
         id: ImportId,
         revised: SourceRows,
-    ) -> Result<bool, Error> {
+    ) -> Result<Revised, Error> {
         use segment::Column;
         self.write(move |tx| {
             Box::pin(async move {
+                let source = import::Entity::find_by_id((application.0, id.0)).one(tx).await?;
+                if source.is_none_or(|import| import.source_deleted_at.is_some()) {
+                    return Ok(Revised::SourceGone);
+                }
                 let changed = segment::Entity::update_many()
                     .col_expr(Column::Crc32c, Expr::value(i64::from(revised.after.crc32c)))
                     .col_expr(Column::Revision, Expr::value(revised.after.revision))
@@ -69,7 +83,7 @@ impl Store {
                     .exec(tx)
                     .await?;
                 if changed.rows_affected != 1 {
-                    return Ok(false);
+                    return Ok(Revised::Changed);
                 }
                 for rows in revised.rows.chunks(500) {
                     row_error::Entity::update_many()
@@ -81,7 +95,7 @@ impl Store {
                         .exec(tx)
                         .await?;
                 }
-                Ok(true)
+                Ok(Revised::Done)
             })
         })
         .await

@@ -149,8 +149,10 @@ async fn stage(
             ledger.set(row, Outcome::Skipped);
             continue;
         }
-        let mut staged = model(import, workflow, claim, record, rule)?;
-        let outcome = match in_force.get(&record.id) {
+        let kept = in_force.get(&record.id);
+        let position = kept.map_or_else(|| new_position(version, claim, record), |kept| kept.position);
+        let mut staged = model(import, workflow, claim, record, rule, position)?;
+        let outcome = match kept {
             Some(kept) if says(kept, rule) => {
                 staged.valid_until = Set(Some(version));
                 Outcome::Skipped
@@ -167,12 +169,18 @@ async fn stage(
     Ok(duplicates)
 }
 
+/// Behind all rules of versions before, in the order of the source.
+fn new_position(version: i32, claim: &Claim, record: &RecordRow) -> i64 {
+    ((i64::from(version) + 1) << 32) + claim.range.first_row + i64::from(record.row)
+}
+
 fn model(
     import: &Import,
     workflow: Uuid,
     claim: &Claim,
     record: &RecordRow,
     rule: &StatusRule,
+    position: i64,
 ) -> Result<status_rule::ActiveModel, Error> {
     let value = match &rule.value {
         Some(value) => Some(serde_json::from_str(value).map_err(|_| Error::Corrupt("rule value"))?),
@@ -196,6 +204,7 @@ fn model(
         score: Set(rule.score.clone()),
         status: Set(rule.status.as_str().to_owned()),
         priority: Set(rule.priority),
+        position: Set(position),
     })
 }
 
