@@ -10,6 +10,7 @@ pub mod document;
 pub mod header;
 pub mod json;
 pub mod object_writer;
+pub mod party;
 pub mod record;
 pub mod scalar;
 pub mod schema;

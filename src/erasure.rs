@@ -159,7 +159,10 @@ impl Erasure {
         }
         let report = gone_over?;
         self.store.end_erasure(pending).await?;
-        self.store.overwrite_deleted().await?;
+        if let Err(error) = self.store.overwrite_deleted().await {
+            let error = &error as &dyn std::error::Error;
+            warn!(erasure.id = %pending.id, error, "what was deleted is not overwritten yet");
+        }
         Ok(report)
     }
 

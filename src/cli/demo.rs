@@ -209,7 +209,8 @@ async fn import(tenant: &Tenant, file: &Synthetic, silent: bool) -> Result<(pb::
         ..Default::default()
     };
     let begun = Instant::now();
-    let import = transfer::run(&tenant.client, spec, Source::File(&file.path), false, silent).await?;
+    let import = transfer::create(&tenant.client, spec).await?;
+    let import = transfer::run(&tenant.client, import, Source::File(&file.path), false, silent).await?;
     Ok((import, begun.elapsed()))
 }
 

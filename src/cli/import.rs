@@ -173,15 +173,22 @@ pub(super) async fn resume(args: ResumeArgs) -> Result<Done, Failure> {
         return Err(Failure::Usage("standard input cannot be read again from where it broke off".to_owned()));
     }
     let request = pb::GetImportRequest { import_id: args.id };
-    let import = client.imports().get_import(request).await?.into_inner().import;
-    let import = import.ok_or_else(|| Failure::Other("the server answered without an import".to_owned()))?;
-    let import = transfer::go_on(&client, import, source, false, args.json).await?;
+    let import = transfer::import_of(client.imports().get_import(request).await?.into_inner().import)?;
+    let import = transfer::run(&client, import, source, false, args.json).await?;
     show(&import, args.json)?;
     Ok(outcome(&import))
 }
 
-fn show(import: &pb::Import, json: bool) -> Result<(), Failure> {
-    if json { output::print_json(import) } else { print_outcome(import) }
+/// Prints an import, as JSON or for people, with what they may ask next.
+pub(super) fn show(import: &pb::Import, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::print_json(import);
+    }
+    print_outcome(import)?;
+    if import.failed_count > 0 {
+        output::line(&format!("see        carryover errors {}", import.uuid))?;
+    }
+    Ok(())
 }
 
 fn parse_label(text: &str) -> Result<(String, String), String> {
@@ -217,7 +224,12 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
         import_erased: args.import_erased,
         encoding: args.encoding.unwrap_or_default(),
     };
-    let import = transfer::run(&client, spec, source, args.detach, args.json).await?;
+    let import = transfer::create(&client, spec).await?;
+    if !args.json {
+        // Whoever has to go on with it needs its id, whatever becomes of this command.
+        output::note(&format!("import {}", import.uuid));
+    }
+    let import = transfer::run(&client, import, source, args.detach, args.json).await?;
     show(&import, args.json)?;
     Ok(if args.detach && !transfer::is_terminal(&import) { Done::Well } else { outcome(&import) })
 }
@@ -275,7 +287,7 @@ fn source(import: &pb::Import) -> String {
     let delimiter = match import.csv_delimiter.as_str() {
         "" => None,
         "\t" => Some("delimiter tab".to_owned()),
-        delimiter => Some(format!("delimiter {delimiter}")),
+        delimiter => Some(format!("delimiter '{delimiter}'")),
     };
     let compression = Some(import.compression())
         .filter(|packed| *packed as i32 > pb::Compression::None as i32)
@@ -316,9 +328,5 @@ pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
         grouped(import.duplicate_count)
     ))?;
     output::line(&format!("failed     {}", grouped(import.failed_count)))?;
-    output::line(&format!("speed      {} rows/s", grouped(import.rows_per_second as i64)))?;
-    if import.failed_count > 0 {
-        output::line(&format!("see        carryover errors {}", import.uuid))?;
-    }
-    Ok(())
+    output::line(&format!("speed      {} rows/s", grouped(import.rows_per_second as i64)))
 }

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     Done, Failure,
     connection::Connection,
-    import::{outcome, print_outcome},
+    import::{outcome, show},
     output,
     page::Page,
     progress::Progress,
@@ -101,27 +101,17 @@ pub(super) struct ExportArgs {
     connection: Connection,
 }
 
-fn show(import: Option<pb::Import>, json: bool) -> Result<pb::Import, Failure> {
-    let import = import.ok_or_else(|| Failure::Other("the server answered without an import".to_owned()))?;
-    if json {
-        output::print_json(&import)?
-    } else {
-        print_outcome(&import)?
-    }
-    Ok(import)
-}
-
 pub(super) async fn get(args: OneArgs) -> Result<Done, Failure> {
     let client = args.connection.open().await?;
     let answer = client.imports().get_import(pb::GetImportRequest { import_id: args.id }).await?;
-    show(answer.into_inner().import, args.json)?;
+    show(&transfer::import_of(answer.into_inner().import)?, args.json)?;
     Ok(Done::Well)
 }
 
 pub(super) async fn cancel(args: OneArgs) -> Result<Done, Failure> {
     let client = args.connection.open().await?;
     let answer = client.imports().cancel_import(pb::CancelImportRequest { import_id: args.id }).await?;
-    show(answer.into_inner().import, args.json)?;
+    show(&transfer::import_of(answer.into_inner().import)?, args.json)?;
     Ok(Done::Well)
 }
 
@@ -131,7 +121,7 @@ pub(super) async fn watch(args: OneArgs) -> Result<Done, Failure> {
     let each = |import: &pb::Import| if json { output::print_json(import) } else { Ok(()) };
     let import = transfer::follow(&client, &args.id, Progress::new(json), each).await?;
     if !json {
-        print_outcome(&import)?;
+        show(&import, false)?;
     }
     Ok(outcome(&import))
 }
@@ -191,7 +181,7 @@ pub(super) async fn export(args: ExportArgs) -> Result<Done, Failure> {
         Outcome::Failed => pb::RowOutcome::Failed as i32,
     };
     let get = pb::GetImportRequest { import_id: args.id.clone() };
-    let import = client.imports().get_import(get).await?.into_inner().import.unwrap_or_default();
+    let import = transfer::import_of(client.imports().get_import(get).await?.into_inner().import)?;
     if !matches!(import.encoding.as_str(), "" | "UTF-8") {
         output::note("the rows come as UTF-8: import them without --encoding");
     }

@@ -29,27 +29,18 @@ const RESUMES: u32 = 8;
 /// How often a broken watch is taken up again without a message in between.
 const REWATCHES: u32 = 8;
 
-/// Imports a source; with `detach`, only uploads it. Gives the import as it stands then.
-pub(super) async fn run(
-    client: &Client,
-    spec: pb::ImportSpec,
-    source: Source<'_>,
-    detach: bool,
-    silent: bool,
-) -> Result<pb::Import, Failure> {
+/// Makes an import, to be uploaded.
+pub(super) async fn create(client: &Client, spec: pb::ImportSpec) -> Result<pb::Import, Failure> {
     // The same request id after a lost answer gives the same import, so nothing is imported twice.
     let request_id = uuid::Uuid::new_v4().to_string();
     let request = pb::CreateImportRequest { spec: Some(spec), request_id };
-    let import = created(client.imports().create_import(request).await?.into_inner().import)?;
-    if !silent {
-        output::note(&format!("import {}", import.uuid));
-    }
-    go_on(client, import, source, detach, silent).await
+    import_of(client.imports().create_import(request).await?.into_inner().import)
 }
 
-/// Uploads what the server does not have of a source, and follows the import to its end.
+/// Uploads what the server does not have of a source, and follows the import to its end; with `detach`, only
+/// uploads it. Gives the import as it stands then.
 #[expect(clippy::disallowed_methods, reason = "ends with the command at the latest")]
-pub(super) async fn go_on(
+pub(super) async fn run(
     client: &Client,
     import: pb::Import,
     source: Source<'_>,
@@ -86,7 +77,8 @@ async fn joined(watch: JoinHandle<Result<pb::Import, Failure>>) -> Result<pb::Im
     watch.await.map_err(|error| Failure::Other(error.to_string()))?
 }
 
-fn created(import: Option<pb::Import>) -> Result<pb::Import, Failure> {
+/// The import of an answer, which holds one.
+pub(super) fn import_of(import: Option<pb::Import>) -> Result<pb::Import, Failure> {
     import.ok_or_else(|| Failure::Other("the server answered without an import".to_owned()))
 }
 
@@ -120,7 +112,7 @@ async fn upload(
         tokio::time::sleep(Duration::from_millis(200) * 2_u32.pow(resume.min(6))).await;
         let request = pb::GetImportRequest { import_id: id.to_owned() };
         if let Ok(answer) = client.imports().get_import(request).await {
-            offset = created(answer.into_inner().import)?.committed_size as u64;
+            offset = import_of(answer.into_inner().import)?.committed_size as u64;
             output::note(&format!(
                 "the upload broke off; going on at byte {}",
                 output::grouped(offset as i64)
@@ -194,7 +186,7 @@ pub(super) async fn follow(
         match ended {
             Ok(()) => {
                 progress.finish();
-                return created(last);
+                return import_of(last);
             }
             Err(status) if passes_by_itself(&status) && broken < REWATCHES => {
                 broken += 1;

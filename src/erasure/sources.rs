@@ -7,9 +7,9 @@ use memchr::memmem;
 
 use crate::{
     canonical::{
+        party::{EntityType, PartyKind},
         schema::FieldId,
         schema_of,
-        transaction::{EntityType, PartyKind},
     },
     domain::{
         import::{Import, ImportType, SourceFormat},

@@ -235,3 +235,17 @@ impl Key {
         Member::Field { field, encoded: spec.form == Form::Json && path.ends_with("_json") }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{canonical::schema_of, domain::import::ImportType};
+
+    #[test]
+    fn every_field_and_group_can_be_met() {
+        for import_type in ImportType::ALL {
+            let schema = schema_of(*import_type);
+            assert!(schema.fields.len() <= u128::BITS as usize, "{import_type:?}");
+            assert!(schema.groups.len() <= u32::BITS as usize, "{import_type:?}");
+        }
+    }
+}

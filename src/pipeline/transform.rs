@@ -31,9 +31,8 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
         }
         let record = adapter.read(cells, &mut rows.arena, &mut issues);
         if !issues.is_empty() || !faults.is_empty() {
-            let of_others = |issue: &Issue| !faults.iter().any(|fault| issue.is_within(fault));
-            let others: Vec<Issue> = issues.drain(..).filter(of_others).collect();
-            faults.extend(others);
+            issues.retain(|issue| !faults.iter().any(|fault| issue.is_within(fault)));
+            faults.append(&mut issues);
             failures.add(&rows, row, faults);
             continue;
         }

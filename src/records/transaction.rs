@@ -4,7 +4,10 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    canonical::transaction::{Direction, EntityType, PartyKind, Side},
+    canonical::{
+        party::{EntityType, PartyKind, Side},
+        transaction::Direction,
+    },
     store::{StoredParty, StoredTransaction},
 };
 

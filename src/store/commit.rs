@@ -10,8 +10,8 @@ use super::{claims::Claim, error::Error, table::Table};
 use crate::{
     canonical::{
         arena::{Arena, Text},
+        party::{Party, PartyKind, Side, forget_party},
         record::Record,
-        transaction::{Party, PartyKind, Side, forget_party},
     },
     domain::{
         ids::{RecordKind, WorkflowId, derive},

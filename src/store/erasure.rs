@@ -8,7 +8,8 @@ mod sources;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    QuerySelect,
     sea_query::{Alias, Expr, OnConflict, Query},
 };
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use super::{
     sessions::SessionTable,
 };
 use crate::{
-    canonical::transaction::{EntityType, PartyKind},
+    canonical::party::{EntityType, PartyKind},
     domain::{
         ids::{ApplicationId, ImportId, RecordKind, SessionId, derive},
         import::{ImportStatus, words},
@@ -65,20 +66,6 @@ impl ErasedKind {
         match self {
             Self::User => EntityType::Individual,
             Self::Business => EntityType::Company,
-        }
-    }
-
-    const fn table(self) -> &'static str {
-        match self {
-            Self::User => user_session::Entity::NAME,
-            Self::Business => business_session::Entity::NAME,
-        }
-    }
-
-    const fn table_of_replaced(self) -> &'static str {
-        match self {
-            Self::User => "replaced_user_sessions",
-            Self::Business => "replaced_business_sessions",
         }
     }
 }
@@ -129,9 +116,8 @@ impl Store {
                 let entity = derive(application, kind.record_kind(), &[vendor_data.as_bytes()]);
                 let ids = gone.iter().map(|gone| gone.id).chain([entity]);
                 bury(tx, application, &salt, ids.collect(), now).await?;
-                delete_sessions(&store, tx, application, kind, &gone).await?;
-                delete_replaced(&store, tx, application, kind, &vendor_data).await?;
-                let transactions = parties::forget(&store, tx, application, kind, &vendor_data).await?;
+                delete_sessions(tx, &erasure, &gone).await?;
+                let transactions = parties::forget(tx, application, kind, &vendor_data).await?;
                 let sessions = gone.len() as u64;
                 erasure.keys = gone.into_iter().map(|gone| gone.key).collect();
                 pending::begin(tx, &erasure, lease_until).await?;
@@ -162,7 +148,7 @@ impl Store {
                     return Err(Refusal::NotFound("session").into());
                 }
                 bury(tx, application, &salt, vec![id.0], now).await?;
-                delete_sessions(&store, tx, application, kind, &gone).await?;
+                delete_sessions(tx, &erasure, &gone).await?;
                 erasure.keys = gone.into_iter().map(|gone| gone.key).collect();
                 pending::begin(tx, &erasure, lease_until).await?;
                 audit::record(tx, event, now).await?;
@@ -170,25 +156,6 @@ impl Store {
             })
         })
         .await
-    }
-
-    /// Deletes rows of a table of records.
-    async fn delete_by_id(
-        &self,
-        tx: &DatabaseTransaction,
-        table: &str,
-        application: ApplicationId,
-        ids: &[Uuid],
-    ) -> Result<(), Error> {
-        for ids in ids.chunks(500) {
-            let mut delete = Query::delete();
-            delete
-                .from_table(Alias::new(table))
-                .and_where(Expr::col(Alias::new("application_id")).eq(application.0))
-                .and_where(Expr::col(Alias::new("id")).is_in(ids.iter().copied()));
-            tx.execute(&delete).await?;
-        }
-        Ok(())
     }
 }
 
@@ -290,30 +257,51 @@ async fn bury(
     Ok(())
 }
 
-/// Deletes sessions, and what they were before imports changed them.
+/// Deletes sessions, what they were before imports changed them, and what sessions that are now about others
+/// were when they were about somebody.
 async fn delete_sessions(
-    store: &Store,
     tx: &DatabaseTransaction,
-    application: ApplicationId,
-    kind: ErasedKind,
+    erasure: &PendingErasure,
     gone: &[Gone],
 ) -> Result<(), Error> {
+    let (table, replaced) = match erasure.kind {
+        ErasedKind::User => (user_session::Entity::NAME, "replaced_user_sessions"),
+        ErasedKind::Business => (business_session::Entity::NAME, "replaced_business_sessions"),
+    };
     let ids: Vec<Uuid> = gone.iter().map(|gone| gone.id).collect();
-    store.delete_by_id(tx, kind.table(), application, &ids).await?;
-    store.delete_by_id(tx, kind.table_of_replaced(), application, &ids).await
+    delete_by_id(tx, table, erasure.application, &ids).await?;
+    delete_by_id(tx, replaced, erasure.application, &ids).await?;
+    let Some(vendor_data) = erasure.vendor_data.as_deref() else { return Ok(()) };
+    let about = Expr::col(Alias::new("vendor_data")).eq(vendor_data);
+    delete(tx, replaced, erasure.application, Condition::all().add(about)).await
 }
 
-/// Deletes what sessions that are now about others were when they were about somebody.
-async fn delete_replaced(
-    store: &Store,
+async fn delete_by_id(
     tx: &DatabaseTransaction,
+    table: &str,
     application: ApplicationId,
-    kind: ErasedKind,
-    vendor_data: &str,
+    ids: &[Uuid],
 ) -> Result<(), Error> {
-    let table = kind.table_of_replaced();
-    let delete = format!("DELETE FROM {table} WHERE application_id = $1 AND vendor_data = $2");
-    tx.execute_raw(store.statement(&delete, [application.0.into(), vendor_data.into()])).await?;
+    for ids in ids.chunks(500) {
+        let is_one = Expr::col(Alias::new("id")).is_in(ids.iter().copied());
+        delete(tx, table, application, Condition::all().add(is_one)).await?;
+    }
+    Ok(())
+}
+
+/// Deletes rows of an application's records.
+async fn delete(
+    tx: &DatabaseTransaction,
+    table: &str,
+    application: ApplicationId,
+    which: Condition,
+) -> Result<(), Error> {
+    let mut delete = Query::delete();
+    delete
+        .from_table(Alias::new(table))
+        .and_where(Expr::col(Alias::new("application_id")).eq(application.0))
+        .cond_where(which);
+    tx.execute(&delete).await?;
     Ok(())
 }
 

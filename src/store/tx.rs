@@ -47,10 +47,10 @@ impl Store {
     pub(super) async fn write_segment(
         &self,
         commit: Commit,
-        its_turn: OwnedSemaphorePermit,
+        turn_to_write: OwnedSemaphorePermit,
     ) -> Result<Committed, Error> {
         match self.bulk.clone() {
-            Bulk::Postgres(pool) => tokio::spawn(postgres::commit(pool, commit, its_turn)).await?,
+            Bulk::Postgres(pool) => tokio::spawn(postgres::commit(pool, commit, turn_to_write)).await?,
             Bulk::Sqlite(writer) => {
                 let turn = self.turn.clone();
                 tokio::spawn(async move {

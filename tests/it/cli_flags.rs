@@ -125,7 +125,7 @@ async fn what_was_found_in_a_file_is_shown(database: Database) {
     std::fs::write(shell.path("f.csv"), gzip(&bytes)).expect("written");
     let import = ["import", "f.csv", "--type", "user_verification", "--encoding", "windows-1252"];
     let shown = shell.out(&import, 0).await;
-    assert!(shown.contains("csv, delimiter ;, windows-1252, gzip"), "{shown}");
+    assert!(shown.contains("csv, delimiter ';', windows-1252, gzip"), "{shown}");
     assert!(shown.contains("columns nobody knows: stat"), "{shown}");
     let listed = shell.out(&["list", "--status", "completed"], 0).await;
     assert!(listed.contains("user_verification") && listed.contains("0 updated"), "{listed}");

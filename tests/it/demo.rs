@@ -34,6 +34,7 @@ async fn it_shows_the_whole_way_again_and_again(database: Database) {
             String::from_utf8_lossy(&output.stderr)
         );
         assert!(shown.contains("listens on 127.0.0.1:"), "{run}: {shown}");
+        assert!(!shown.contains("carryover errors"), "its server is gone: {run}: {shown}");
         assert!(shown.contains("each is the one it was made for"), "{run}: {shown}");
     }
     if let Some(url) = &server.database_url {

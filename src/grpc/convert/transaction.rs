@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::{find_object, list, object, timestamp, word};
 use crate::{
-    canonical::transaction::{PartyKind, Side},
+    canonical::party::{PartyKind, Side},
     grpc::pb,
     records::{
         part_id, tags,

@@ -7,40 +7,38 @@ use sea_orm::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::ErasedKind;
+use super::{ErasedKind, delete, delete_by_id};
 use crate::{
-    canonical::transaction::{EntityType, PartyKind, Side, forget_party},
+    canonical::party::{EntityType, PartyKind, Side, forget_party},
     domain::ids::ApplicationId,
     store::{
-        Store,
         entities::transaction::{self, Column},
         error::Error,
     },
 };
+
+/// Where transactions are kept as they were before imports changed them.
+const REPLACED: &str = "replaced_transactions";
 
 /// Transactions that are read and written at a time.
 const PAGE: u64 = 500;
 
 /// Makes a party of transactions nameless; gives in how many.
 pub(super) async fn forget(
-    store: &Store,
     tx: &DatabaseTransaction,
     application: ApplicationId,
     kind: ErasedKind,
     vendor_data: &str,
 ) -> Result<u64, Error> {
-    delete_replaced(store, tx, application, kind, vendor_data).await?;
+    // What transactions that are now between others were when somebody was a party of them.
+    delete(tx, REPLACED, application, is_between(kind, vendor_data)).await?;
     let (mut count, mut after) = (0, Uuid::nil());
     loop {
         // Along the primary key: no index of an import's price is worth what happens this seldom.
         let page = transaction::Entity::find()
             .filter(Column::ApplicationId.eq(application.0))
             .filter(Column::Id.gt(after))
-            .filter(Condition::any().add(is_party(Side::Subject, kind, vendor_data)).add(is_party(
-                Side::Counterparty,
-                kind,
-                vendor_data,
-            )))
+            .filter(is_between(kind, vendor_data))
             .order_by_asc(Column::Id)
             .limit(PAGE)
             .all(tx)
@@ -52,7 +50,7 @@ pub(super) async fn forget(
         for row in page {
             forget_in(tx, row, kind, vendor_data).await?;
         }
-        store.delete_by_id(tx, "replaced_transactions", application, &ids).await?;
+        delete_by_id(tx, REPLACED, application, &ids).await?;
     }
 }
 
@@ -89,39 +87,18 @@ async fn forget_in(
     Ok(())
 }
 
-/// Deletes what transactions that are now between others were when somebody was a party of them.
-async fn delete_replaced(
-    store: &Store,
-    tx: &DatabaseTransaction,
-    application: ApplicationId,
-    kind: ErasedKind,
-    vendor_data: &str,
-) -> Result<(), Error> {
-    use sea_orm::ConnectionTrait;
-    // A party without a type is a person, as `PartyKind` has it.
-    let party = |side: Side| {
-        let (side, kind) = (side.as_str(), kind.entity_type().as_str());
-        format!("({side}_vendor_data = $2 AND COALESCE({side}_entity_type, 'individual') = '{kind}')")
+/// Whether a transaction, in whichever table, has this user or business on one of its sides.
+fn is_between(kind: ErasedKind, vendor_data: &str) -> Condition {
+    let is_party = |own: Column, entity_type: Column| {
+        let is_kind = Expr::col(entity_type).eq(kind.entity_type().as_str());
+        let is_kind = match kind {
+            // A party without a type is a person, as `PartyKind` has it.
+            ErasedKind::User => is_kind.or(Expr::col(entity_type).is_null()),
+            ErasedKind::Business => is_kind,
+        };
+        Condition::all().add(Expr::col(own).eq(vendor_data)).add(is_kind)
     };
-    let delete = format!(
-        "DELETE FROM replaced_transactions WHERE application_id = $1 AND ({} OR {})",
-        party(Side::Subject),
-        party(Side::Counterparty)
-    );
-    tx.execute_raw(store.statement(&delete, [application.0.into(), vendor_data.into()])).await?;
-    Ok(())
-}
-
-/// Whether that side of a transaction is this user or business.
-fn is_party(side: Side, kind: ErasedKind, vendor_data: &str) -> Condition {
-    let (own, entity_type) = match side {
-        Side::Subject => (Column::SubjectVendorData, Column::SubjectEntityType),
-        Side::Counterparty => (Column::CounterpartyVendorData, Column::CounterpartyEntityType),
-    };
-    let is_kind = entity_type.eq(kind.entity_type().as_str());
-    let is_kind = match kind {
-        ErasedKind::User => is_kind.or(entity_type.is_null()),
-        ErasedKind::Business => is_kind,
-    };
-    Condition::all().add(own.eq(vendor_data)).add(is_kind)
+    Condition::any()
+        .add(is_party(Column::SubjectVendorData, Column::SubjectEntityType))
+        .add(is_party(Column::CounterpartyVendorData, Column::CounterpartyEntityType))
 }
