@@ -2,6 +2,7 @@
 
 use csv_async::{AsyncReader, AsyncReaderBuilder, ByteRecord};
 use futures_util::FutureExt;
+use memchr::memmem;
 use tokio::io::{AsyncReadExt, Chain};
 
 use super::rows::Rows;
@@ -74,7 +75,9 @@ pub(super) fn parse(rows: &mut Rows, schema: &Schema, header: &Header, delimiter
             Err(_) => rows.refuse(not_utf8()),
         }
         if record.len() != header.len() {
-            let message = format!("the record has {} cells, and the header {}", record.len(), header.len());
+            let mut message =
+                format!("the record has {} cells, and the header {}", record.len(), header.len());
+            message += likely_cause(&bytes[taken], record.len() < header.len(), delimiter);
             rows.refuse(Issue::of_record(IssueCode::ColumnCount, message));
         }
     }
@@ -101,6 +104,17 @@ fn add_cells(rows: &mut Rows, record: &ByteRecord, text: &str, schema: &Schema, 
                 Form::Text | Form::Any => Value::Text(cell),
             },
         );
+    }
+}
+
+/// What a record of another number of cells most often comes of, if it looks like that.
+fn likely_cause(record: &[u8], has_too_few: bool, delimiter: u8) -> &'static str {
+    if has_too_few && !record.ends_with(b"\n") && !record.ends_with(b"\r") {
+        "; it is the last one and its line does not end, so the file may have been cut off"
+    } else if !has_too_few && memmem::find(record, &[delimiter, b' ', b'"']).is_some() {
+        "; a quote opens a cell only at its very beginning, and here a blank stands before one"
+    } else {
+        ""
     }
 }
 

@@ -18,6 +18,7 @@ on_both_databases!(
     a_delimiter_at_the_end_of_every_row,
     numbers_beyond_any_integer,
     a_line_for_the_spreadsheet_is_told,
+    likely_causes_are_told,
 );
 
 /// G051: name, file, and the cells that must be kept of each row.
@@ -213,5 +214,23 @@ async fn a_line_for_the_spreadsheet_is_told(database: Database) {
         assert!(import.last_error().contains(first), "{}", import.last_error());
         let unnamed = tenant.import(file).await;
         assert_eq!((unnamed.status(), unnamed.last_error_reason()), (ImportStatus::Failed, "UNKNOWN_FORMAT"));
+    }
+}
+
+/// G009, G053: the number of cells alone helps nobody.
+async fn likely_causes_are_told(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    for (file, row, words) in [
+        ("external_id,first_name\na, \"A,b\"\nb,B\n", 1, "a blank stands before one"),
+        ("external_id;first_name\na; \"A;b\"\nb;B\n", 1, "a blank stands before one"),
+        ("external_id,first_name\na,A\nb", 2, "may have been cut off"),
+        ("external_id,first_name\na\nb,B\n", 1, "the record has 1 cells, and the header 2"),
+        ("external_id,first_name\na,A,b\nb,B\n", 1, "the record has 3 cells, and the header 2"),
+    ] {
+        let import = tenant.import(file).await;
+        let errors = tenant.row_errors(&import.uuid).await;
+        assert_eq!((errors.len(), errors[0].row_number), (1, row), "{file}");
+        assert!(errors[0].error.ends_with(words), "{file}: {}", errors[0].error);
     }
 }
