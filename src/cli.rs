@@ -39,7 +39,9 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Import a file
     Import(import::ImportArgs),
-    /// Go on with an import whose upload broke off
+    /// Let no further segment of an import be taken up
+    Pause(imports::OneArgs),
+    /// Let a paused import go on, or with its file an upload that broke off
     Resume(import::ResumeArgs),
     /// Show an import
     Get(imports::OneArgs),
@@ -151,6 +153,7 @@ async fn run(command: Command) -> Result<Done, Failure> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
+        Command::Pause(args) => imports::pause(args).await,
         Command::Resume(args) => import::resume(args).await,
         Command::Get(args) => imports::get(args).await,
         Command::List(args) => imports::list(args).await,

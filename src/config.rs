@@ -171,8 +171,8 @@ pub struct WorkArgs {
     #[arg(long, env = "CARRYOVER_SWEEP_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub sweep_seconds: u64,
 
-    /// Seconds a claim on a segment holds
-    #[arg(long, env = "CARRYOVER_LEASE_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(5..), value_name = "N")]
+    /// Seconds a claim on a segment holds unless it is renewed, which a worker that lives does
+    #[arg(long, env = "CARRYOVER_LEASE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(5..), value_name = "N")]
     pub lease_seconds: u64,
 }
 

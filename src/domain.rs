@@ -3,6 +3,7 @@
 pub mod fault;
 pub mod ids;
 pub mod import;
+pub mod isolation;
 pub mod issue;
 pub mod ledger;
 pub mod limits;

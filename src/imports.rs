@@ -114,6 +114,32 @@ impl Imports {
         .into())
     }
 
+    /// Asks for a pause; a paused import stays so.
+    pub async fn pause(&self, caller: Caller, id: ImportId) -> Result<Import, Error> {
+        let application = caller.application.ok_or(Refusal::NoApplication)?;
+        let import = self.store.pause_import(application, id, caller, clock::now()).await?;
+        self.feed.changed(id);
+        if import.status.has_ended() {
+            let needed = "only one that has not ended can be paused";
+            return Err(Refusal::WrongState { status: import.status, needed }.into());
+        }
+        Ok(import)
+    }
+
+    /// Lets a paused import go on; one that goes on does so.
+    pub async fn resume(&self, caller: Caller, id: ImportId) -> Result<Import, Error> {
+        let application = caller.application.ok_or(Refusal::NoApplication)?;
+        let was = self.get(application, id).await?.status;
+        let import = self.store.resume_import(application, id, caller, clock::now()).await?;
+        self.feed.changed(id);
+        self.feed.work_arrived();
+        if was.has_ended() {
+            let needed = "only one that has not ended can be resumed";
+            return Err(Refusal::WrongState { status: import.status, needed }.into());
+        }
+        Ok(import)
+    }
+
     /// Follows an import from behind change `after`.
     pub async fn watch(
         &self,
@@ -146,7 +172,7 @@ impl Imports {
         after: i64,
         limit: u64,
     ) -> Result<RowErrors, Error> {
-        let up_to = if import.status.is_terminal() { i64::MAX } else { import.checkpoint_row };
+        let up_to = if import.status.has_ended() { i64::MAX } else { import.checkpoint_row };
         let stored =
             self.store.list_row_errors(import.application_id, import.id, after, up_to, limit).await?;
         let (mut errors, mut bytes) = (Vec::with_capacity(stored.len()), 0);
@@ -184,7 +210,7 @@ impl Imports {
                     let after = last.stored.row_number;
                     return Ok(Some((errors, (imports, source, changes, after, false))));
                 }
-                if !follow || import.status.is_terminal() {
+                if !follow || import.status.has_ended() {
                     return Ok(Some((errors, (imports, source, changes, after, true))));
                 }
                 watch::changed_or_polled(&mut changes).await;

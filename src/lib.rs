@@ -11,6 +11,7 @@ pub mod config;
 pub mod domain;
 pub mod erasure;
 pub mod error;
+mod fault_points;
 pub mod feed;
 pub mod grpc;
 pub mod guard;

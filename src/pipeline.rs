@@ -3,6 +3,7 @@
 //! A whole segment goes from stage to stage as one batch. All its texts lie in one arena, and
 //! records hold spans of it, so that no row allocates anything on its own.
 
+mod blank;
 mod csv;
 mod ndjson;
 mod raw;
@@ -22,6 +23,7 @@ use crate::{
     },
     store::Batch,
 };
+pub use blank::blank_out;
 pub use csv::read_header;
 pub use raw::{raw_row, record_spans};
 pub use rows::Rows;

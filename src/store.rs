@@ -9,6 +9,7 @@ mod business_sessions;
 mod claims;
 mod commit;
 mod connect;
+mod control;
 mod entities;
 mod erasure;
 mod error;

@@ -4,6 +4,9 @@
 //! next segment overlaps the database's work on this one, and a slow database stops the claims.
 //! A permit, taken before a claim and held until the segment is settled, bounds what is in flight.
 
+mod isolate;
+mod leases;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -19,12 +22,15 @@ use crate::{
         fault::SourceFault,
         ids::ApplicationId,
         import::{Import, ImportType},
+        isolation::Isolation,
     },
+    fault_points,
     feed::Feed,
     objects::{self, Objects},
     pipeline::{self, Reading, Rows},
-    store::{self, Batch, Claim, Store},
+    store::{self, Batch, Committed, Store},
 };
+use leases::{Held, Leases};
 
 /// How a worker works.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +43,8 @@ pub struct Settings {
     pub poll: Duration,
     /// How often a segment is tried before its import fails.
     pub attempts: i32,
+    /// How many workers may die over a segment before its rows are looked at one by one.
+    pub deaths: i32,
 }
 
 impl Default for Settings {
@@ -44,9 +52,10 @@ impl Default for Settings {
         Self {
             // Two keep two database cores busy; four were not faster on two (see ARCHITECTURE.md).
             segments_in_flight: 2,
-            lease: Duration::from_secs(120),
+            lease: Duration::from_secs(30),
             poll: Duration::from_secs(1),
             attempts: 8,
+            deaths: 3,
         }
     }
 }
@@ -60,13 +69,16 @@ pub struct Worker {
     settings: Settings,
     /// This process, as claims name it.
     owner: Uuid,
+    leases: Leases,
+    /// Segments that are settled step by step.
+    isolations: TaskTracker,
 }
 
-/// A claimed segment on its way.
+/// A claimed segment on its way; there is room for another when it is dropped.
 struct InWork {
-    claim: Arc<Claim>,
+    held: Held,
     import: Arc<Import>,
-    permit: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// What stopped a segment.
@@ -75,6 +87,19 @@ enum Failed {
     Objects(objects::Error),
     Source(SourceFault),
     Panicked,
+    /// Rows are to blame, and cannot be told from the others.
+    Helpless,
+}
+
+impl Failed {
+    /// Whether it may be single rows that are to blame.
+    fn is_of_rows(&self) -> bool {
+        match self {
+            Self::Panicked => true,
+            Self::Store(error) => error.is_of_data(),
+            Self::Objects(_) | Self::Source(_) | Self::Helpless => false,
+        }
+    }
 }
 
 /// Longest wait before a segment that failed is tried again.
@@ -84,7 +109,8 @@ impl Worker {
     /// A worker.
     pub fn new(store: Store, objects: Objects, feed: Feed, mut settings: Settings) -> Self {
         settings.segments_in_flight = settings.segments_in_flight.min(store.writers());
-        Self { store, objects, feed, settings, owner: clock::new_id() }
+        let (leases, isolations) = (Leases::default(), TaskTracker::new());
+        Self { store, objects, feed, settings, owner: clock::new_id(), leases, isolations }
     }
 
     /// Starts the stages; they end when `stop` is cancelled and what is in flight is settled.
@@ -92,10 +118,19 @@ impl Worker {
         let (to_parse, parsing) = mpsc::channel(1);
         let (to_transform, transforming) = mpsc::channel(1);
         let (to_persist, persisting) = mpsc::channel(1);
+        let drained = CancellationToken::new();
+        tasks.spawn(self.leases.clone().beat(self.store.clone(), self.settings.lease, drained.clone()));
         tasks.spawn(self.clone().claim(to_parse, stop.clone()));
         tasks.spawn(self.clone().parse(ReceiverStream::new(parsing), to_transform));
         tasks.spawn(self.clone().transform(ReceiverStream::new(transforming), to_persist));
-        tasks.spawn(self.persist(ReceiverStream::new(persisting)));
+        tasks.spawn(async move {
+            let isolations = self.isolations.clone();
+            self.persist(ReceiverStream::new(persisting)).await;
+            // Every stage has ended, and so nobody begins another.
+            isolations.close();
+            isolations.wait().await;
+            drained.cancel();
+        });
     }
 
     /// Claims segments, as many as there are permits for, and reads their bytes.
@@ -107,19 +142,13 @@ impl Worker {
             let Ok(permit) = permit else { return };
             match self.claim_next(last_served, permit).await {
                 Ok(Some(work)) => {
-                    last_served = Some(work.claim.application_id());
-                    self.feed.changed(work.claim.import_id());
-                    match self
-                        .objects
-                        .get_segment(work.claim.application_id(), work.claim.import_id(), work.claim.range())
-                        .await
+                    last_served = Some(work.import.application_id);
+                    fault_points::reach("after_claim");
+                    self.feed.changed(work.import.id);
+                    if let Some((work, bytes)) = self.read(work).await
+                        && next.send((work, bytes)).await.is_err()
                     {
-                        Ok(bytes) => {
-                            if next.send((work, bytes)).await.is_err() {
-                                return;
-                            }
-                        }
-                        Err(error) => self.give_back(work, Failed::Objects(error)).await,
+                        return;
                     }
                 }
                 Ok(None) => self.rest(&stop).await,
@@ -134,6 +163,26 @@ impl Worker {
         }
     }
 
+    /// Reads a segment's bytes; nothing for one that goes a way of its own.
+    async fn read(&self, work: InWork) -> Option<(InWork, Bytes)> {
+        let claim = work.held.claim().clone();
+        let read = self.objects.get_segment(claim.application_id(), claim.import_id(), claim.range()).await;
+        let bytes = match read {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.fail(&work, Failed::Objects(error)).await;
+                return None;
+            }
+        };
+        if claim.isolation().is_none() && claim.deaths() < self.settings.deaths {
+            return Some((work, bytes));
+        }
+        let begun = claim.isolation().cloned();
+        let isolation = begun.unwrap_or_else(|| Isolation::begin(claim.range().rows.unsigned_abs()));
+        self.isolate(work, bytes, isolation);
+        None
+    }
+
     async fn claim_next(
         &self,
         last_served: Option<ApplicationId>,
@@ -142,11 +191,15 @@ impl Worker {
         let now = clock::now();
         let lease_until = now + self.settings.lease;
         let Some(claim) = self.store.claim(self.owner, last_served, now, lease_until).await? else {
+            for paused in self.store.obey_pauses(now).await? {
+                self.feed.changed(paused);
+            }
             return Ok(None);
         };
-        let import = self.store.find_import(claim.application_id(), claim.import_id()).await?;
+        let held = self.leases.hold(claim);
+        let import = self.store.find_import(held.claim().application_id(), held.claim().import_id()).await?;
         let import = import.ok_or(store::Error::Corrupt("segments.import_id"))?;
-        Ok(Some(InWork { claim: Arc::new(claim), import: Arc::new(import), permit }))
+        Ok(Some(InWork { held, import: Arc::new(import), _permit: permit }))
     }
 
     async fn rest(&self, stop: &CancellationToken) {
@@ -157,111 +210,115 @@ impl Worker {
         }
     }
 
-    async fn parse(self, mut segments: ReceiverStream<(InWork, Bytes)>, next: mpsc::Sender<(InWork, Rows)>) {
+    async fn parse(
+        self,
+        mut segments: ReceiverStream<(InWork, Bytes)>,
+        next: mpsc::Sender<(InWork, Bytes, Rows)>,
+    ) {
         while let Some((work, bytes)) = segments.next().await {
-            let (import, range) = (work.import.clone(), *work.claim.range());
+            let (import, range) = (work.import.clone(), *work.held.claim().range());
+            let source = bytes.clone();
             let parsed = tokio::task::spawn_blocking(move || {
-                Reading::of(&import).map(|reading| pipeline::parse(&reading, &range, bytes, &import.limits))
+                Reading::of(&import).map(|reading| pipeline::parse(&reading, &range, source, &import.limits))
             });
             match parsed.await {
                 Ok(Ok(rows)) => {
-                    if next.send((work, rows)).await.is_err() {
+                    if next.send((work, bytes, rows)).await.is_err() {
                         return;
                     }
                 }
-                Ok(Err(fault)) => self.give_back(work, Failed::Source(fault)).await,
-                Err(_) => self.give_back(work, Failed::Panicked).await,
+                Ok(Err(fault)) => self.fail(&work, Failed::Source(fault)).await,
+                Err(_) => self.begin_isolation(work, bytes, &Failed::Panicked),
             }
         }
     }
 
     async fn transform(
         self,
-        mut segments: ReceiverStream<(InWork, Rows)>,
-        next: mpsc::Sender<(InWork, Batch)>,
+        mut segments: ReceiverStream<(InWork, Bytes, Rows)>,
+        next: mpsc::Sender<(InWork, Bytes, Batch)>,
     ) {
-        while let Some((work, rows)) = segments.next().await {
+        while let Some((work, bytes, rows)) = segments.next().await {
             let import = work.import.clone();
             let now = clock::now();
             match tokio::task::spawn_blocking(move || pipeline::transform(&import, rows, now)).await {
                 Ok(batch) => {
-                    if next.send((work, batch)).await.is_err() {
+                    if next.send((work, bytes, batch)).await.is_err() {
                         return;
                     }
                 }
-                Err(_) => self.give_back(work, Failed::Panicked).await,
+                Err(_) => self.begin_isolation(work, bytes, &Failed::Panicked),
             }
         }
     }
 
-    async fn persist(self, mut segments: ReceiverStream<(InWork, Batch)>) {
+    async fn persist(self, mut segments: ReceiverStream<(InWork, Bytes, Batch)>) {
         let turns = Arc::new(Semaphore::new(self.settings.segments_in_flight));
         let tasks = TaskTracker::new();
-        while let Some((work, batch)) = segments.next().await {
+        while let Some((work, bytes, batch)) = segments.next().await {
             let Ok(turn) = turns.clone().acquire_owned().await else { break };
             let worker = self.clone();
-            tasks.spawn(async move { worker.commit(work, batch, turn).await });
+            tasks.spawn(async move { worker.commit(work, bytes, batch, turn).await });
         }
         tasks.close();
         tasks.wait().await;
     }
 
-    async fn commit(&self, work: InWork, batch: Batch, turn: OwnedSemaphorePermit) {
-        let InWork { claim, import, permit } = work;
-        match self.store.commit_segment(claim.clone(), &import, batch, clock::now(), turn).await {
-            Ok(committed) => {
-                if committed.ended {
-                    info!(import.id = %import.id, "import ended");
-                    self.feed.ended(import.id);
-                } else {
-                    self.feed.changed(import.id);
-                }
-                if import.spec.import_type == ImportType::StatusRules {
-                    // Its next segment could not be claimed before.
-                    self.feed.work_arrived();
-                }
-            }
-            Err(store::Error::LeaseLost) => {
-                warn!(import.id = %import.id, segment.seq = claim.range().seq, "claim lost: the segment is another's, or its import has ended");
-            }
-            Err(error) => self.fail(&claim, Failed::Store(error)).await,
+    async fn commit(&self, work: InWork, bytes: Bytes, batch: Batch, turn: OwnedSemaphorePermit) {
+        let (claim, import) = (work.held.claim().clone(), work.import.clone());
+        match self.store.commit_segment(claim, &import, batch, clock::now(), turn).await {
+            Ok(committed) => self.committed(&import, committed),
+            Err(error) if error.is_of_data() => self.begin_isolation(work, bytes, &Failed::Store(error)),
+            Err(error) => self.fail(&work, Failed::Store(error)).await,
         }
-        drop(permit);
     }
 
-    async fn give_back(&self, work: InWork, failed: Failed) {
-        self.fail(&work.claim, failed).await;
+    fn committed(&self, import: &Import, committed: Committed) {
+        if committed.ended {
+            info!(import.id = %import.id, "import ended");
+            self.feed.ended(import.id);
+        } else {
+            self.feed.changed(import.id);
+        }
+        if import.spec.import_type == ImportType::StatusRules {
+            // Its next segment could not be claimed before.
+            self.feed.work_arrived();
+        }
+    }
+
+    /// Looks for the rows that keep a segment from being settled.
+    fn begin_isolation(&self, work: InWork, bytes: Bytes, failed: &Failed) {
+        failed.log(&work);
+        let rows = work.held.claim().range().rows.unsigned_abs();
+        self.isolate(work, bytes, Isolation::begin(rows));
     }
 
     /// Gives a segment back to be tried again, or fails its import when trying does not help.
-    async fn fail(&self, claim: &Claim, failed: Failed) {
-        let range = claim.range();
-        let id = claim.import_id();
+    async fn fail(&self, work: &InWork, failed: Failed) {
+        let claim = work.held.claim();
+        if let Failed::Store(store::Error::LeaseLost) = failed {
+            warn!(import.id = %work.import.id, segment.seq = claim.range().seq,
+                "claim lost: the segment is another's, or its import has ended");
+            return;
+        }
+        failed.log(work);
+        let (range, id) = (claim.range(), claim.import_id());
         let helpless = claim.attempts() >= self.settings.attempts;
         let unprocessable =
             SourceFault::Unprocessable { first_row: range.first_row, last_row: range.last_row() };
+        let reason = failed.reason();
         let fault = match failed {
-            Failed::Store(error) => {
-                error!(import.id = %id, segment.seq = range.seq, attempt = claim.attempts(),
-                    error = &error as &dyn std::error::Error, "could not write a segment");
-                (helpless && !error.is_transient()).then_some(unprocessable)
-            }
+            Failed::Store(error) => (helpless && !error.is_transient()).then_some(unprocessable),
             Failed::Objects(error) => {
-                error!(import.id = %id, segment.seq = range.seq, attempt = claim.attempts(),
-                    error = &error as &dyn std::error::Error, "could not read a segment");
                 (helpless || matches!(error, objects::Error::Gone)).then_some(unprocessable)
             }
             Failed::Source(fault) => Some(fault),
-            Failed::Panicked => {
-                error!(import.id = %id, segment.seq = range.seq, "a stage panicked on a segment");
-                helpless.then_some(unprocessable)
-            }
+            Failed::Panicked | Failed::Helpless => helpless.then_some(unprocessable),
         };
+        let now = clock::now();
         let done = match fault {
-            Some(fault) => {
-                self.store.fail_import(claim.application_id(), id, &fault, clock::now()).await.map(drop)
-            }
-            None => self.store.release(claim, clock::now() + backoff(claim.attempts())).await,
+            Some(fault) => self.store.fail_import(claim.application_id(), id, &fault, now).await.map(drop),
+            None => self.store.release(claim, now + backoff(claim.attempts()), reason, now).await,
         };
         if let Err(error) = done {
             // Nothing is lost: the lease runs out and the segment is claimed again.
@@ -271,8 +328,45 @@ impl Worker {
     }
 }
 
-/// Doubles from 100 ms up.
+impl Failed {
+    /// What an import waits for whose segment it stopped, as a stable word.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.reason(),
+            Self::Objects(_) => "OBJECT_STORE_UNAVAILABLE",
+            Self::Source(_) | Self::Panicked | Self::Helpless => "SEGMENT_REFUSED",
+        }
+    }
+
+    fn log(&self, work: &InWork) {
+        let claim = work.held.claim();
+        let (id, seq, attempt) = (work.import.id, claim.range().seq, claim.attempts());
+        match self {
+            Self::Store(error) => {
+                let error = error as &dyn std::error::Error;
+                error!(import.id = %id, segment.seq = seq, attempt, error, "could not write a segment");
+            }
+            Self::Objects(error) => {
+                let error = error as &dyn std::error::Error;
+                error!(import.id = %id, segment.seq = seq, attempt, error, "could not read a segment");
+            }
+            Self::Panicked => {
+                error!(import.id = %id, segment.seq = seq, attempt, "a stage panicked on a segment");
+            }
+            Self::Helpless => {
+                error!(import.id = %id, segment.seq = seq, attempt, "no single rows are to blame");
+            }
+            Self::Source(_) => {}
+        }
+    }
+}
+
+/// Doubles from 100 ms up, less up to a half of it by chance, so that workers do not come back all at once.
 fn backoff(attempts: i32) -> Duration {
+    longest_backoff(attempts).mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+}
+
+fn longest_backoff(attempts: i32) -> Duration {
     let doublings = attempts.clamp(1, 16) as u32 - 1;
     Duration::from_millis(100).saturating_mul(1 << doublings).min(MAX_BACKOFF)
 }
@@ -283,7 +377,8 @@ mod tests {
 
     #[test]
     fn backoff_doubles_and_is_bounded() {
-        let waits = [1, 2, 5, 100].map(|attempts| backoff(attempts).as_millis());
+        let waits = [1, 2, 5, 100].map(|attempts| longest_backoff(attempts).as_millis());
         assert_eq!(waits, [100, 200, 1_600, 30_000]);
+        assert!((0..100).all(|_| (50..=100).contains(&backoff(1).as_millis())));
     }
 }

@@ -131,6 +131,14 @@ pub(super) struct ImportArgs {
     #[arg(long)]
     dry_run: bool,
 
+    /// Failed rows beyond which the import fails
+    #[arg(long, value_name = "N")]
+    max_failed_rows: Option<i64>,
+
+    /// Share of failed rows beyond which the import fails, such as 0.05, once 1,000 rows are settled
+    #[arg(long, value_name = "SHARE")]
+    max_failed_ratio: Option<f64>,
+
     /// Label for the import; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
     labels: Vec<(String, String)>,
@@ -154,8 +162,8 @@ pub(super) struct ResumeArgs {
     #[arg(value_name = "IMPORT")]
     id: String,
 
-    /// The same file again
-    file: PathBuf,
+    /// The same file again, when its upload broke off
+    file: Option<PathBuf>,
 
     /// Print the import as one JSON object, and no progress
     #[arg(long)]
@@ -165,10 +173,16 @@ pub(super) struct ResumeArgs {
     connection: Connection,
 }
 
-/// Uploads what is missing of a file whose upload broke off, and follows the import to its end.
+/// Lets a paused import go on; with its file, uploads what is missing of it and follows the import to its end.
 pub(super) async fn resume(args: ResumeArgs) -> Result<Done, Failure> {
     let client = args.connection.open().await?;
-    let (source, ..) = look_at(&args.file)?;
+    let Some(file) = args.file else {
+        let request = pb::ResumeImportRequest { import_id: args.id };
+        let answer = client.imports().resume_import(request).await?.into_inner();
+        show(&transfer::import_of(answer.import)?, args.json)?;
+        return Ok(Done::Well);
+    };
+    let (source, ..) = look_at(&file)?;
     if matches!(source, Source::Stdin) {
         return Err(Failure::Usage("standard input cannot be read again from where it broke off".to_owned()));
     }
@@ -223,6 +237,9 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
         } as i32,
         import_erased: args.import_erased,
         encoding: args.encoding.unwrap_or_default(),
+        max_failed_rows: args.max_failed_rows,
+        max_failed_ratio: args.max_failed_ratio,
+        failed_ratio_min_rows: None,
     };
     let import = transfer::create(&client, spec).await?;
     if !args.json {
@@ -302,8 +319,17 @@ pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
     use output::grouped;
     let dry = if import.dry_run { " (dry run: nothing was written)" } else { "" };
     let status = import.status().as_str_name().replace("IMPORT_STATUS_", "");
+    let asked = if import.pause_requested { " (pause requested)" } else { "" };
+    let by_operator =
+        if import.resume_needs_operator { " (an operator's; only one can resume it)" } else { "" };
     output::line(&format!("import     {}{dry}", import.uuid))?;
-    output::line(&format!("status     {status}"))?;
+    output::line(&format!("status     {status}{asked}{by_operator}"))?;
+    if let Some(parent) = &import.parent_import_id {
+        output::line(&format!("retry of   {parent}"))?;
+    }
+    if let Some(reason) = &import.waiting_reason {
+        output::line(&format!("waiting    {reason}; it is tried again"))?;
+    }
     if let Some(error) = &import.last_error {
         let reason = import.last_error_reason.as_deref().unwrap_or_default();
         output::line(&format!("error      {reason}: {}", output::printable(error)))?;
@@ -328,5 +354,12 @@ pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
         grouped(import.duplicate_count)
     ))?;
     output::line(&format!("failed     {}", grouped(import.failed_count)))?;
+    if matches!(import.status(), pb::ImportStatus::Reverting | pb::ImportStatus::Reverted) {
+        let counts = [import.reverted_count, import.revert_kept_count, import.revert_failed_count];
+        let [reverted, kept, failed] = counts.map(grouped);
+        output::line(&format!(
+            "reverted   {reverted} (kept {kept} that were changed since, failed {failed})"
+        ))?;
+    }
     output::line(&format!("speed      {} rows/s", grouped(import.rows_per_second as i64)))
 }

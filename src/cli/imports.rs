@@ -1,4 +1,4 @@
-//! `carryover get|list|watch|cancel|errors|export`.
+//! `carryover get|list|watch|pause|cancel|errors|export`.
 
 use std::{io::Write, path::PathBuf};
 
@@ -111,6 +111,13 @@ pub(super) async fn get(args: OneArgs) -> Result<Done, Failure> {
 pub(super) async fn cancel(args: OneArgs) -> Result<Done, Failure> {
     let client = args.connection.open().await?;
     let answer = client.imports().cancel_import(pb::CancelImportRequest { import_id: args.id }).await?;
+    show(&transfer::import_of(answer.into_inner().import)?, args.json)?;
+    Ok(Done::Well)
+}
+
+pub(super) async fn pause(args: OneArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let answer = client.imports().pause_import(pb::PauseImportRequest { import_id: args.id }).await?;
     show(&transfer::import_of(answer.into_inner().import)?, args.json)?;
     Ok(Done::Well)
 }

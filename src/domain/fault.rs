@@ -107,6 +107,24 @@ pub enum SourceFault {
         /// Its last row.
         last_row: i64,
     },
+    /// More rows failed than the spec allows.
+    #[error("{failed} rows failed, and the spec allows {limit} (max_failed_rows)")]
+    TooManyFailedRows {
+        /// Failed rows.
+        failed: i64,
+        /// The limit.
+        limit: i64,
+    },
+    /// A larger share of the rows failed than the spec allows.
+    #[error("{failed} of {settled} rows failed, and the spec allows a share of {limit} (max_failed_ratio)")]
+    FailedRatio {
+        /// Failed rows.
+        failed: i64,
+        /// Rows with an outcome.
+        settled: i64,
+        /// The limit.
+        limit: String,
+    },
     /// Nobody went on with the upload.
     #[error("the upload was not finished within {hours} hours")]
     Abandoned {
@@ -149,6 +167,8 @@ impl SourceFault {
             Self::NotNdjson(_) => "NOT_NDJSON",
             Self::Sha256 { .. } => "SHA256_MISMATCH",
             Self::Unprocessable { .. } => "UNPROCESSABLE_SEGMENT",
+            Self::TooManyFailedRows { .. } => "TOO_MANY_FAILED_ROWS",
+            Self::FailedRatio { .. } => "FAILED_RATIO",
             Self::Abandoned { .. } => "UPLOAD_ABANDONED",
         }
     }

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ids::{ApplicationId, ImportId, WorkflowId},
+    fault::SourceFault,
+    ids::{ApiKeyId, ApplicationId, ImportId, WorkflowId},
     ledger::Outcome,
     limits::Limits,
 };
@@ -122,18 +123,27 @@ words! {
         Paused = "PAUSED",
         /// Stopped on request.
         Cancelled = "CANCELLED",
+        /// It had ended, and what it wrote is being taken back.
+        Reverting = "REVERTING",
+        /// What it wrote has been taken back.
+        Reverted = "REVERTED",
     }
 }
 
 impl ImportStatus {
     /// Nothing about the import will change any more.
     pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Reverted)
+    }
+
+    /// All rows that will ever be settled are: it has ended, whatever came afterwards.
+    pub const fn has_ended(self) -> bool {
+        self.is_terminal() || matches!(self, Self::Reverting)
     }
 }
 
 /// What to import and how; fixed once the import exists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImportSpec {
     /// What the rows describe.
     pub import_type: ImportType,
@@ -160,10 +170,49 @@ pub struct ImportSpec {
     /// Character encoding, where the caller told it.
     #[serde(default)]
     pub encoding: Option<String>,
+    /// When too many failed rows fail the import.
+    #[serde(default)]
+    pub thresholds: Thresholds,
     /// Announced size of the upload.
     pub source_size: Option<i64>,
     /// The caller's labels.
     pub labels: BTreeMap<String, String>,
+}
+
+/// When an import fails because too many of its rows do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// Failed rows beyond which it fails.
+    pub max_failed_rows: Option<i64>,
+    /// Share of failed rows among those settled beyond which it fails, from 0 to 1.
+    pub max_failed_ratio: Option<f64>,
+    /// Settled rows from which on the share counts.
+    pub failed_ratio_min_rows: Option<i64>,
+}
+
+/// Settled rows from which on a share of failed ones counts, where the caller did not say.
+const FAILED_RATIO_MIN_ROWS: i64 = 1_000;
+
+impl Thresholds {
+    /// Whether there is any.
+    pub const fn are_set(&self) -> bool {
+        self.max_failed_rows.is_some() || self.max_failed_ratio.is_some()
+    }
+
+    /// Which one these counters have passed.
+    pub fn passed(&self, counters: &Counters) -> Option<SourceFault> {
+        let (failed, settled) = (counters.failed, counters.processed());
+        if let Some(limit) = self.max_failed_rows.filter(|limit| failed > *limit) {
+            return Some(SourceFault::TooManyFailedRows { failed, limit });
+        }
+        let sample = self.failed_ratio_min_rows.unwrap_or(FAILED_RATIO_MIN_ROWS);
+        let limit = self.max_failed_ratio.filter(|_| settled >= sample.max(1))?;
+        (failed as f64 > limit * settled as f64).then(|| SourceFault::FailedRatio {
+            failed,
+            settled,
+            limit: limit.to_string(),
+        })
+    }
 }
 
 /// How many rows had which outcome.
@@ -253,6 +302,31 @@ pub struct Import {
     pub completed_at: Option<DateTime<Utc>>,
     /// When its source was deleted.
     pub source_deleted_at: Option<DateTime<Utc>>,
+    /// The key that made it; none for the server, and for imports from before that was kept.
+    pub created_by: Option<ApiKeyId>,
+    /// Somebody wants it paused, and segments are still in work.
+    pub pause_requested: bool,
+    /// Who paused it, or wants it paused, was an operator, so that only one may let it go on.
+    pub resume_needs_operator: bool,
+    /// What its next step waits for, as a stable word.
+    pub waiting_reason: Option<String>,
+    /// The import whose failed rows it takes up again.
+    pub parent: Option<ImportId>,
+    /// What became of what it wrote, if it was reverted.
+    pub revert: Reverted,
+    /// When that was done.
+    pub reverted_at: Option<DateTime<Utc>>,
+}
+
+/// What a revert came to: each row that made or changed a record is in one of these.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reverted {
+    /// The record is gone, or as it was before.
+    pub reverted: i64,
+    /// The record was changed or erased since, and is left as it is.
+    pub kept: i64,
+    /// It could not be done.
+    pub failed: i64,
 }
 
 impl Import {

@@ -37,6 +37,8 @@ words! {
         UnsafeUrl = "UNSAFE_URL",
         /// The row has been erased since.
         Erased = "ERASED",
+        /// The server cannot process the row, and does not know why.
+        Unprocessable = "UNPROCESSABLE",
     }
 }
 

@@ -101,6 +101,17 @@ pub enum Refusal {
         /// What the call needs.
         needed: &'static str,
     },
+    /// The import has failed while its upload went on.
+    #[error("the import has failed: {message}")]
+    ImportFailed {
+        /// Stable word.
+        reason: String,
+        /// Why.
+        message: String,
+    },
+    /// There is no failed row that is meant.
+    #[error("no failed row of the import is meant by this retry")]
+    NothingToRetry,
     /// Bytes for another place than the next one.
     #[error("the upload goes on at offset {expected}, not at {actual}")]
     WrongOffset {

@@ -1,8 +1,6 @@
 //! Which rows of a source are about whom, and what is left of them.
 
-use std::ops::Range;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use memchr::memmem;
 
 use crate::{
@@ -103,41 +101,8 @@ pub(super) fn blank_out_rows(
     let spans: Vec<_> = found.iter().map(|row| rows.span(*row)).collect();
     let is_ndjson = import.format == Some(SourceFormat::Ndjson);
     Found {
-        bytes: (!found.is_empty()).then(|| blank_out(bytes, &spans, is_ndjson)),
+        bytes: (!found.is_empty()).then(|| pipeline::blank_out(bytes, &spans, is_ndjson)),
         rows: found.iter().map(|row| range.first_row + *row as i64).collect(),
         unreadable,
-    }
-}
-
-/// The bytes of a segment with rows blanked out: as long as before, so that everything else keeps its
-/// place. An NDJSON row becomes an empty object, since a blank line would be no row.
-fn blank_out(bytes: &[u8], spans: &[Range<usize>], ndjson: bool) -> Bytes {
-    let mut out = BytesMut::from(bytes);
-    for span in spans {
-        let row = &mut out[span.clone()];
-        let content = row.trim_ascii_end().len();
-        row[..content].fill(b' ');
-        if ndjson && content >= 2 {
-            row[..2].copy_from_slice(b"{}");
-        }
-    }
-    out.freeze()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blanked_rows_keep_their_place_and_their_line_ends() {
-        let bytes = b"id\na,\"x\ny\"\r\nb,z\n";
-        assert_eq!(
-            &blank_out(bytes, std::slice::from_ref(&(3..11)), false)[..],
-            b"id\n       \r\nb,z\n".as_slice()
-        );
-        assert_eq!(
-            &blank_out(b"{\"a\":1}\n{\"b\":2}\n", std::slice::from_ref(&(8..16)), true)[..],
-            b"{\"a\":1}\n{}     \n"
-        );
     }
 }

@@ -115,6 +115,38 @@ impl ImportService for Service {
         Ok(Response::new(until_stopped(answers, self.stop.clone(), revoked)))
     }
 
+    async fn pause_import(
+        &self,
+        request: Request<pb::PauseImportRequest>,
+    ) -> Answer<pb::PauseImportResponse> {
+        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let import = self.imports.pause(caller, spec::import_id(&request.get_ref().import_id)?).await?;
+        Ok(Response::new(pb::PauseImportResponse { import: Some(convert::import(import)) }))
+    }
+
+    async fn resume_import(
+        &self,
+        request: Request<pb::ResumeImportRequest>,
+    ) -> Answer<pb::ResumeImportResponse> {
+        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let import = self.imports.resume(caller, spec::import_id(&request.get_ref().import_id)?).await?;
+        Ok(Response::new(pb::ResumeImportResponse { import: Some(convert::import(import)) }))
+    }
+
+    async fn retry_import(
+        &self,
+        _request: Request<pb::RetryImportRequest>,
+    ) -> Answer<pb::RetryImportResponse> {
+        Err(Status::unimplemented("retry"))
+    }
+
+    async fn revert_import(
+        &self,
+        _request: Request<pb::RevertImportRequest>,
+    ) -> Answer<pb::RevertImportResponse> {
+        Err(Status::unimplemented("revert"))
+    }
+
     async fn cancel_import(
         &self,
         request: Request<pb::CancelImportRequest>,

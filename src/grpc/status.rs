@@ -84,7 +84,7 @@ impl From<Refusal> for Status {
     }
 }
 
-fn code_and_reason(refusal: &Refusal) -> (Code, &'static str) {
+fn code_and_reason(refusal: &Refusal) -> (Code, &str) {
     match refusal {
         Refusal::InvalidFields(_) => (Code::InvalidArgument, "INVALID_FIELDS"),
         Refusal::Unauthenticated => (Code::Unauthenticated, "INVALID_API_KEY"),
@@ -98,6 +98,8 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &'static str) {
         Refusal::RulesInWork { .. } => (Code::FailedPrecondition, "STATUS_RULES_IN_WORK"),
         Refusal::ImportInWork { .. } => (Code::FailedPrecondition, "IMPORT_IN_WORK"),
         Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
+        Refusal::ImportFailed { reason, .. } => (Code::FailedPrecondition, reason),
+        Refusal::NothingToRetry => (Code::FailedPrecondition, "NOTHING_TO_RETRY"),
         Refusal::WrongOffset { .. } => (Code::OutOfRange, "WRONG_OFFSET"),
         Refusal::WrongSize { .. } => (Code::OutOfRange, "WRONG_SIZE"),
         Refusal::ChunkChecksum { .. } => (Code::DataLoss, "CHUNK_CHECKSUM_MISMATCH"),

@@ -24,6 +24,31 @@ pub struct Cut {
     pub bytes: Bytes,
 }
 
+/// Where the records of a segment of whole records stand in it, in row order.
+pub fn record_spans(
+    format: SourceFormat,
+    delimiter: u8,
+    range: &SegmentRange,
+    bytes: &[u8],
+) -> Vec<std::ops::Range<usize>> {
+    let mut scanner = match format {
+        SourceFormat::Csv => Scanner::csv(delimiter),
+        SourceFormat::Ndjson => Scanner::ndjson(),
+    };
+    let mut spans = Vec::with_capacity(range.rows as usize);
+    let mut at = range.preamble as usize;
+    while let Some((length, event)) = scanner.scan(&bytes[at..]) {
+        if event == Event::Record {
+            spans.push(at..at + length);
+        }
+        at += length;
+    }
+    if at < bytes.len() && scanner.is_inside_record() {
+        spans.push(at..bytes.len());
+    }
+    spans
+}
+
 /// Cuts one source.
 #[derive(Debug)]
 pub struct Splitter {

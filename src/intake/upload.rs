@@ -116,7 +116,7 @@ impl Intake {
         if import.upload_finished {
             return Ok(Opened::Finished(Box::new(import)));
         }
-        if import.status.is_terminal() {
+        if import.status.has_ended() {
             let needed = "an upload needs one that has not ended";
             return Err(Refusal::WrongState { status: import.status, needed }.into());
         }

@@ -50,6 +50,11 @@ impl Rows {
         }
     }
 
+    /// Goes on with the bytes as they were sent, after some of the rows were parsed blanked out.
+    pub fn with_source(self, source: Bytes) -> Self {
+        Self { source, ..self }
+    }
+
     /// Makes all the bytes one row: the beginning of a record that is larger than a row may be.
     pub(super) fn refuse_oversized(&mut self, limits: &Limits) {
         self.begin(0, self.source.len());

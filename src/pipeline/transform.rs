@@ -7,6 +7,7 @@ use crate::{
     adapters::generic::Adapter,
     canonical::{schema::Schema, schema_of},
     domain::{import::Import, issue::Issue, lines::LineCounter},
+    fault_points,
     store::{Batch, RecordRow, RowFailure},
 };
 
@@ -18,6 +19,9 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
     let mut failures = Failures::new(&rows, schema);
     let mut issues = Vec::new();
     for row in 0..count {
+        if cfg!(debug_assertions) {
+            fault_points::reach_row(rows.find_text(row, schema.keys).map(|text| rows.arena.get(text)));
+        }
         let mut faults = std::mem::take(&mut rows.rows[row].faults);
         if faults.iter().any(Issue::is_of_record) {
             failures.add(&rows, row, faults);

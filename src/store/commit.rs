@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use sea_orm::FromQueryResult;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -14,8 +15,9 @@ use crate::{
         record::Record,
     },
     domain::{
+        fault::SourceFault,
         ids::{RecordKind, WorkflowId, derive},
-        import::{Counters, OnExisting},
+        import::{Counters, OnExisting, Thresholds},
         issue::Issue,
         ledger::{Ledger, Outcome},
     },
@@ -82,6 +84,9 @@ pub(super) struct Commit {
     pub(super) expect_existing: bool,
     /// Row errors that may be kept in all.
     pub(super) stored_row_errors: u64,
+    pub(super) thresholds: Thresholds,
+    /// Only to see whether it can be written: it is rolled back.
+    pub(super) trial: bool,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -323,13 +328,61 @@ pub(super) const SET_LEDGER: &str =
 
 /// Ends the segment.
 pub(super) const SEGMENT_DONE: &str = "UPDATE segments SET state = 'DONE', owner = NULL, lease_expires_at = NULL, \
-    ledger = $4 WHERE application_id = $1 AND import_id = $2 AND seq = $3";
+    ledger = $4, isolation = NULL WHERE application_id = $1 AND import_id = $2 AND seq = $3";
 
-/// Adds to the counters; no row when the import has ended meanwhile.
+/// Adds to the counters, and tells what [`Standing`] holds; no row when the import has ended meanwhile.
 pub(super) const ADD_COUNTERS: &str = "UPDATE imports SET created_count = created_count + $3, \
     updated_count = updated_count + $4, skipped_count = skipped_count + $5, failed_count = failed_count + $6, \
     duplicate_count = duplicate_count + $7, processed_bytes = processed_bytes + $8, updated_at = $9, \
-    stored_error_count = stored_error_count + $10, sequence = sequence + 1 WHERE application_id = $1 AND id = $2 AND status IN ('PROCESSING', 'PAUSED')";
+    stored_error_count = stored_error_count + $10, waiting_reason = NULL, sequence = sequence + 1 \
+    WHERE application_id = $1 AND id = $2 AND status IN ('PROCESSING', 'PAUSED') \
+    RETURNING created_count, updated_count, skipped_count, failed_count, pause_requested";
+
+/// How an import stands once a segment is counted.
+#[derive(Debug, FromQueryResult)]
+pub(super) struct Standing {
+    created_count: i64,
+    updated_count: i64,
+    skipped_count: i64,
+    failed_count: i64,
+    pub(super) pause_requested: bool,
+}
+
+impl Standing {
+    /// From the columns of [`ADD_COUNTERS`].
+    pub(super) fn new([created, updated, skipped, failed]: [i64; 4], pause_requested: bool) -> Self {
+        Self {
+            created_count: created,
+            updated_count: updated,
+            skipped_count: skipped,
+            failed_count: failed,
+            pause_requested,
+        }
+    }
+
+    /// Which threshold is passed.
+    pub(super) fn fault(&self, thresholds: &Thresholds) -> Option<SourceFault> {
+        thresholds.passed(&Counters {
+            created: self.created_count,
+            updated: self.updated_count,
+            skipped: self.skipped_count,
+            failed: self.failed_count,
+            duplicate: 0,
+        })
+    }
+}
+
+/// Fails the import in the transaction of its last segment: `$4` is the reason, `$5` the fault.
+pub(super) const FAIL: &str = "UPDATE imports SET status = 'FAILED', completed_at = $3, updated_at = $3, \
+    failure_reason = $4, failure = $5, pause_requested = FALSE, sequence = sequence + 1 \
+    WHERE application_id = $1 AND id = $2";
+
+/// Pauses the import when that was asked for and nothing of it is in work.
+pub(super) const OBEY_PAUSE: &str = "UPDATE imports SET status = 'PAUSED', pause_requested = FALSE, \
+    updated_at = $3, sequence = sequence + 1 \
+    WHERE application_id = $1 AND id = $2 AND pause_requested AND status IN ('PENDING', 'PROCESSING') \
+    AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 \
+        AND s.state = 'CLAIMED' AND s.owner IS NOT NULL AND s.lease_expires_at >= $3)";
 
 /// Moves the checkpoint to the end of the contiguous run of finished segments.
 pub(super) const MOVE_CHECKPOINT: &str = "UPDATE imports SET checkpoint_row = COALESCE((SELECT MIN(s.first_row) - 1 \
@@ -340,7 +393,7 @@ pub(super) const MOVE_CHECKPOINT: &str = "UPDATE imports SET checkpoint_row = CO
 /// from some point on has `failure_reason` set by then, and ends as failed with all before it kept.
 pub(super) const COMPLETE: &str = "UPDATE imports \
     SET status = CASE WHEN failure_reason IS NULL THEN 'COMPLETED' ELSE 'FAILED' END, completed_at = $3, \
-    updated_at = $3, sequence = sequence + 1 \
+    updated_at = $3, pause_requested = FALSE, sequence = sequence + 1 \
     WHERE application_id = $1 AND id = $2 AND upload_finished AND status IN ('PENDING', 'PROCESSING') \
     AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 AND s.state <> 'DONE')";
 

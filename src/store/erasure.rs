@@ -18,9 +18,9 @@ use super::{
     Bulk, Store,
     audit::{self, AuditEvent},
     commit::tombstone as hash_of,
-    entities::{application, business_session, import, tombstone, user_session},
+    entities::{application, business_session, tombstone, user_session},
     error::Error,
-    imports::ACTIVE,
+    imports::active_of,
     sessions::SessionTable,
 };
 use crate::{
@@ -170,12 +170,7 @@ async fn begin(
         let lock = [ERASURE_LOCK.into(), lock_of(application).into()];
         tx.execute_raw(store.statement("SELECT pg_advisory_xact_lock($1, $2)", lock)).await?;
     }
-    let active = import::Entity::find()
-        .filter(import::Column::ApplicationId.eq(application.0))
-        .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
-        .one(tx)
-        .await?;
-    if let Some(active) = active {
+    if let Some(active) = active_of(application.0).one(tx).await? {
         return Err(Refusal::ImportInWork { import: ImportId(active.id) }.into());
     }
     let row = application::Entity::find_by_id(application.0).one(tx).await?;

@@ -60,6 +60,67 @@ impl Error {
     }
 }
 
+/// SQLSTATE classes that are about values: what a row holds cannot be kept.
+const DATA_SQLSTATES: &[&str] = &["22", "23", "54"];
+
+impl Error {
+    /// Whether it may be single rows that the database does not take.
+    pub fn is_of_data(&self) -> bool {
+        match self {
+            Self::Orm(DbErr::Exec(sea_orm::RuntimeErr::SqlxError(error))) => {
+                sqlstate(error).is_some_and(is_data)
+            }
+            Self::Postgres(error) => sqlstate(error).is_some_and(is_data),
+            // A trigger says no to whatever it likes.
+            Self::Sqlite(rusqlite::Error::SqliteFailure(error, _)) => {
+                matches!(
+                    error.code,
+                    rusqlite::ErrorCode::ConstraintViolation
+                        | rusqlite::ErrorCode::TypeMismatch
+                        | rusqlite::ErrorCode::TooBig
+                ) && error.extended_code != rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER
+            }
+            _ => false,
+        }
+    }
+
+    /// What went wrong, as a stable word that tells nothing else.
+    pub fn reason(&self) -> &'static str {
+        let state = match self {
+            Self::Orm(DbErr::Exec(error) | DbErr::Query(error)) => match error {
+                sea_orm::RuntimeErr::SqlxError(error) => sqlstate(error),
+                sea_orm::RuntimeErr::Internal(_) => None,
+            },
+            Self::Postgres(error) => sqlstate(error),
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+                    Some("40001")
+                }
+                Some(rusqlite::ErrorCode::DiskFull) => Some("53100"),
+                Some(rusqlite::ErrorCode::ReadOnly) => Some("25006"),
+                _ => None,
+            },
+            _ => None,
+        };
+        match state {
+            Some("53100") => "DISK_FULL",
+            Some("25006") => "DATABASE_READ_ONLY",
+            Some(state) if state.starts_with("40") || state == "55P03" => "DATABASE_CONFLICT",
+            _ if self.is_transient() => "DATABASE_UNAVAILABLE",
+            _ => "DATABASE_REFUSED",
+        }
+    }
+}
+
+fn sqlstate(error: &sqlx::Error) -> Option<&str> {
+    let error = error.as_database_error()?.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
+    Some(error.code())
+}
+
+fn is_data(state: &str) -> bool {
+    DATA_SQLSTATES.iter().any(|class| state.starts_with(class))
+}
+
 fn is_transient(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)

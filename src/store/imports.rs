@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -11,15 +11,16 @@ use super::{
     Bulk, Store,
     administration::{self, Caller, WorkflowKind},
     audit::{self, AuditEvent},
-    commit::FORGET_KEYS,
     entities::{application, import, workflow},
     error::Error,
     status_rules,
 };
 use crate::domain::{
-    fault::SourceFault,
-    ids::{ApplicationId, ImportId},
-    import::{Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, SourceFormat, StartMode},
+    ids::{ApiKeyId, ApplicationId, ImportId},
+    import::{
+        Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, Reverted, SourceFormat,
+        StartMode,
+    },
     limits::Limits,
     refusal::Refusal,
 };
@@ -44,18 +45,53 @@ pub struct ImportPage {
     pub statuses: Vec<ImportStatus>,
 }
 
-/// States in which an import counts as active.
+/// States in which an import has not ended.
 pub(super) const ACTIVE: [ImportStatus; 3] =
     [ImportStatus::Pending, ImportStatus::Processing, ImportStatus::Paused];
+
+/// Whether an import has one of these states. That of a revert goes before the one it ended in.
+fn has_status(statuses: &[ImportStatus]) -> Condition {
+    let words = || statuses.iter().map(|status| status.as_str());
+    let ended = Condition::all()
+        .add(import::Column::RevertState.is_null())
+        .add(import::Column::Status.is_in(words()));
+    Condition::any().add(ended).add(import::Column::RevertState.is_in(words()))
+}
+
+/// Imports of an application that count as active: those that have not ended, and those that are reverted.
+pub(super) fn active_of(application: Uuid) -> sea_orm::Select<import::Entity> {
+    let active = Condition::any()
+        .add(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
+        .add(import::Column::RevertState.eq(ImportStatus::Reverting.as_str()));
+    import::Entity::find().filter(import::Column::ApplicationId.eq(application)).filter(active)
+}
+
+/// Refuses one more active import than the application may have.
+pub(super) async fn check_active(tx: &DatabaseTransaction, owner: &application::Model) -> Result<(), Error> {
+    let active: Vec<Uuid> = active_of(owner.id)
+        .select_only()
+        .column(import::Column::Id)
+        .order_by_desc(import::Column::Id)
+        .into_tuple()
+        .all(tx)
+        .await?;
+    let limit = i64::from(owner.max_active_imports);
+    if (active.len() as i64) < limit {
+        return Ok(());
+    }
+    let active = active.into_iter().map(ImportId).collect();
+    Err(Refusal::ActiveImports { active, limit }.into())
+}
 
 impl import::Model {
     pub(super) fn into_domain(self) -> Result<Import, Error> {
         let word = |word: Option<String>| word.unwrap_or_default();
+        let status = self.revert_state.as_ref().unwrap_or(&self.status);
         Ok(Import {
             id: ImportId(self.id),
             application_id: ApplicationId(self.application_id),
             spec: serde_json::from_value(self.spec).map_err(|_| Error::Corrupt("imports.spec"))?,
-            status: ImportStatus::from_word(&self.status).ok_or(Error::Corrupt("imports.status"))?,
+            status: ImportStatus::from_word(status).ok_or(Error::Corrupt("imports.status"))?,
             format: SourceFormat::from_word(&word(self.format)),
             compression: Compression::from_word(&word(self.compression)),
             encoding: self.encoding,
@@ -94,6 +130,17 @@ impl import::Model {
             started_at: self.started_at,
             completed_at: self.completed_at,
             source_deleted_at: self.source_deleted_at,
+            created_by: self.created_by.map(ApiKeyId),
+            pause_requested: self.pause_requested,
+            resume_needs_operator: self.resume_needs_operator,
+            waiting_reason: self.waiting_reason,
+            parent: self.parent_id.map(ImportId),
+            revert: Reverted {
+                reverted: self.reverted_count,
+                kept: self.revert_kept_count,
+                failed: self.revert_failed_count,
+            },
+            reverted_at: self.reverted_at,
         })
     }
 }
@@ -177,6 +224,19 @@ impl Store {
                     encoding: Set(None),
                     stored_error_count: Set(0),
                     source_deleted_at: Set(None),
+                    created_by: Set(caller.key.map(|key| key.0)),
+                    pause_requested: Set(false),
+                    resume_needs_operator: Set(false),
+                    waiting_reason: Set(None),
+                    parent_id: Set(None),
+                    retry: Set(None),
+                    revert_state: Set(None),
+                    revert_owner: Set(None),
+                    revert_lease_expires_at: Set(None),
+                    reverted_count: Set(0),
+                    revert_kept_count: Set(0),
+                    revert_failed_count: Set(0),
+                    reverted_at: Set(None),
                 };
                 import::Entity::insert(row).exec_with_returning(tx).await?.into_domain()
             })
@@ -204,75 +264,10 @@ impl Store {
             query = query.filter(import::Column::Id.lt(before.0));
         }
         if !page.statuses.is_empty() {
-            query = query
-                .filter(import::Column::Status.is_in(page.statuses.iter().map(|status| status.as_str())));
+            query = query.filter(has_status(&page.statuses));
         }
         let rows = query.order_by_desc(import::Column::Id).limit(page.size).all(&self.db).await?;
         rows.into_iter().map(import::Model::into_domain).collect()
-    }
-
-    /// Cancels an import; gives it as it stands afterwards.
-    pub async fn cancel_import(
-        &self,
-        application: ApplicationId,
-        id: ImportId,
-        caller: Caller,
-        now: DateTime<Utc>,
-    ) -> Result<Import, Error> {
-        let event = AuditEvent::new(caller, Some(application), "cancel_import", id.to_string());
-        self.end_import(application, id, ImportStatus::Cancelled, None, Some(event), now).await
-    }
-
-    /// Fails an import at once; what is not settled stays so.
-    pub async fn fail_import(
-        &self,
-        application: ApplicationId,
-        id: ImportId,
-        fault: &SourceFault,
-        now: DateTime<Utc>,
-    ) -> Result<Import, Error> {
-        self.end_import(application, id, ImportStatus::Failed, Some(fault.clone()), None, now).await
-    }
-
-    async fn end_import(
-        &self,
-        application: ApplicationId,
-        id: ImportId,
-        status: ImportStatus,
-        fault: Option<SourceFault>,
-        event: Option<AuditEvent>,
-        now: DateTime<Utc>,
-    ) -> Result<Import, Error> {
-        let forget = self.statement(FORGET_KEYS, [application.0.into(), id.0.into()]);
-        self.write(move |tx| {
-            Box::pin(async move {
-                let mut end = import::Entity::update_many()
-                    .col_expr(import::Column::Status, Expr::value(status.as_str()))
-                    .col_expr(import::Column::CompletedAt, Expr::value(now))
-                    .col_expr(import::Column::UpdatedAt, Expr::value(now))
-                    .col_expr(import::Column::Sequence, Expr::col(import::Column::Sequence).add(1));
-                if let Some(fault) = fault {
-                    end = end
-                        .col_expr(import::Column::FailureReason, Expr::value(fault.reason()))
-                        .col_expr(import::Column::Failure, Expr::value(fault.to_string()));
-                }
-                let ended = end
-                    .filter(import::Column::ApplicationId.eq(application.0))
-                    .filter(import::Column::Id.eq(id.0))
-                    .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
-                    .exec(tx)
-                    .await?;
-                if ended.rows_affected == 1
-                    && let Some(event) = event
-                {
-                    audit::record(tx, event, now).await?;
-                }
-                tx.execute_raw(forget).await?;
-                status_rules::discard(tx, application, id).await?;
-                find(tx, application, id).await?.ok_or_else(|| Refusal::NotFound("import").into())
-            })
-        })
-        .await
     }
 
     /// Imports whose upload has not moved since `before`.
@@ -334,19 +329,5 @@ async fn may_import(
             status_rules::check_alone(tx, owner.id, workflow.0).await?;
         }
     }
-    let active: Vec<Uuid> = import::Entity::find()
-        .select_only()
-        .column(import::Column::Id)
-        .filter(import::Column::ApplicationId.eq(owner.id))
-        .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
-        .order_by_desc(import::Column::Id)
-        .into_tuple()
-        .all(tx)
-        .await?;
-    let limit = i64::from(owner.max_active_imports);
-    if (active.len() as i64) < limit {
-        return Ok(());
-    }
-    let active = active.into_iter().map(ImportId).collect();
-    Err(Refusal::ActiveImports { active, limit }.into())
+    check_active(tx, owner).await
 }

@@ -15,13 +15,17 @@ use uuid::Uuid;
 
 use super::{
     commit::{
-        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FENCE, FORGET_KEYS, Fence,
-        MOVE_CHECKPOINT, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled, Verdict,
+        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FAIL, FENCE, FORGET_KEYS, Fence,
+        MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled, Standing,
+        Verdict,
     },
     erasure::{ERASURE_LOCK, lock_of},
     error::{Error, is_unique_violation},
 };
-use crate::domain::ledger::{Ledger, Outcome};
+use crate::{
+    domain::ledger::{Ledger, Outcome},
+    fault_points,
+};
 
 pub(super) async fn commit(
     pool: PgPool,
@@ -33,8 +37,14 @@ pub(super) async fn commit(
     // The next segment is copied while this one's log goes to disk.
     drop(turn);
     match result {
-        Ok(committed) => {
+        Ok(committed) if !commit.trial => {
+            fault_points::reach("before_commit");
             tx.commit().await?;
+            fault_points::reach("after_commit");
+            Ok(committed)
+        }
+        Ok(committed) => {
+            tx.rollback().await?;
             Ok(committed)
         }
         Err(error) => {
@@ -60,7 +70,7 @@ async fn write(tx: &mut PgConnection, commit: &mut Commit) -> Result<Committed, 
         .execute(&mut *tx)
         .await?;
     let counters = settled.counters();
-    let counted = sqlx::query(ADD_COUNTERS)
+    let standing = sqlx::query(ADD_COUNTERS)
         .bind(application)
         .bind(import)
         .bind(counters.created)
@@ -71,17 +81,38 @@ async fn write(tx: &mut PgConnection, commit: &mut Commit) -> Result<Committed, 
         .bind(i64::from(claim.range.bytes))
         .bind(commit.now)
         .bind(kept)
-        .execute(&mut *tx)
-        .await?;
-    if counted.rows_affected() != 1 {
-        return Err(Error::LeaseLost);
-    }
+        .fetch_optional(&mut *tx)
+        .await?
+        .ok_or(Error::LeaseLost)?;
+    let count = |at: usize| standing.try_get(at);
+    let standing = Standing::new([count(0)?, count(1)?, count(2)?, count(3)?], standing.try_get(4)?);
+    end_segment(tx, commit, &standing).await
+}
+
+/// Moves the import on, or ends it.
+async fn end_segment(
+    tx: &mut PgConnection,
+    commit: &Commit,
+    standing: &Standing,
+) -> Result<Committed, Error> {
+    let (application, import) = (commit.claim.application_id.0, commit.claim.import_id.0);
     sqlx::query(MOVE_CHECKPOINT).bind(application).bind(import).execute(&mut *tx).await?;
-    let completed =
-        sqlx::query(COMPLETE).bind(application).bind(import).bind(commit.now).execute(&mut *tx).await?;
-    let ended = completed.rows_affected() == 1;
+    let ended = match standing.fault(&commit.thresholds) {
+        Some(fault) => {
+            let fail = sqlx::query(FAIL).bind(application).bind(import).bind(commit.now);
+            fail.bind(fault.reason()).bind(fault.to_string()).execute(&mut *tx).await?;
+            true
+        }
+        None => {
+            let complete = sqlx::query(COMPLETE).bind(application).bind(import).bind(commit.now);
+            complete.execute(&mut *tx).await?.rows_affected() == 1
+        }
+    };
     if ended && commit.dry_run {
         sqlx::query(FORGET_KEYS).bind(application).bind(import).execute(&mut *tx).await?;
+    }
+    if standing.pause_requested && !ended {
+        sqlx::query(OBEY_PAUSE).bind(application).bind(import).bind(commit.now).execute(&mut *tx).await?;
     }
     Ok(Committed { ended })
 }

@@ -16,14 +16,18 @@ use uuid::Uuid;
 
 use super::{
     commit::{
-        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FENCE, FORGET_KEYS, Fence,
-        KEY_COLUMNS, MOVE_CHECKPOINT, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled, Verdict,
+        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FAIL, FENCE, FORGET_KEYS, Fence,
+        KEY_COLUMNS, MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER,
+        Settled, Standing, Verdict,
     },
     connect::SQLITE_BUSY,
     error::Error,
     table::{self, Cells},
 };
-use crate::domain::ledger::{Ledger, Outcome};
+use crate::{
+    domain::ledger::{Ledger, Outcome},
+    fault_points,
+};
 
 /// The one bulk writer.
 #[derive(Clone)]
@@ -50,7 +54,13 @@ impl Writer {
         let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let committed = write(&tx, &mut commit)?;
+        if commit.trial {
+            tx.rollback()?;
+            return Ok(committed);
+        }
+        fault_points::reach("before_commit");
         tx.commit()?;
+        fault_points::reach("after_commit");
         Ok(committed)
     }
 }
@@ -72,6 +82,7 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
     for record in &commit.batch.records {
         records.write(record, &mut settled)?;
     }
+    fault_points::reach("in_copy");
     let kept = write_row_errors(tx, commit, &fence)?;
     shared(tx, SEGMENT_DONE)?.execute(params![
         application,
@@ -80,26 +91,44 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
         settled.ledger.as_bytes()
     ])?;
     let counters = settled.counters();
-    let counted = shared(tx, ADD_COUNTERS)?.execute(params![
-        application,
-        import,
-        counters.created,
-        counters.updated,
-        counters.skipped,
-        counters.failed,
-        counters.duplicate,
-        i64::from(claim.range.bytes),
-        time(commit.now),
-        kept,
-    ])?;
-    if counted != 1 {
-        return Err(Error::LeaseLost);
-    }
+    let standing = shared(tx, ADD_COUNTERS)?
+        .query_row(
+            params![
+                application,
+                import,
+                counters.created,
+                counters.updated,
+                counters.skipped,
+                counters.failed,
+                counters.duplicate,
+                i64::from(claim.range.bytes),
+                time(commit.now),
+                kept,
+            ],
+            |row| Ok(Standing::new([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?], row.get(4)?)),
+        )
+        .optional()?;
+    end_segment(tx, commit, &standing.ok_or(Error::LeaseLost)?)
+}
+
+/// Moves the import on, or ends it.
+fn end_segment(tx: &Transaction<'_>, commit: &Commit, standing: &Standing) -> Result<Committed, Error> {
+    let claim = &commit.claim;
+    let (application, import) = (claim.application_id.0.as_bytes(), claim.import_id.0.as_bytes());
+    let now = time(commit.now);
     shared(tx, MOVE_CHECKPOINT)?.execute(params![application, import])?;
-    let completed = shared(tx, COMPLETE)?.execute(params![application, import, time(commit.now)])?;
-    let ended = completed == 1;
+    let ended = match standing.fault(&commit.thresholds) {
+        Some(fault) => {
+            let (reason, text) = (fault.reason(), fault.to_string());
+            shared(tx, FAIL)?.execute(params![application, import, now, reason, text])? == 1
+        }
+        None => shared(tx, COMPLETE)?.execute(params![application, import, now])? == 1,
+    };
     if ended && commit.dry_run {
         shared(tx, FORGET_KEYS)?.execute(params![application, import])?;
+    }
+    if standing.pause_requested && !ended {
+        shared(tx, OBEY_PAUSE)?.execute(params![application, import, now])?;
     }
     Ok(Committed { ended })
 }

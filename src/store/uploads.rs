@@ -163,6 +163,9 @@ impl Store {
                     ledger: Set(None),
                     revision: Set(range.revision),
                     replaced_revision: Set(None),
+                    reverted: Set(false),
+                    deaths: Set(0),
+                    isolation: Set(None),
                 };
                 segment::Entity::insert(row).exec_without_returning(tx).await?;
                 Ok(())
@@ -233,7 +236,10 @@ async fn touch(
     }
     let import =
         imports::find(tx, lease.application, lease.import).await?.ok_or(Refusal::NotFound("import"))?;
-    if import.status.is_terminal() {
+    if let Some((reason, message)) = import.failure.filter(|_| import.status == ImportStatus::Failed) {
+        return Err(Refusal::ImportFailed { reason, message }.into());
+    }
+    if import.status.has_ended() {
         let needed = "an upload needs one that has not ended";
         return Err(Refusal::WrongState { status: import.status, needed }.into());
     }

@@ -9,7 +9,7 @@ use crate::{
     canonical::scalar::is_provider,
     domain::{
         ids::WorkflowId,
-        import::{ImportSpec, ImportType, OnExisting, SourceFormat, StartMode},
+        import::{ImportSpec, ImportType, OnExisting, SourceFormat, StartMode, Thresholds},
         refusal::Refusal,
     },
     grpc::pb,
@@ -35,6 +35,7 @@ pub(in crate::grpc) fn import_spec(
 ) -> Result<(ImportSpec, Option<String>), Refusal> {
     let spec = spec.ok_or_else(|| Refusal::field("spec", "must be given"))?;
     let mut wrong = Violations::default();
+    let thresholds = thresholds(&spec, &mut wrong);
     let import_type = import_type(spec.import_type);
     let types = "must be USER_VERIFICATION, BUSINESS_VERIFICATION, TRANSACTIONS or STATUS_RULES";
     wrong.check(import_type.is_some(), "spec.import_type", types);
@@ -84,11 +85,26 @@ pub(in crate::grpc) fn import_spec(
             on_existing,
             import_erased: spec.import_erased,
             encoding,
+            thresholds,
             source_size: spec.source_size,
             labels: spec.labels.into_iter().collect(),
         },
         request_id,
     ))
+}
+
+fn thresholds(spec: &pb::ImportSpec, wrong: &mut Violations) -> Thresholds {
+    let rows = spec.max_failed_rows.is_none_or(|rows| rows >= 0);
+    wrong.check(rows, "spec.max_failed_rows", "must not be negative");
+    let ratio = spec.max_failed_ratio.is_none_or(|ratio| ratio > 0.0 && ratio < 1.0);
+    wrong.check(ratio, "spec.max_failed_ratio", "must be above 0 and below 1, such as 0.05");
+    let sample = spec.failed_ratio_min_rows.is_none_or(|rows| rows > 0);
+    wrong.check(sample, "spec.failed_ratio_min_rows", "must be at least 1");
+    Thresholds {
+        max_failed_rows: spec.max_failed_rows,
+        max_failed_ratio: spec.max_failed_ratio,
+        failed_ratio_min_rows: spec.failed_ratio_min_rows,
+    }
 }
 
 fn on_existing(number: i32, wrong: &mut Violations) -> OnExisting {

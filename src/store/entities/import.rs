@@ -40,6 +40,19 @@ pub(crate) struct Model {
     pub(crate) encoding: Option<String>,
     pub(crate) stored_error_count: i64,
     pub(crate) source_deleted_at: Option<DateTimeUtc>,
+    pub(crate) created_by: Option<Uuid>,
+    pub(crate) pause_requested: bool,
+    pub(crate) resume_needs_operator: bool,
+    pub(crate) waiting_reason: Option<String>,
+    pub(crate) parent_id: Option<Uuid>,
+    pub(crate) retry: Option<Json>,
+    pub(crate) revert_state: Option<String>,
+    pub(crate) revert_owner: Option<Uuid>,
+    pub(crate) revert_lease_expires_at: Option<DateTimeUtc>,
+    pub(crate) reverted_count: i64,
+    pub(crate) revert_kept_count: i64,
+    pub(crate) revert_failed_count: i64,
+    pub(crate) reverted_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -28,6 +28,9 @@ pub(crate) struct Model {
     pub(crate) ledger: Option<Vec<u8>>,
     pub(crate) revision: i32,
     pub(crate) replaced_revision: Option<i32>,
+    pub(crate) reverted: bool,
+    pub(crate) deaths: i32,
+    pub(crate) isolation: Option<Json>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

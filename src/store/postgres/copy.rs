@@ -4,10 +4,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, postgres::PgCopyIn};
 use uuid::Uuid;
 
-use crate::store::{
-    commit::{Commit, KEY_COLUMNS, RecordRow},
-    error::Error,
-    table::{self, Cells},
+use crate::{
+    fault_points,
+    store::{
+        commit::{Commit, KEY_COLUMNS, RecordRow},
+        error::Error,
+        table::{self, Cells},
+    },
 };
 
 /// Bytes of one message of a COPY.
@@ -120,6 +123,7 @@ async fn send(
             encoder.bytes.clear();
         }
     }
+    fault_points::reach("in_copy");
     encoder.end();
     copy.send(encoder.bytes.as_slice()).await?;
     Ok(())

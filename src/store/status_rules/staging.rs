@@ -24,7 +24,10 @@ use crate::{
     store::{
         Batch, Committed, Store,
         claims::Claim,
-        commit::{ADD_COUNTERS, COMPLETE, FENCE, MOVE_CHECKPOINT, RecordRow, SEGMENT_DONE},
+        commit::{
+            ADD_COUNTERS, COMPLETE, FAIL, FENCE, MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE,
+            Standing,
+        },
         entities::{row_error, status_rule, workflow},
         error::Error,
     },
@@ -97,14 +100,21 @@ async fn commit(
         now.into(),
         kept.into(),
     ]);
-    if tx.execute_raw(store.statement(ADD_COUNTERS, add)).await?.rows_affected() != 1 {
-        return Err(Error::LeaseLost);
-    }
+    let standing = tx.query_one_raw(store.statement(ADD_COUNTERS, add)).await?.ok_or(Error::LeaseLost)?;
+    let standing = Standing::from_query_result(&standing, "")?;
     tx.execute_raw(store.statement(MOVE_CHECKPOINT, key())).await?;
-    let complete = store.statement(COMPLETE, key().into_iter().chain([now.into()]));
-    let ended = tx.execute_raw(complete).await?.rows_affected() == 1;
+    let end = match standing.fault(&import.spec.thresholds) {
+        Some(fault) => {
+            let values = [now.into(), fault.reason().into(), fault.to_string().into()];
+            store.statement(FAIL, key().into_iter().chain(values))
+        }
+        None => store.statement(COMPLETE, key().into_iter().chain([now.into()])),
+    };
+    let ended = tx.execute_raw(end).await?.rows_affected() == 1;
     if ended {
         settle(tx, application, id, now).await?;
+    } else if standing.pause_requested {
+        tx.execute_raw(store.statement(OBEY_PAUSE, key().into_iter().chain([now.into()]))).await?;
     }
     Ok(Committed { ended })
 }

@@ -1,0 +1,124 @@
+//! A segment that cannot be settled as a whole: the rows to blame are found and failed, the others settled.
+//!
+//! What is known is stored before every step, so that a step that kills its worker tells the next one.
+
+use std::{ops::Range, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
+
+use super::{Failed, InWork, Worker};
+use crate::{
+    clock,
+    domain::{
+        import::{Import, SourceFormat},
+        isolation::{Isolation, Step},
+        issue::{Issue, IssueCode},
+        segment::SegmentRange,
+    },
+    intake::splitter,
+    pipeline::{self, Reading},
+    store::{self, Batch},
+};
+
+impl Worker {
+    /// Settles a segment step by step, while others go their usual way.
+    pub(super) fn isolate(&self, work: InWork, bytes: Bytes, isolation: Isolation) {
+        let worker = self.clone();
+        self.isolations.spawn(async move { worker.find_rows_to_blame(work, bytes, isolation).await });
+    }
+
+    async fn find_rows_to_blame(&self, work: InWork, bytes: Bytes, mut isolation: Isolation) {
+        let claim = work.held.claim().clone();
+        let rows = claim.range().rows.unsigned_abs();
+        if isolation.has_killed(claim.deaths()) {
+            isolation.failed(rows);
+        }
+        loop {
+            let is_helpless = isolation.is_helpless();
+            isolation.begin_step(claim.deaths());
+            let known = Some(&isolation).filter(|_| !is_helpless);
+            if let Err(error) = self.store.save_isolation(&claim, known).await {
+                return self.fail(&work, Failed::Store(error)).await;
+            }
+            if is_helpless {
+                return self.fail(&work, Failed::Helpless).await;
+            }
+            let step = isolation.next();
+            match self.step(&work, &bytes, &isolation, &step).await {
+                Ok(()) if step == Step::Settle => return,
+                Ok(()) => isolation.passed(),
+                Err(failed) if failed.is_of_rows() => {
+                    warn!(import.id = %work.import.id, segment.seq = claim.range().seq, ?step, "rows that cannot be settled");
+                    isolation.failed(rows);
+                }
+                Err(failed) => return self.fail(&work, failed).await,
+            }
+        }
+    }
+
+    async fn step(
+        &self,
+        work: &InWork,
+        bytes: &Bytes,
+        isolation: &Isolation,
+        step: &Step,
+    ) -> Result<(), Failed> {
+        let (import, range) = (work.import.clone(), *work.held.claim().range());
+        let (bytes, isolation, live) = (bytes.clone(), isolation.clone(), live(step, &range));
+        let now = clock::now();
+        let batch =
+            tokio::task::spawn_blocking(move || transform(&import, &range, bytes, &isolation, &live, now));
+        let batch = batch.await.map_err(|_| Failed::Panicked)?.map_err(Failed::Source)?;
+        let claim = work.held.claim().clone();
+        match step {
+            Step::Try(_) => Ok(self.store.try_segment(claim, &work.import, batch, now).await?),
+            Step::Settle => {
+                let turn = Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(|_| Failed::Panicked)?;
+                let committed = self.store.commit_segment(claim, &work.import, batch, now, turn).await?;
+                info!(import.id = %work.import.id, segment.seq = range.seq, "segment settled row by row");
+                self.committed(&work.import, committed);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl From<store::Error> for Failed {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn live(step: &Step, range: &SegmentRange) -> Range<u32> {
+    match step {
+        Step::Try(rows) => rows.clone(),
+        Step::Settle => 0..range.rows.unsigned_abs(),
+    }
+}
+
+/// The batch of the live rows of a segment, without those that are given up.
+fn transform(
+    import: &Import,
+    range: &SegmentRange,
+    bytes: Bytes,
+    isolation: &Isolation,
+    live: &Range<u32>,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Batch, crate::domain::fault::SourceFault> {
+    let reading = Reading::of(import)?;
+    let format = import.format.unwrap_or(SourceFormat::Csv);
+    let spans = splitter::record_spans(format, import.delimiter.unwrap_or(b','), range, &bytes);
+    let is_live = |row: u32| live.contains(&row) && !isolation.is_poisonous(row);
+    let out: Vec<_> = (0..).zip(spans).filter(|(row, _)| !is_live(*row)).map(|(_, span)| span).collect();
+    let blanked = pipeline::blank_out(&bytes, &out, format == SourceFormat::Ndjson);
+    let rows = pipeline::parse(&reading, range, blanked, &import.limits).with_source(bytes);
+    let mut batch = pipeline::transform(import, rows, now);
+    batch.failures.retain(|failure| live.contains(&failure.row));
+    for failure in batch.failures.iter_mut().filter(|failure| isolation.is_poisonous(failure.row)) {
+        let message = "the server cannot process this row; the rows around it were processed";
+        failure.issues = vec![Issue::of_record(IssueCode::Unprocessable, message)];
+    }
+    Ok(batch)
+}
