@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     administration::Administration,
-    config::{ServeArgs, StorageArgs},
+    config::{Role, ServeArgs, StorageArgs},
     erasure::Erasure,
     error,
     feed::Feed,
@@ -24,6 +24,7 @@ use crate::{
     lifecycle::Lifecycle,
     objects::{self, Objects},
     records::Records,
+    relay,
     store::{self, Store},
     sweeper::Sweeper,
     worker::Worker,
@@ -79,6 +80,9 @@ pub enum StartError {
     /// The database URL is of no known kind.
     #[error("--database-url must begin with postgres:// or postgresql://")]
     DatabaseUrl,
+    /// SQLite is one process's.
+    #[error("--role api and --role worker need --database-url: SQLite belongs to one process")]
+    RoleOfSqlite,
     /// The object store cannot be used.
     #[error("open the object store")]
     Objects(#[from] objects::Error),
@@ -92,6 +96,9 @@ pub enum StartError {
 
 /// Starts a server.
 pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
+    if args.role != Role::All && args.storage.database_url.is_none() {
+        return Err(StartError::RoleOfSqlite);
+    }
     let transport = args.transport()?;
     let source = |source| StartError::Listen { address: args.listen, source };
     let listener = TcpListener::bind(args.listen).await.map_err(source)?;
@@ -105,7 +112,10 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
 
     let lifecycle = Lifecycle::default();
     let Lifecycle { stop, tasks } = &lifecycle;
-    let feed = Feed::default();
+    let feed = if store.is_shared() { Feed::relayed() } else { Feed::default() };
+    if store.is_shared() {
+        relay::spawn(&feed, &store, tasks, stop);
+    }
     let intake = Intake::new(
         store.clone(),
         objects.clone(),
@@ -114,27 +124,28 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         tasks.clone(),
         stop.clone(),
     );
-    Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
     let erasure = Erasure::new(store.clone(), objects.clone());
-    let sweeper = Sweeper {
-        store: store.clone(),
-        objects: objects.clone(),
-        feed: feed.clone(),
-        erasure: erasure.clone(),
-        settings: args.sweeping(),
-    };
-    sweeper.spawn(tasks, stop.clone());
+    if args.role != Role::Api {
+        Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
+        let sweeper = Sweeper {
+            store: store.clone(),
+            objects: objects.clone(),
+            feed: feed.clone(),
+            erasure: erasure.clone(),
+            settings: args.sweeping(),
+        };
+        sweeper.spawn(tasks, stop.clone());
+    }
     let database = store.backend_name();
-    let parts = grpc::Parts {
+    let parts = (args.role != Role::Worker).then(|| grpc::Parts {
         imports: Imports::new(store.clone(), objects, feed, intake),
         records: Records::new(store),
         erasure,
         administration,
-        stop: stop.clone(),
-    };
+    });
     let stop = stop.clone();
     tasks.spawn(async move {
-        if let Err(error) = grpc::serve(listener, parts, transport).await {
+        if let Err(error) = grpc::serve(listener, parts, transport, stop.clone()).await {
             error!(error = &error as &dyn std::error::Error, "the server ended");
         }
         stop.cancel();

@@ -3,7 +3,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, builder::BoolishValueParser};
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 use crate::{
     domain::limits::Limits,
@@ -19,6 +19,10 @@ pub struct ServeArgs {
     /// Address to listen on
     #[arg(long, env = "CARRYOVER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
     pub listen: SocketAddr,
+
+    /// What this process does: answer calls, process segments, or both. Processes share a PostgreSQL and an object store
+    #[arg(long, env = "CARRYOVER_ROLE", default_value = "all", value_enum)]
+    pub role: Role,
 
     /// Certificate to serve TLS with, as PEM, followed by those that vouch for it; plain text without it
     #[arg(long, env = "CARRYOVER_TLS_CERT", requires = "tls_key", value_name = "FILE")]
@@ -55,6 +59,17 @@ pub struct ServeArgs {
     /// How to log
     #[arg(long, env = "CARRYOVER_LOG_FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// It answers calls and processes segments
+    All,
+    /// It answers calls only
+    Api,
+    /// It processes segments only, and answers for its health
+    Worker,
 }
 
 /// Where data are kept.

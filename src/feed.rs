@@ -1,9 +1,11 @@
 //! Wakes those who wait for an import to change. A hint only: the database holds the truth, and
 //! everybody who waits here also looks there by themselves from time to time.
+//!
+//! Where several processes work on one database, a relay carries what one says to the others.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{Notify, watch};
@@ -19,6 +21,23 @@ struct Inner {
     /// Whether each import that somebody waits for has ended.
     imports: Mutex<HashMap<ImportId, watch::Sender<bool>>>,
     work: Notify,
+    /// What other processes are to hear; none where there are no others.
+    outbox: Option<Outbox>,
+}
+
+#[derive(Default)]
+struct Outbox {
+    news: Mutex<News>,
+    filled: Notify,
+}
+
+/// What happened since somebody last asked; many changes of an import are one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct News {
+    /// Imports that changed, and whether for the last time.
+    pub imports: BTreeMap<ImportId, bool>,
+    /// There may be a segment to claim.
+    pub work: bool,
 }
 
 /// Waits for one import to change.
@@ -29,18 +48,66 @@ pub struct Changes {
 }
 
 impl Feed {
+    /// A feed that others hear, too, by a relay that calls [`Feed::news`].
+    pub fn relayed() -> Self {
+        Self(Arc::new(Inner { outbox: Some(Outbox::default()), ..Inner::default() }))
+    }
+
     /// An import has changed.
     pub fn changed(&self, import: ImportId) {
         self.tell(import, false);
+        self.relay(|news| {
+            news.imports.entry(import).or_default();
+        });
     }
 
     /// An import has changed for the last time.
     pub fn ended(&self, import: ImportId) {
         self.tell(import, true);
+        self.relay(|news| {
+            news.imports.insert(import, true);
+        });
+    }
+
+    fn relay(&self, add: impl FnOnce(&mut News)) {
+        if let Some(outbox) = &self.0.outbox {
+            add(&mut lock(&outbox.news));
+            outbox.filled.notify_one();
+        }
+    }
+
+    /// Waits for something that others are to hear.
+    pub async fn news(&self) -> News {
+        let Some(outbox) = &self.0.outbox else { return std::future::pending().await };
+        loop {
+            let news = std::mem::take(&mut *lock(&outbox.news));
+            if news != News::default() {
+                return news;
+            }
+            outbox.filled.notified().await;
+        }
+    }
+
+    /// Tells what another process said.
+    pub fn hear(&self, news: &News) {
+        for (import, ended) in &news.imports {
+            self.tell(*import, *ended);
+        }
+        if news.work {
+            self.0.work.notify_one();
+        }
+    }
+
+    /// Lets everybody look for themselves: something may have been missed.
+    pub fn look_around(&self) {
+        for sender in lock(&self.0.imports).values() {
+            sender.send_modify(|_| {});
+        }
+        self.0.work.notify_one();
     }
 
     fn tell(&self, import: ImportId, ended: bool) {
-        let imports = self.0.imports.lock().unwrap_or_else(PoisonError::into_inner);
+        let imports = lock(&self.0.imports);
         if let Some(sender) = imports.get(&import) {
             sender.send_modify(|known| *known |= ended);
         }
@@ -49,6 +116,7 @@ impl Feed {
     /// There may be a segment to claim.
     pub fn work_arrived(&self) {
         self.0.work.notify_one();
+        self.relay(|news| news.work = true);
     }
 
     /// Waits until there may be a segment to claim.
@@ -58,10 +126,14 @@ impl Feed {
 
     /// Changes of an import from now on.
     pub fn subscribe(&self, import: ImportId) -> Changes {
-        let mut imports = self.0.imports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut imports = lock(&self.0.imports);
         let receiver = imports.entry(import).or_insert_with(|| watch::Sender::new(false)).subscribe();
         Changes { receiver, feed: self.clone(), import }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Changes {
@@ -79,7 +151,7 @@ impl Changes {
 
 impl Drop for Changes {
     fn drop(&mut self) {
-        let mut imports = self.feed.0.imports.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut imports = lock(&self.feed.0.imports);
         if imports.get(&self.import).is_some_and(|sender| sender.receiver_count() <= 1) {
             imports.remove(&self.import);
         }

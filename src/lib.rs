@@ -21,6 +21,7 @@ pub mod lifecycle;
 pub mod objects;
 pub mod pipeline;
 pub mod records;
+pub mod relay;
 pub mod sample;
 pub mod store;
 pub mod sweeper;

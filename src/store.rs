@@ -16,6 +16,7 @@ mod error;
 mod imports;
 #[path = "../migrations/migrator.rs"]
 mod migrations;
+mod notices;
 mod postgres;
 mod profiles;
 mod retention;
@@ -42,6 +43,7 @@ pub use commit::{Batch, Committed, RecordRow, RowFailure};
 pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
 pub use imports::{ImportPage, NewImport};
+pub use notices::Notices;
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};
 pub use row_errors::{SettledSegment, StoredRowError};
 pub use sessions::SessionFilter;

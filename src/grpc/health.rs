@@ -14,11 +14,12 @@ use super::{pb, streams::Answers};
 /// Health as the stop tells it; there is no other state.
 pub(super) struct Service {
     pub(super) stop: CancellationToken,
+    /// Whether the other services are served, too.
+    pub(super) is_api: bool,
 }
 
-/// The whole server, by the name the protocol gives it, and its services.
-const SERVICES: [&str; 7] = [
-    "",
+/// The services beside the whole server, whose name is empty.
+const SERVICES: [&str; 6] = [
     pb::import_service_server::SERVICE_NAME,
     pb::session_service_server::SERVICE_NAME,
     pb::entity_service_server::SERVICE_NAME,
@@ -29,7 +30,7 @@ const SERVICES: [&str; 7] = [
 
 impl Service {
     fn status(&self, service: &str) -> ServingStatus {
-        if !SERVICES.contains(&service) {
+        if !(service.is_empty() || self.is_api && SERVICES.contains(&service)) {
             ServingStatus::ServiceUnknown
         } else if self.stop.is_cancelled() {
             ServingStatus::NotServing

@@ -5,7 +5,11 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{codec::CompressionEncoding, transport::Server};
+use tonic::{
+    codec::CompressionEncoding,
+    service::{Routes, RoutesBuilder},
+    transport::Server,
+};
 use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 use tower::util::MapResponseLayer;
@@ -39,8 +43,6 @@ pub struct Parts {
     pub erasure: Erasure,
     /// Administration.
     pub administration: Administration,
-    /// Ends open streams, then the server.
-    pub stop: CancellationToken,
 }
 
 /// Bounds of the transport.
@@ -88,9 +90,55 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long open calls may hold up a stop: those of peers that do not read what ends them, and reflection.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Serves until `parts.stop` is cancelled and open calls have ended, or should have.
-pub async fn serve(listener: TcpListener, parts: Parts, transport: Transport) -> Result<(), ServeError> {
-    let Parts { imports, records, erasure, administration, stop } = parts;
+/// Serves until `stop` is cancelled and open calls have ended, or should have. Without parts it answers for
+/// its health only.
+pub async fn serve(
+    listener: TcpListener,
+    parts: Option<Parts>,
+    transport: Transport,
+    stop: CancellationToken,
+) -> Result<(), ServeError> {
+    let mut routes = Routes::builder();
+    let health = health::Service { stop: stop.clone(), is_api: parts.is_some() };
+    routes.add_service(HealthServer::new(health));
+    if let Some(parts) = parts {
+        add_services(&mut routes, parts, &transport, &stop);
+    }
+    let v1 = transport.reflection.then(|| reflection().build_v1()).transpose()?;
+    let v1 = v1.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
+    let v1alpha = transport.reflection.then(|| reflection().build_v1alpha()).transpose()?;
+    let v1alpha = v1alpha.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
+    let served = Server::builder()
+        .accept_http1(true)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
+        .max_concurrent_streams(transport.streams)
+        .http2_max_local_error_reset_streams(Some(FAULTY_STREAMS))
+        .http2_max_header_list_size(HEADER_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(GrpcWebLayer::new())
+        .layer(MapResponseLayer::new(explain))
+        .add_routes(routes.routes())
+        .add_optional_service(v1)
+        .add_optional_service(v1alpha)
+        .serve_with_incoming_shutdown(
+            accept::incoming(listener, transport.certificate, transport.connections),
+            stop.clone().cancelled_owned(),
+        );
+    // Nothing that must not be dropped is: connections run in tasks of their own.
+    tokio::select! {
+        served = served => served?,
+        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => {
+            warn!("some connections did not end in time");
+        }
+    }
+    Ok(())
+}
+
+fn add_services(routes: &mut RoutesBuilder, parts: Parts, transport: &Transport, stop: &CancellationToken) {
+    let Parts { imports, records, erasure, administration } = parts;
     let auth = Auth(administration.clone());
     let import_service = import_service::Service {
         auth: auth.clone(),
@@ -111,43 +159,13 @@ pub async fn serve(listener: TcpListener, parts: Parts, transport: Transport) ->
     let workflow_service =
         workflow_service::Service { auth: auth.clone(), administration: administration.clone(), records };
     let admin_service = admin_service::Service { auth, administration };
-    let v1 = transport.reflection.then(|| reflection().build_v1()).transpose()?;
-    let v1 = v1.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
-    let v1alpha = transport.reflection.then(|| reflection().build_v1alpha()).transpose()?;
-    let v1alpha = v1alpha.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
-    let served = Server::builder()
-        .accept_http1(true)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(FRAME_BYTES)
-        .max_concurrent_streams(transport.streams)
-        .http2_max_local_error_reset_streams(Some(FAULTY_STREAMS))
-        .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(GrpcWebLayer::new())
-        .layer(MapResponseLayer::new(explain))
-        .add_service(HealthServer::new(health::Service { stop: stop.clone() }))
-        .add_optional_service(v1)
-        .add_optional_service(v1alpha)
+    routes
         .add_service(import_service)
         .add_service(SessionServiceServer::new(session_service))
         .add_service(EntityServiceServer::new(entity_service))
         .add_service(TransactionServiceServer::new(transaction_service))
         .add_service(WorkflowServiceServer::new(workflow_service))
-        .add_service(AdminServiceServer::new(admin_service))
-        .serve_with_incoming_shutdown(
-            accept::incoming(listener, transport.certificate, transport.connections),
-            stop.clone().cancelled_owned(),
-        );
-    // Nothing that must not be dropped is: connections run in tasks of their own.
-    tokio::select! {
-        served = served => served?,
-        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => {
-            warn!("some connections did not end in time");
-        }
-    }
-    Ok(())
+        .add_service(AdminServiceServer::new(admin_service));
 }
 
 /// Why the server ended.

@@ -21,7 +21,7 @@ use crate::{
         segment::{SegmentKind, SegmentRange},
     },
     error::Error,
-    pipeline,
+    fault_points, pipeline,
     store::{SourceShape, UploadLease},
 };
 
@@ -204,6 +204,7 @@ impl SegmentWriter {
         self.check_rows_per_day(&range).await?;
         let put = self.intake.objects.put_segment(application, import, &range, bytes).await;
         put.map_err(Error::from)?;
+        fault_points::reach("segment_stored");
         // Bytes of the wire and bytes that are stored count the same only where nothing was decoded.
         let as_sent = shape.compression == Compression::None && shape.encoding == UTF_8.name();
         if as_sent && range.kind == SegmentKind::Records {
@@ -212,6 +213,7 @@ impl SegmentWriter {
         let added =
             self.intake.store.add_segment(self.lease, range, shape, self.committed, clock::now()).await;
         added.map_err(Error::from)?;
+        fault_points::reach("segment_added");
         self.intake.feed.changed(import);
         self.intake.feed.work_arrived();
         Ok(())
