@@ -161,7 +161,8 @@ async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
             // One more commits meanwhile.
             let writers = u32::from(args.work.segments_in_flight) + 1;
-            Store::open_postgres(url, writers, storage.database_connections).await
+            let lease = args.settings().lease;
+            Store::open_postgres(url, writers, storage.database_connections, lease).await
         }
         Some(_) => return Err(StartError::DatabaseUrl),
     };

@@ -187,7 +187,7 @@ pub struct WorkArgs {
     pub sweep_seconds: u64,
 
     /// Seconds a claim on a segment holds unless it is renewed, which a worker that lives does
-    #[arg(long, env = "CARRYOVER_LEASE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(5..), value_name = "N")]
+    #[arg(long, env = "CARRYOVER_LEASE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub lease_seconds: u64,
 }
 

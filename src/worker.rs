@@ -22,7 +22,6 @@ use crate::{
         fault::SourceFault,
         ids::ApplicationId,
         import::{Import, ImportType},
-        isolation::Isolation,
     },
     fault_points,
     feed::Feed,
@@ -145,9 +144,13 @@ impl Worker {
                     last_served = Some(work.import.application_id);
                     fault_points::reach("after_claim");
                     self.feed.changed(work.import.id);
-                    if let Some((work, bytes)) = self.read(work).await
-                        && next.send((work, bytes)).await.is_err()
-                    {
+                    let Some((work, bytes)) = self.read(work).await else { continue };
+                    if work.held.claim().is_suspect(self.settings.deaths) {
+                        // With nobody else's rows in this process, a death tells whose it was.
+                        let others = permits.acquire_many(self.settings.segments_in_flight as u32).await;
+                        self.find_killers(work, bytes).await;
+                        drop(others);
+                    } else if next.send((work, bytes)).await.is_err() {
                         return;
                     }
                 }
@@ -163,24 +166,15 @@ impl Worker {
         }
     }
 
-    /// Reads a segment's bytes; nothing for one that goes a way of its own.
     async fn read(&self, work: InWork) -> Option<(InWork, Bytes)> {
-        let claim = work.held.claim().clone();
-        let read = self.objects.get_segment(claim.application_id(), claim.import_id(), claim.range()).await;
-        let bytes = match read {
-            Ok(bytes) => bytes,
+        let claim = work.held.claim();
+        match self.objects.get_segment(claim.application_id(), claim.import_id(), claim.range()).await {
+            Ok(bytes) => Some((work, bytes)),
             Err(error) => {
                 self.fail(&work, Failed::Objects(error)).await;
-                return None;
+                None
             }
-        };
-        if claim.isolation().is_none() && claim.deaths() < self.settings.deaths {
-            return Some((work, bytes));
         }
-        let begun = claim.isolation().cloned();
-        let isolation = begun.unwrap_or_else(|| Isolation::begin(claim.range().rows.unsigned_abs()));
-        self.isolate(work, bytes, isolation);
-        None
     }
 
     async fn claim_next(
@@ -228,7 +222,7 @@ impl Worker {
                     }
                 }
                 Ok(Err(fault)) => self.fail(&work, Failed::Source(fault)).await,
-                Err(_) => self.begin_isolation(work, bytes, &Failed::Panicked),
+                Err(_) => self.find_spoilers(work, bytes, &Failed::Panicked),
             }
         }
     }
@@ -247,7 +241,7 @@ impl Worker {
                         return;
                     }
                 }
-                Err(_) => self.begin_isolation(work, bytes, &Failed::Panicked),
+                Err(_) => self.find_spoilers(work, bytes, &Failed::Panicked),
             }
         }
     }
@@ -268,7 +262,7 @@ impl Worker {
         let (claim, import) = (work.held.claim().clone(), work.import.clone());
         match self.store.commit_segment(claim, &import, batch, clock::now(), turn).await {
             Ok(committed) => self.committed(&import, committed),
-            Err(error) if error.is_of_data() => self.begin_isolation(work, bytes, &Failed::Store(error)),
+            Err(error) if error.is_of_data() => self.find_spoilers(work, bytes, &Failed::Store(error)),
             Err(error) => self.fail(&work, Failed::Store(error)).await,
         }
     }
@@ -284,13 +278,6 @@ impl Worker {
             // Its next segment could not be claimed before.
             self.feed.work_arrived();
         }
-    }
-
-    /// Looks for the rows that keep a segment from being settled.
-    fn begin_isolation(&self, work: InWork, bytes: Bytes, failed: &Failed) {
-        failed.log(&work);
-        let rows = work.held.claim().range().rows.unsigned_abs();
-        self.isolate(work, bytes, Isolation::begin(rows));
     }
 
     /// Gives a segment back to be tried again, or fails its import when trying does not help.
@@ -309,11 +296,9 @@ impl Worker {
         let reason = failed.reason();
         let fault = match failed {
             Failed::Store(error) => (helpless && !error.is_transient()).then_some(unprocessable),
-            Failed::Objects(error) => {
-                (helpless || matches!(error, objects::Error::Gone)).then_some(unprocessable)
-            }
             Failed::Source(fault) => Some(fault),
-            Failed::Panicked | Failed::Helpless => helpless.then_some(unprocessable),
+            // Another worker may reach what this one does not.
+            Failed::Objects(_) | Failed::Panicked | Failed::Helpless => helpless.then_some(unprocessable),
         };
         let now = clock::now();
         let done = match fault {

@@ -10,6 +10,7 @@ use super::{
     ids::{ApiKeyId, ApplicationId, ImportId, WorkflowId},
     ledger::Outcome,
     limits::Limits,
+    refusal::Refusal,
 };
 
 /// Makes an enum that is kept as a word in the database.
@@ -330,6 +331,19 @@ pub struct Reverted {
 }
 
 impl Import {
+    /// Why it takes nothing more in, where it has ended.
+    pub fn refuses_upload(&self) -> Option<Refusal> {
+        match (self.status, &self.failure) {
+            (ImportStatus::Failed, Some((reason, message))) => {
+                Some(Refusal::ImportFailed { reason: reason.clone(), message: message.clone() })
+            }
+            (status, _) if status.has_ended() => {
+                Some(Refusal::WrongState { status, needed: "an upload needs one that has not ended" })
+            }
+            _ => None,
+        }
+    }
+
     /// Rows settled a second between the start and `now` (or the end).
     pub fn rows_per_second(&self, now: DateTime<Utc>) -> f64 {
         let Some(started) = self.started_at else { return 0.0 };

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Rows of one segment that may be given up; where there are more, it is not the rows.
 const MAX_POISONOUS: usize = 16;
 
+/// Deaths over a row that is alone before it is given up: a worker may also die of something else.
+const STRIKES: u32 = 3;
+
 /// What is known of the rows of a segment that cannot be settled as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Isolation {
@@ -21,6 +24,8 @@ pub struct Isolation {
     fruitless: u32,
     /// Deaths of workers when the step began: one more, and the step killed its worker.
     deaths: i32,
+    /// How often a row that was alone killed its worker.
+    strikes: u32,
 }
 
 /// What to do next.
@@ -59,6 +64,7 @@ impl Isolation {
 
     /// The step ended well. Not for one that settled the segment.
     pub fn passed(&mut self) {
+        self.strikes = 0;
         let is_whole = self.suspects.as_ref().is_none_or(|suspects| middle(suspects) == suspects.end);
         if self.first_half_passed || is_whole {
             self.suspects = None;
@@ -67,6 +73,17 @@ impl Isolation {
         } else {
             self.first_half_passed = true;
         }
+    }
+
+    /// The step killed its worker; the segment has `rows` rows.
+    pub fn killed(&mut self, rows: u32) {
+        if matches!(self.next(), Step::Try(tried) if tried.len() <= 1) {
+            self.strikes += 1;
+            if self.strikes < STRIKES {
+                return;
+            }
+        }
+        self.failed(rows);
     }
 
     /// The step ended badly; the segment has `rows` rows.
@@ -81,6 +98,7 @@ impl Isolation {
             Step::Try(tried) => Some(tried),
         };
         self.first_half_passed = false;
+        self.strikes = 0;
     }
 
     /// Halving does not help: it is not single rows that are to blame, or too many of them are.
@@ -152,6 +170,17 @@ mod tests {
             }
             prop_assert_eq!(isolation.poisonous().collect::<Vec<_>>(), Vec::from_iter((bad < rows).then_some(bad)));
         }
+    }
+
+    #[test]
+    fn a_row_that_is_alone_is_given_up_at_the_third_death() {
+        let mut isolation = Isolation::begin(1);
+        for _ in 0..2 {
+            isolation.killed(1);
+            assert_eq!((isolation.next(), isolation.is_poisonous(0)), (Step::Try(0..1), false));
+        }
+        isolation.killed(1);
+        assert_eq!((isolation.next(), isolation.is_poisonous(0)), (Step::Settle, true));
     }
 
     #[test]

@@ -116,9 +116,8 @@ impl Intake {
         if import.upload_finished {
             return Ok(Opened::Finished(Box::new(import)));
         }
-        if import.status.has_ended() {
-            let needed = "an upload needs one that has not ended";
-            return Err(Refusal::WrongState { status: import.status, needed }.into());
+        if let Some(refusal) = import.refuses_upload() {
+            return Err(refusal.into());
         }
         let Some(lease) = lease else {
             let expected = import.committed_size as u64;

@@ -62,6 +62,11 @@ impl Claim {
         self.deaths
     }
 
+    /// Whether so many died over it that a row of it may be to blame, or that is being looked into.
+    pub fn is_suspect(&self, deaths: i32) -> bool {
+        self.isolation.is_some() || self.deaths >= deaths
+    }
+
     /// What is known of rows that keep it from being settled.
     pub fn isolation(&self) -> Option<&Isolation> {
         self.isolation.as_ref()
@@ -190,10 +195,18 @@ impl Store {
         }
     }
 
-    /// Lets a claim hold until `lease_until`; tells whether it still does.
-    pub async fn renew(&self, claim: &Claim, lease_until: DateTime<Utc>) -> Result<bool, Error> {
-        let renew = format!("UPDATE segments SET lease_expires_at = $6 {HELD}");
-        self.change_held(claim, &renew, lease_until.into()).await
+    /// Lets a claim hold until `lease_until`. One whose segment is being written at this moment needs it not:
+    /// nobody else can claim what is locked, and whoever waited for the lock would let other leases run out.
+    pub async fn renew(&self, claim: &Claim, lease_until: DateTime<Utc>) -> Result<(), Error> {
+        let lock = match self.bulk {
+            Bulk::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+            Bulk::Sqlite(_) => "",
+        };
+        let renew = format!(
+            "UPDATE segments SET lease_expires_at = $6 WHERE (application_id, import_id, seq) = \
+             (SELECT application_id, import_id, seq FROM segments {HELD} {lock})"
+        );
+        self.change_held(claim, &renew, lease_until.into()).await.map(drop)
     }
 
     /// Keeps what is known of rows that keep a segment from being settled.

@@ -20,6 +20,9 @@ const MIGRATION_LOCK: i64 = 0x6361_7272_796f;
 /// How long a writer of SQLite waits for another process.
 pub(super) const SQLITE_BUSY: Duration = Duration::from_secs(30);
 
+/// Shortest time PostgreSQL waits for a process in the middle of a transaction.
+const SHORTEST_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Connections to SQLite beside the bulk writer's, each with a page cache of 2 MB.
 const SQLITE_CONNECTIONS: u32 = 4;
 
@@ -71,12 +74,22 @@ impl Store {
     }
 
     /// Opens a PostgreSQL database, with connections for `writers` segments at a time and at most
-    /// `max_connections` for all else.
-    pub async fn open_postgres(url: &str, writers: u32, max_connections: u32) -> Result<Self, Error> {
+    /// `max_connections` for all else. What a process that is frozen holds locked is set free within a few
+    /// times `lease`.
+    pub async fn open_postgres(
+        url: &str,
+        writers: u32,
+        max_connections: u32,
+        lease: Duration,
+    ) -> Result<Self, Error> {
+        let idle = lease.max(SHORTEST_TIMEOUT);
+        let milliseconds = |span: Duration| span.as_millis().to_string();
         let options = PgConnectOptions::from_str(url)?
             .application_name("carryover")
-            .options([("idle_in_transaction_session_timeout", "60000"), ("jit", "off")])
+            .options([("idle_in_transaction_session_timeout", milliseconds(idle)), ("jit", "off".to_owned())])
             .log_statements(LevelFilter::Trace);
+        // A COPY whose sender is frozen is no idle transaction.
+        let bulk = options.clone().options([("statement_timeout", milliseconds(idle * 4))]);
         let pool = |connections| {
             PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30))
         };
@@ -86,7 +99,7 @@ impl Store {
         migrate_postgres(&all_else).await?;
         // A pool goes round its connections, and each backend that touches a shared buffer first has to
         // map it, so that few of them write a file faster than many.
-        let bulk = Bulk::Postgres(pool(writers).connect_lazy_with(options));
+        let bulk = Bulk::Postgres(pool(writers).connect_lazy_with(bulk));
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(all_else);
         Ok(Self { db, bulk, turn: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
     }

@@ -142,7 +142,8 @@ impl Store {
             Box::pin(async move {
                 let import = get(tx, application, id).await?;
                 check_control(&import, caller)?;
-                if import.resume_needs_operator && caller.role < Role::Operator {
+                let needs_operator = import.resume_needs_operator && !import.status.has_ended();
+                if needs_operator && caller.role < Role::Operator {
                     return Err(Refusal::RoleTooLow { needed: Role::Operator, actual: caller.role }.into());
                 }
                 let next = match import.started_at {

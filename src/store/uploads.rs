@@ -236,12 +236,8 @@ async fn touch(
     }
     let import =
         imports::find(tx, lease.application, lease.import).await?.ok_or(Refusal::NotFound("import"))?;
-    if let Some((reason, message)) = import.failure.filter(|_| import.status == ImportStatus::Failed) {
-        return Err(Refusal::ImportFailed { reason, message }.into());
-    }
-    if import.status.has_ended() {
-        let needed = "an upload needs one that has not ended";
-        return Err(Refusal::WrongState { status: import.status, needed }.into());
+    if let Some(refusal) = import.refuses_upload() {
+        return Err(refusal.into());
     }
     Err(Refusal::UploadTakenOver.into())
 }

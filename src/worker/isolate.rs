@@ -1,6 +1,4 @@
 //! A segment that cannot be settled as a whole: the rows to blame are found and failed, the others settled.
-//!
-//! What is known is stored before every step, so that a step that kills its worker tells the next one.
 
 use std::{ops::Range, sync::Arc};
 
@@ -23,24 +21,38 @@ use crate::{
 };
 
 impl Worker {
-    /// Settles a segment step by step, while others go their usual way.
-    pub(super) fn isolate(&self, work: InWork, bytes: Bytes, isolation: Isolation) {
+    /// Settles a segment some of whose rows make a stage panic or are refused by the database, while others go
+    /// their usual way.
+    pub(super) fn find_spoilers(&self, work: InWork, bytes: Bytes, failed: &Failed) {
+        failed.log(&work);
         let worker = self.clone();
-        self.isolations.spawn(async move { worker.find_rows_to_blame(work, bytes, isolation).await });
+        self.isolations.spawn(async move {
+            let isolation = Isolation::begin(work.held.claim().range().rows.unsigned_abs());
+            worker.isolate(work, bytes, isolation, Kept::InMind).await;
+        });
     }
 
-    async fn find_rows_to_blame(&self, work: InWork, bytes: Bytes, mut isolation: Isolation) {
+    /// Settles a segment some of whose rows may kill this process.
+    pub(super) async fn find_killers(&self, work: InWork, bytes: Bytes) {
         let claim = work.held.claim().clone();
         let rows = claim.range().rows.unsigned_abs();
-        if isolation.has_killed(claim.deaths()) {
-            isolation.failed(rows);
+        let mut isolation = claim.isolation().cloned().unwrap_or_else(|| Isolation::begin(rows));
+        if claim.isolation().is_some() && isolation.has_killed(claim.deaths()) {
+            isolation.killed(rows);
         }
+        self.isolate(work, bytes, isolation, Kept::Stored).await;
+    }
+
+    async fn isolate(&self, work: InWork, bytes: Bytes, mut isolation: Isolation, kept: Kept) {
+        let claim = work.held.claim().clone();
         loop {
             let is_helpless = isolation.is_helpless();
-            isolation.begin_step(claim.deaths());
-            let known = Some(&isolation).filter(|_| !is_helpless);
-            if let Err(error) = self.store.save_isolation(&claim, known).await {
-                return self.fail(&work, Failed::Store(error)).await;
+            if kept == Kept::Stored {
+                isolation.begin_step(claim.deaths());
+                let known = Some(&isolation).filter(|_| !is_helpless);
+                if let Err(error) = self.store.save_isolation(&claim, known).await {
+                    return self.fail(&work, Failed::Store(error)).await;
+                }
             }
             if is_helpless {
                 return self.fail(&work, Failed::Helpless).await;
@@ -51,7 +63,7 @@ impl Worker {
                 Ok(()) => isolation.passed(),
                 Err(failed) if failed.is_of_rows() => {
                     warn!(import.id = %work.import.id, segment.seq = claim.range().seq, ?step, "rows that cannot be settled");
-                    isolation.failed(rows);
+                    isolation.failed(claim.range().rows.unsigned_abs());
                 }
                 Err(failed) => return self.fail(&work, failed).await,
             }
@@ -83,6 +95,15 @@ impl Worker {
             }
         }
     }
+}
+
+/// Where it is kept what is known between two steps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// With whoever takes them: they do not kill.
+    InMind,
+    /// In the database, so that a step that kills its worker tells the next one.
+    Stored,
 }
 
 impl From<store::Error> for Failed {

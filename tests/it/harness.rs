@@ -73,7 +73,7 @@ pub struct Tenant {
 }
 
 /// The admin key of every server under test.
-const ADMIN_KEY: &str = "co_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+pub const ADMIN_KEY: &str = "co_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 impl Server {
     pub async fn start(database: Database) -> Self {
@@ -189,7 +189,7 @@ async fn run(
 }
 
 /// Makes an empty database on the server that `scripts/test` started.
-async fn new_database() -> String {
+pub async fn new_database() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let url = std::env::var("CARRYOVER_TEST_POSTGRES")
         .expect("CARRYOVER_TEST_POSTGRES must name a PostgreSQL superuser; scripts/test starts one");

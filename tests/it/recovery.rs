@@ -6,15 +6,12 @@ use carryover::grpc::{
     client::Client,
     pb::{self, ImportStatus},
 };
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-};
 use tonic::Code;
 
 use crate::{
     harness::{Database, Server, chunk, chunks, counters, finish, plain_csv, reason, resume},
     on_both_databases,
+    processes::serve,
 };
 
 on_both_databases!(
@@ -123,32 +120,6 @@ async fn a_lost_claim_is_taken_up_by_another(database: Database) {
         .expect("an upload");
     let import = tenant.wait(&id).await;
     assert_eq!((import.status(), counters(&import)), (ImportStatus::Completed, (35, 0, 0)));
-}
-
-/// Starts the program itself on a folder; gives it and the address it tells.
-pub async fn serve(
-    folder: &std::path::Path,
-    flags: &[&str],
-    environment: &[(&str, &str)],
-) -> (Child, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_carryover"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(folder)
-        .args(flags)
-        .envs(environment.iter().copied())
-        .stderr(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("it starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-    let address = loop {
-        let line = lines.next_line().await.expect("text").expect("it says where it listens");
-        if let Some(rest) = line.split_once("serves gRPC on ") {
-            break rest.1.split(' ').next().expect("an address").to_owned();
-        }
-    };
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    (child, address)
 }
 
 /// kill -9 at random moments of upload and work; whoever comes next ends with every row once.

@@ -7,7 +7,7 @@ use carryover::grpc::{client::Client, pb};
 use crate::{
     harness::{Database, Server, counters},
     on_both_databases,
-    recovery::serve,
+    processes::serve,
 };
 
 on_both_databases!(sources_go_to_the_object_store_that_is_named);

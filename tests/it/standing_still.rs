@@ -82,7 +82,7 @@ async fn an_upload_that_nobody_goes_on_with_ends(database: Database) {
     assert_eq!(recent.get(&waiting).await.status(), ImportStatus::Pending, "the other one may still be sent");
 
     let late = tenant.upload(vec![resume(&id, ended.committed_size), finish(csv.len())]).await;
-    assert_refused(late, Code::FailedPrecondition, "WRONG_IMPORT_STATUS");
+    assert_refused(late, Code::FailedPrecondition, "UPLOAD_ABANDONED");
     let again = tenant.import(&csv).await;
     assert_eq!(
         counters(&again),

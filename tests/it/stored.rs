@@ -1,5 +1,7 @@
 //! Rows as the server's database keeps them, read behind its back.
 
+use std::path::Path;
+
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, Connection};
@@ -8,7 +10,12 @@ use crate::harness::Server;
 
 /// The rows of a query: columns by name. Values are comparable within one database only.
 pub async fn rows(server: &Server, sql: &str) -> Vec<Map<String, Value>> {
-    match &server.database_url {
+    rows_in(server.database_url.as_deref(), &server.path("carryover.db"), sql).await
+}
+
+/// The rows of a query on a PostgreSQL, or on the SQLite file at `path`.
+pub async fn rows_in(database_url: Option<&str>, path: &Path, sql: &str) -> Vec<Map<String, Value>> {
+    match database_url {
         Some(url) => {
             let mut connection = sqlx::PgConnection::connect(url).await.expect("connects");
             let sql = format!("SELECT row_to_json(q)::text FROM ({sql}) q");
@@ -16,11 +23,11 @@ pub async fn rows(server: &Server, sql: &str) -> Vec<Map<String, Value>> {
                 sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.expect("rows");
             rows.iter().map(|row| serde_json::from_str(row).expect("an object")).collect()
         }
-        None => from_sqlite(&server.path("carryover.db"), sql),
+        None => from_sqlite(path, sql),
     }
 }
 
-fn from_sqlite(path: &std::path::Path, sql: &str) -> Vec<Map<String, Value>> {
+fn from_sqlite(path: &Path, sql: &str) -> Vec<Map<String, Value>> {
     let connection = rusqlite::Connection::open(path).expect("opens");
     let mut statement = connection.prepare(sql).expect("a statement");
     let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
