@@ -4,7 +4,7 @@
 //! Where several processes work on one database, a relay carries what one says to the others.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,8 +18,8 @@ pub struct Feed(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// Whether each import that somebody waits for has ended.
-    imports: Mutex<HashMap<ImportId, watch::Sender<bool>>>,
+    /// Imports that somebody waits for.
+    imports: Mutex<HashMap<ImportId, watch::Sender<()>>>,
     work: Notify,
     /// What other processes are to hear; none where there are no others.
     outbox: Option<Outbox>,
@@ -34,15 +34,15 @@ struct Outbox {
 /// What happened since somebody last asked; many changes of an import are one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct News {
-    /// Imports that changed, and whether for the last time.
-    pub imports: BTreeMap<ImportId, bool>,
+    /// Imports that changed.
+    pub imports: BTreeSet<ImportId>,
     /// There may be a segment to claim.
     pub work: bool,
 }
 
 /// Waits for one import to change.
 pub struct Changes {
-    receiver: watch::Receiver<bool>,
+    receiver: watch::Receiver<()>,
     feed: Feed,
     import: ImportId,
 }
@@ -55,17 +55,9 @@ impl Feed {
 
     /// An import has changed.
     pub fn changed(&self, import: ImportId) {
-        self.tell(import, false);
+        self.tell(import);
         self.relay(|news| {
-            news.imports.entry(import).or_default();
-        });
-    }
-
-    /// An import has changed for the last time.
-    pub fn ended(&self, import: ImportId) {
-        self.tell(import, true);
-        self.relay(|news| {
-            news.imports.insert(import, true);
+            news.imports.insert(import);
         });
     }
 
@@ -90,8 +82,8 @@ impl Feed {
 
     /// Tells what another process said.
     pub fn hear(&self, news: &News) {
-        for (import, ended) in &news.imports {
-            self.tell(*import, *ended);
+        for import in &news.imports {
+            self.tell(*import);
         }
         if news.work {
             self.0.work.notify_one();
@@ -101,15 +93,14 @@ impl Feed {
     /// Lets everybody look for themselves: something may have been missed.
     pub fn look_around(&self) {
         for sender in lock(&self.0.imports).values() {
-            sender.send_modify(|_| {});
+            sender.send_modify(|()| {});
         }
         self.0.work.notify_one();
     }
 
-    fn tell(&self, import: ImportId, ended: bool) {
-        let imports = lock(&self.0.imports);
-        if let Some(sender) = imports.get(&import) {
-            sender.send_modify(|known| *known |= ended);
+    fn tell(&self, import: ImportId) {
+        if let Some(sender) = lock(&self.0.imports).get(&import) {
+            sender.send_modify(|()| {});
         }
     }
 
@@ -127,7 +118,7 @@ impl Feed {
     /// Changes of an import from now on.
     pub fn subscribe(&self, import: ImportId) -> Changes {
         let mut imports = lock(&self.0.imports);
-        let receiver = imports.entry(import).or_insert_with(|| watch::Sender::new(false)).subscribe();
+        let receiver = imports.entry(import).or_insert_with(|| watch::Sender::new(())).subscribe();
         Changes { receiver, feed: self.clone(), import }
     }
 }
@@ -141,11 +132,6 @@ impl Changes {
     pub async fn next(&mut self) {
         // The sender lives as long as this receiver does: `drop` below takes it out last.
         let _ = self.receiver.changed().await;
-    }
-
-    /// Waits for the last change.
-    pub async fn ended(&mut self) {
-        let _ = self.receiver.wait_for(|ended| *ended).await;
     }
 }
 

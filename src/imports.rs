@@ -26,6 +26,7 @@ use crate::{
 };
 use source::SourceReader;
 pub use watch::WatchEvent;
+use watch::Watches;
 
 /// Imports of all applications; cheap to clone.
 #[derive(Clone)]
@@ -34,6 +35,7 @@ pub struct Imports {
     objects: Objects,
     feed: Feed,
     intake: Intake,
+    watches: Watches,
 }
 
 /// A failed row, and the row itself as its source has it.
@@ -63,7 +65,7 @@ const ERROR_PAGE_BYTES: i64 = 4 << 20;
 impl Imports {
     /// Imports over these parts.
     pub fn new(store: Store, objects: Objects, feed: Feed, intake: Intake) -> Self {
-        Self { store, objects, feed, intake }
+        Self { store, objects, feed, intake, watches: Watches::default() }
     }
 
     /// Makes an import, or finds the one this request id made.
@@ -103,7 +105,7 @@ impl Imports {
     pub async fn cancel(&self, caller: Caller, id: ImportId) -> Result<Import, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
         let import = self.store.cancel_import(application, id, caller, clock::now()).await?;
-        self.feed.ended(id);
+        self.feed.changed(id);
         if import.status == ImportStatus::Cancelled {
             return Ok(import);
         }
@@ -147,8 +149,8 @@ impl Imports {
         id: ImportId,
         after: i64,
     ) -> Result<impl Stream<Item = Result<WatchEvent, Error>> + Send + use<>, Error> {
-        self.get(application, id).await?;
-        Ok(watch::watch(self.store.clone(), self.feed.clone(), application, id, after))
+        let snapshot = self.get(application, id).await?;
+        Ok(watch::watch(&self.watches, &self.store, &self.feed, snapshot, after))
     }
 
     /// Failed rows behind row `after`, in row order, at most `limit`. Of a running import only those

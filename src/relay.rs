@@ -83,20 +83,20 @@ async fn hear(feed: &Feed, notices: &mut store::Notices, process: Uuid) -> store
     }
 }
 
-/// Who speaks, whether there is work, and imports: `+` before one that has ended, `-` before others.
+/// Who speaks, whether there is work, and imports that changed.
 fn write(process: Uuid, news: &News) -> Vec<String> {
     let imports: Vec<_> = news.imports.iter().collect();
     let mut parts: Vec<&[_]> = imports.chunks(IMPORTS).collect();
     if parts.is_empty() {
         parts.push(&[]);
     }
-    let write = |imports: &&[(&ImportId, &bool)]| {
+    let write = |imports: &&[&ImportId]| {
         let mut notice = process.simple().to_string();
         if news.work {
             notice.push_str(" work");
         }
-        for (import, ended) in *imports {
-            notice.push_str(if **ended { " +" } else { " -" });
+        for import in *imports {
+            notice.push(' ');
             notice.push_str(&import.0.simple().to_string());
         }
         notice
@@ -112,13 +112,10 @@ fn read(process: Uuid, notice: &str) -> Option<News> {
     }
     let mut news = News::default();
     for word in words {
-        let import = |id: &str| Uuid::parse_str(id).ok().map(ImportId);
         if word == "work" {
             news.work = true;
-        } else if let Some(import) = word.strip_prefix('+').and_then(import) {
-            news.imports.insert(import, true);
-        } else if let Some(import) = word.strip_prefix('-').and_then(import) {
-            news.imports.insert(import, false);
+        } else if let Ok(import) = Uuid::parse_str(word) {
+            news.imports.insert(ImportId(import));
         }
     }
     Some(news)
@@ -132,7 +129,7 @@ mod tests {
     fn others_read_what_one_writes_and_no_notice_is_too_long() {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         for count in [0, 1, IMPORTS, IMPORTS + 1, 1_000] {
-            let imports = (0..count as u128).map(|n| (ImportId(Uuid::from_u128(n)), n % 2 == 0)).collect();
+            let imports = (0..count as u128).map(|n| ImportId(Uuid::from_u128(n))).collect();
             let news = News { imports, work: count % 2 == 0 };
             let notices = write(one, &news);
             assert!(notices.iter().all(|notice| notice.len() < 8_000));

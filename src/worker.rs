@@ -270,10 +270,8 @@ impl Worker {
     fn committed(&self, import: &Import, committed: Committed) {
         if committed.ended {
             info!(import.id = %import.id, "import ended");
-            self.feed.ended(import.id);
-        } else {
-            self.feed.changed(import.id);
         }
+        self.feed.changed(import.id);
         if import.spec.import_type == ImportType::StatusRules {
             // Its next segment could not be claimed before.
             self.feed.work_arrived();

@@ -159,10 +159,7 @@ impl Intake {
             () = self.stop.cancelled() => Err(Refusal::ShuttingDown.into()),
         };
         self.close(lease);
-        match &outcome {
-            Ok(import) if import.status.is_terminal() => self.feed.ended(lease.import),
-            _ => self.feed.changed(lease.import),
-        }
+        self.feed.changed(lease.import);
         self.feed.work_arrived();
         outcome
     }

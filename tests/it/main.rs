@@ -72,5 +72,6 @@ mod upload;
 mod upload_ends;
 mod user_rows;
 mod waits;
+mod watchers;
 mod web;
 mod workers;
