@@ -23,6 +23,7 @@ use super::{
     error::{Error, is_unique_violation},
 };
 use crate::{
+    clock,
     domain::ledger::{Ledger, Outcome},
     fault_points,
 };
@@ -79,7 +80,8 @@ async fn write(tx: &mut PgConnection, commit: &mut Commit) -> Result<Committed, 
         .bind(counters.failed)
         .bind(counters.duplicate)
         .bind(i64::from(claim.range.bytes))
-        .bind(commit.now)
+        // Not when the segment began: watchers are told when it changed.
+        .bind(clock::now())
         .bind(kept)
         .fetch_optional(&mut *tx)
         .await?
@@ -96,15 +98,16 @@ async fn end_segment(
     standing: &Standing,
 ) -> Result<Committed, Error> {
     let (application, import) = (commit.claim.application_id.0, commit.claim.import_id.0);
+    let now = clock::now();
     sqlx::query(MOVE_CHECKPOINT).bind(application).bind(import).execute(&mut *tx).await?;
     let ended = match standing.fault(&commit.thresholds) {
         Some(fault) => {
-            let fail = sqlx::query(FAIL).bind(application).bind(import).bind(commit.now);
+            let fail = sqlx::query(FAIL).bind(application).bind(import).bind(now);
             fail.bind(fault.reason()).bind(fault.to_string()).execute(&mut *tx).await?;
             true
         }
         None => {
-            let complete = sqlx::query(COMPLETE).bind(application).bind(import).bind(commit.now);
+            let complete = sqlx::query(COMPLETE).bind(application).bind(import).bind(now);
             complete.execute(&mut *tx).await?.rows_affected() == 1
         }
     };
@@ -112,7 +115,7 @@ async fn end_segment(
         sqlx::query(FORGET_KEYS).bind(application).bind(import).execute(&mut *tx).await?;
     }
     if standing.pause_requested && !ended {
-        sqlx::query(OBEY_PAUSE).bind(application).bind(import).bind(commit.now).execute(&mut *tx).await?;
+        sqlx::query(OBEY_PAUSE).bind(application).bind(import).bind(now).execute(&mut *tx).await?;
     }
     Ok(Committed { ended })
 }

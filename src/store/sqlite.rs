@@ -25,6 +25,7 @@ use super::{
     table::{self, Cells},
 };
 use crate::{
+    clock,
     domain::ledger::{Ledger, Outcome},
     fault_points,
 };
@@ -102,7 +103,8 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
                 counters.failed,
                 counters.duplicate,
                 i64::from(claim.range.bytes),
-                time(commit.now),
+                // Not when the segment began: watchers are told when it changed.
+                time(clock::now()),
                 kept,
             ],
             |row| Ok(Standing::new([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?], row.get(4)?)),
@@ -115,7 +117,7 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
 fn end_segment(tx: &Transaction<'_>, commit: &Commit, standing: &Standing) -> Result<Committed, Error> {
     let claim = &commit.claim;
     let (application, import) = (claim.application_id.0.as_bytes(), claim.import_id.0.as_bytes());
-    let now = time(commit.now);
+    let now = time(clock::now());
     shared(tx, MOVE_CHECKPOINT)?.execute(params![application, import])?;
     let ended = match standing.fault(&commit.thresholds) {
         Some(fault) => {
