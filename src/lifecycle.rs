@@ -25,7 +25,8 @@ impl Lifecycle {
         }
     }
 
-    /// Waits for SIGTERM or SIGINT, or for a task that stops everything by itself; then stops.
+    /// Waits for SIGTERM or SIGINT, or for a task that stops everything by itself; then stops, at once when a
+    /// second signal comes.
     pub async fn run_until_signal(&self, grace: Duration) -> std::io::Result<bool> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -34,7 +35,11 @@ impl Lifecycle {
             _ = int.recv() => info!("SIGINT: stopping"),
             () = self.stop.cancelled() => warn!("a task ended; stopping"),
         }
-        let done = self.stop_within(grace).await;
+        let done = tokio::select! {
+            done = self.stop_within(grace) => done,
+            _ = term.recv() => false,
+            _ = int.recv() => false,
+        };
         if !done {
             warn!("not everything stopped in time; what is in flight will be claimed again");
         }

@@ -58,6 +58,7 @@ mod semantics;
 mod serving;
 mod session_lists;
 mod shell;
+mod shutdown;
 mod standing_still;
 mod status_rules;
 mod stored;
