@@ -5,11 +5,12 @@ use std::{
     net::SocketAddr,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use url::Url;
 
 use crate::{
@@ -29,6 +30,9 @@ use crate::{
     sweeper::Sweeper,
     worker::Worker,
 };
+
+/// Time between two tries to reach a database that does not answer yet.
+const DATABASE_POLL: Duration = Duration::from_secs(1);
 
 /// A running server.
 pub struct App {
@@ -162,7 +166,17 @@ async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {
             // One more commits meanwhile.
             let writers = u32::from(args.work.segments_in_flight) + 1;
             let lease = args.settings().lease;
-            Store::open_postgres(url, writers, storage.database_connections, lease).await
+            let wait = Duration::from_secs(storage.database_wait_seconds);
+            let deadline = Instant::now() + wait;
+            loop {
+                match Store::open_postgres(url, writers, storage.database_connections, lease).await {
+                    Err(error) if error.is_transient() && Instant::now() < deadline => {
+                        warn!(error = &error as &dyn std::error::Error, "waiting for the database");
+                        tokio::time::sleep(DATABASE_POLL).await;
+                    }
+                    opened => break opened,
+                }
+            }
         }
         Some(_) => return Err(StartError::DatabaseUrl),
     };

@@ -88,6 +88,10 @@ pub struct StorageArgs {
     #[arg(long, env = "CARRYOVER_DATABASE_CONNECTIONS", default_value_t = 16, value_name = "N")]
     pub database_connections: u32,
 
+    /// Seconds to wait at the start for a PostgreSQL that does not answer
+    #[arg(long, env = "CARRYOVER_DATABASE_WAIT_SECONDS", default_value_t = 30, value_name = "N")]
+    pub database_wait_seconds: u64,
+
     /// Object store for sources (file:///folder); a folder in the data folder without it
     #[arg(long, env = "CARRYOVER_OBJECT_STORE", value_name = "URL")]
     pub object_store: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
-use sea_orm::{ConnectionTrait, SqlxPostgresConnector, SqlxSqliteConnector};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
 use sqlx::{
     ConnectOptions, Connection,
@@ -44,7 +44,7 @@ impl Store {
         // A connection from before a migration may keep its picture of a table, and sqlx panics in the
         // middle of a transaction when a row then has more columns. So none is kept.
         let migrating = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        Migrator::up(&SqlxSqliteConnector::from_sqlx_sqlite_pool(migrating.clone()), None).await?;
+        migrate(&SqlxSqliteConnector::from_sqlx_sqlite_pool(migrating.clone())).await?;
         migrating.close().await;
         let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS).connect_with(options).await?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
@@ -135,9 +135,17 @@ async fn migrate_postgres(pool: &sqlx::PgPool) -> Result<(), Error> {
     tokio::spawn(async move {
         let mut lock = pool.acquire().await?;
         sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
-        let migrated = Migrator::up(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool), None).await;
+        let migrated = migrate(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await;
         sqlx::query("SELECT pg_advisory_unlock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
-        Ok(migrated?)
+        migrated
     })
     .await?
+}
+
+async fn migrate(db: &DatabaseConnection) -> Result<(), Error> {
+    // SeaORM says in words only that it does not know a migration which has been applied.
+    match Migrator::up(db, None).await {
+        Err(DbErr::Custom(text)) if text.contains("has been applied") => Err(Error::SchemaNewer),
+        migrated => Ok(migrated?),
+    }
 }

@@ -17,6 +17,9 @@ pub enum Error {
     /// A stored value makes no sense.
     #[error("the database holds an unreadable {0}")]
     Corrupt(&'static str),
+    /// A later version has been here.
+    #[error("the database was made ready by a later version of carryover; run that one")]
+    SchemaNewer,
     /// SeaORM said no.
     #[error("query the database")]
     Orm(#[from] DbErr),

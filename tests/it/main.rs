@@ -22,6 +22,7 @@ mod control;
 mod crash;
 mod csv;
 mod csv_shapes;
+mod database_faults;
 mod database_refuses;
 mod demo;
 mod encodings;

@@ -1,0 +1,200 @@
+//! The database at the start, beside others, and at the edge of an import's life (sections J and K of the
+//! security cases; `workers`, `crash` and `poison` hold the rest of them).
+
+use std::time::Duration;
+
+use carryover::grpc::pb::{self, ImportStatus};
+use sqlx::Connection;
+
+use crate::{
+    control::cancel,
+    harness::{Database, Server, Tenant, assert_adds_up, counters, plain_csv, upload_of},
+    on_both_databases,
+    processes::{World, carry_on, create, serve},
+    stored,
+};
+
+on_both_databases!(
+    a_later_schema_is_not_touched,
+    a_cancel_and_the_end_of_an_import_are_one_of_the_two,
+    a_cancelled_import_counts_what_it_wrote,
+);
+
+/// J001: a process that starts before its database waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_waits_for_its_database() {
+    let url = url::Url::parse(&crate::harness::new_database().await).expect("a URL");
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    let mut away = url.clone();
+    away.set_port(Some(port)).expect("a port");
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = format!("{}:{}", url.host_str().expect("a host"), url.port().expect("a port"));
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port");
+        while let Ok((mut client, _)) = listener.accept().await {
+            let target = target.clone();
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(target).await?;
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    let (_child, address) = serve(folder.path(), &["--database-url", away.as_str()], &[]).await;
+    assert!(address.contains("127.0.0.1"));
+
+    let nobody = "postgres://nobody@127.0.0.1:1/none";
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_carryover"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--database-url", nobody, "--database-wait-seconds", "1"])
+        .arg("--data-dir")
+        .arg(folder.path())
+        .output()
+        .await
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains("open the database"), "{text}");
+}
+
+/// J019: processes that start together make the schema once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_together_migrate_once() {
+    let url = crate::harness::new_database().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let flags = ["--database-url", &url, "--log", "off"];
+    let (one, two, three) = tokio::join!(
+        serve(folder.path(), &flags, &[]),
+        serve(folder.path(), &flags, &[]),
+        serve(folder.path(), &flags, &[])
+    );
+    drop((one, two, three));
+    let twice = "SELECT version FROM seaql_migrations GROUP BY version HAVING COUNT(*) > 1";
+    assert!(stored::rows_in(Some(&url), folder.path(), twice).await.is_empty());
+}
+
+/// J020: an old program leaves a new schema alone, and says why.
+async fn a_later_schema_is_not_touched(database: Database) {
+    let world = World::new(database, &["--log", "off"]).await;
+    let later = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)";
+    match &world.database_url {
+        Some(url) => {
+            let mut connection = sqlx::PgConnection::connect(url).await.expect("connects");
+            sqlx::query(later).execute(&mut connection).await.expect("runs");
+        }
+        None => {
+            let path = world.folder.path().join("carryover.db");
+            rusqlite::Connection::open(path).expect("opens").execute_batch(later).expect("runs");
+        }
+    }
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_carryover"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(world.folder.path());
+    if let Some(url) = &world.database_url {
+        command.args(["--database-url", url]);
+    }
+    let output = command.output().await.expect("it runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && text.contains("later version"), "{text}");
+}
+
+/// J016: somebody else writes to the SQLite file for a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_writer_of_sqlite_is_waited_for() {
+    let server = Server::start_with(Database::Sqlite, &["--segment-rows", "10"]).await;
+    let tenant = server.tenant().await;
+    let id = tenant.create().await.uuid;
+    let path = server.path("carryover.db");
+    let holder = std::thread::spawn(move || {
+        let connection = rusqlite::Connection::open(path).expect("opens");
+        for _ in 0..3 {
+            connection.execute_batch("BEGIN IMMEDIATE").expect("begins");
+            std::thread::sleep(Duration::from_millis(400));
+            connection.execute_batch("ROLLBACK").expect("ends");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let csv = plain_csv("b", 0, 100);
+    let rest = std::io::Cursor::new(csv.into_bytes());
+    tenant.client.upload(&id, 0, rest).await.expect("stored");
+    let import = tenant.wait(&id).await;
+    holder.join().expect("it ends");
+    assert_eq!((import.status(), counters(&import)), (ImportStatus::Completed, (100, 0, 0)));
+}
+
+/// J018: whatever kills the process, the file is whole.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_process_leaves_a_whole_sqlite_file() {
+    let world = World::new(Database::Sqlite, &["--segment-rows", "20", "--log", "off"]).await;
+    let mut id = None;
+    let file = plain_csv("w", 0, 2_000).into_bytes();
+    for round in 0..8 {
+        let (mut child, address) = world.start(&[], &[]).await.expect("it starts");
+        let client = world.client(&address).await.expect("connects");
+        if id.is_none() {
+            id = Some(create(&client, world.spec()).await);
+        }
+        let Some(id) = &id else { continue };
+        tokio::select! {
+            _ = carry_on(&client, id, &file) => {}
+            () = tokio::time::sleep(Duration::from_millis(20 + 25 * round)) => {}
+        }
+        child.kill().await.expect("kill -9");
+        let path = world.folder.path().join("carryover.db");
+        let told = stored::rows_in(None, &path, "PRAGMA integrity_check").await;
+        assert_eq!(told[0]["integrity_check"], "ok");
+        let wrong =
+            "SELECT 1 AS wrong FROM imports WHERE created_count <> (SELECT COUNT(*) FROM user_sessions)";
+        assert!(stored::rows_in(None, &path, wrong).await.is_empty(), "what is counted is there");
+    }
+}
+
+async fn import_of(server: &Server, rows: usize) -> (Tenant, pb::Import) {
+    let tenant = server.tenant().await;
+    let csv = plain_csv("c", 0, rows);
+    let import = tenant.upload(upload_of(tenant.spec(), csv.as_bytes(), 10_000)).await.expect("stored");
+    (tenant, import)
+}
+
+/// K016: a cancel that comes as the import ends either ends it, or is told that it has ended.
+async fn a_cancel_and_the_end_of_an_import_are_one_of_the_two(database: Database) {
+    let server = Server::start_with(database, &["--segment-rows", "10"]).await;
+    let mut random = fastrand::Rng::with_seed(16);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..25 {
+        let (tenant, import) = import_of(&server, 40).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(0..25))).await;
+        let answer = cancel(&tenant.client, &import.uuid).await;
+        let ended = tenant.get(&import.uuid).await;
+        let wanted = match &answer {
+            Ok(_) => ImportStatus::Cancelled,
+            Err(status) => {
+                assert_eq!(crate::harness::reason(status), "WRONG_IMPORT_STATUS");
+                ImportStatus::Completed
+            }
+        };
+        assert_eq!(ended.status(), wanted);
+        seen.insert(wanted as i32);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let later = tenant.get(&import.uuid).await;
+        assert_eq!((later.status(), later.sequence), (ended.status(), ended.sequence), "an end is the end");
+    }
+    assert!(!seen.is_empty());
+}
+
+/// K017: a segment that is written while its import is cancelled is counted, or is not there.
+async fn a_cancelled_import_counts_what_it_wrote(database: Database) {
+    let server = Server::start_with(database, &["--segment-rows", "10"]).await;
+    let mut random = fastrand::Rng::with_seed(17);
+    for _ in 0..10 {
+        let (tenant, import) = import_of(&server, 300).await;
+        tokio::time::sleep(Duration::from_millis(random.u64(0..40))).await;
+        let _ = cancel(&tenant.client, &import.uuid).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let ended = tenant.get(&import.uuid).await;
+        assert_adds_up(&ended);
+        let written = tenant.sessions(Default::default()).await.len() as i64;
+        assert_eq!(written, ended.created_count);
+        let exported = tenant.export(&import.uuid, &[pb::RowOutcome::Created]).await;
+        let lines = exported.iter().filter(|byte| **byte == b'\n').count() as i64;
+        assert_eq!(lines.max(1), ended.created_count + 1, "the ledger says the same, under its header");
+    }
+}
