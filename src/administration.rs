@@ -171,9 +171,14 @@ impl Administration {
         Ok(self.store.revoke_api_key(id, caller, clock::now()).await?)
     }
 
-    /// Lists the keys of an application, or the admin keys.
-    pub async fn list_api_keys(&self, application: Option<ApplicationId>) -> Result<Vec<ApiKey>, Error> {
-        Ok(self.store.list_api_keys(application).await?)
+    /// Lists the keys of an application, or the admin keys, in the order they were made.
+    pub async fn list_api_keys(
+        &self,
+        application: Option<ApplicationId>,
+        after: Option<ApiKeyId>,
+        limit: u64,
+    ) -> Result<Vec<ApiKey>, Error> {
+        Ok(self.store.list_api_keys(application, after, limit).await?)
     }
 
     /// Makes a workflow.
@@ -201,9 +206,14 @@ impl Administration {
         Ok(self.store.find_workflow(application, id).await?.ok_or(Refusal::NotFound("workflow"))?)
     }
 
-    /// Lists the workflows of an application.
-    pub async fn list_workflows(&self, application: ApplicationId) -> Result<Vec<Workflow>, Error> {
-        Ok(self.store.list_workflows(application).await?)
+    /// Lists the workflows of an application in the order they were made.
+    pub async fn list_workflows(
+        &self,
+        application: ApplicationId,
+        after: Option<WorkflowId>,
+        limit: u64,
+    ) -> Result<Vec<Workflow>, Error> {
+        Ok(self.store.list_workflows(application, after, limit).await?)
     }
 }
 

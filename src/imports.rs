@@ -121,7 +121,9 @@ impl Imports {
         id: ImportId,
         after: i64,
     ) -> Result<impl Stream<Item = Result<WatchEvent, Error>> + Send + use<>, Error> {
-        self.get(application, id).await?;
+        if after > self.get(application, id).await?.sequence {
+            return Err(Refusal::field("resume_token", "is ahead of the import").into());
+        }
         Ok(watch::watch(self.store.clone(), self.feed.clone(), application, id, after))
     }
 

@@ -42,6 +42,7 @@ mod on_existing;
 mod ordering;
 mod pace;
 mod packed;
+mod pages;
 mod properties;
 mod reading;
 mod recovery;
