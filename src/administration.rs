@@ -161,8 +161,7 @@ impl Administration {
             return Ok(None);
         }
         let secret = given.map_or_else(new_secret, str::to_owned);
-        let server = Caller { key: None, application: None, role: Role::Admin };
-        self.add_api_key(server, None, Role::Admin, "admin key of the server", &secret).await?;
+        self.add_api_key(Caller::SERVER, None, Role::Admin, "admin key of the server", &secret).await?;
         Ok(Some(secret))
     }
 

@@ -80,13 +80,8 @@ impl Imports {
     }
 
     /// Opens an upload stream; the import itself when its upload is finished already.
-    pub async fn open_upload(
-        &self,
-        application: ApplicationId,
-        id: ImportId,
-        offset: i64,
-    ) -> Result<Opened, Error> {
-        self.intake.open(application, id, offset).await
+    pub async fn open_upload(&self, caller: Caller, id: ImportId, offset: i64) -> Result<Opened, Error> {
+        self.intake.open(caller, id, offset).await
     }
 
     /// An import of the application.

@@ -87,6 +87,11 @@ pub struct Caller {
     pub role: Role,
 }
 
+impl Caller {
+    /// The server itself, which may do all that it does.
+    pub const SERVER: Self = Self { key: None, application: None, role: Role::Admin };
+}
+
 /// A workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workflow {

@@ -7,6 +7,7 @@ pub(super) mod business_session;
 pub(super) mod erasure;
 pub(super) mod import;
 pub(super) mod row_error;
+pub(super) mod row_tally;
 pub(super) mod segment;
 pub(super) mod status_rule;
 pub(super) mod tombstone;

@@ -177,6 +177,7 @@ impl Store {
                     encoding: Set(None),
                     stored_error_count: Set(0),
                     source_deleted_at: Set(None),
+                    created_by: Set(caller.key.map(|key| key.0)),
                 };
                 import::Entity::insert(row).exec_with_returning(tx).await?.into_domain()
             })
@@ -220,7 +221,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
         let event = AuditEvent::new(caller, Some(application), "cancel_import", id.to_string());
-        self.end_import(application, id, ImportStatus::Cancelled, None, Some(event), now).await
+        self.end_import(application, id, ImportStatus::Cancelled, None, event, now).await
     }
 
     /// Fails an import at once; what is not settled stays so.
@@ -231,7 +232,8 @@ impl Store {
         fault: &SourceFault,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
-        self.end_import(application, id, ImportStatus::Failed, Some(fault.clone()), None, now).await
+        let event = AuditEvent::of_failure(application, id, fault.reason());
+        self.end_import(application, id, ImportStatus::Failed, Some(fault.clone()), event, now).await
     }
 
     async fn end_import(
@@ -240,7 +242,7 @@ impl Store {
         id: ImportId,
         status: ImportStatus,
         fault: Option<SourceFault>,
-        event: Option<AuditEvent>,
+        event: AuditEvent,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
         let forget = self.statement(FORGET_KEYS, [application.0.into(), id.0.into()]);
@@ -262,9 +264,7 @@ impl Store {
                     .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
                     .exec(tx)
                     .await?;
-                if ended.rows_affected == 1
-                    && let Some(event) = event
-                {
+                if ended.rows_affected == 1 {
                     audit::record(tx, event, now).await?;
                 }
                 tx.execute_raw(forget).await?;

@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::{
+    audit,
     commit::{
         ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FENCE, FORGET_KEYS, Fence,
         MOVE_CHECKPOINT, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled, Verdict,
@@ -21,7 +22,10 @@ use super::{
     erasure::{ERASURE_LOCK, lock_of},
     error::{Error, is_unique_violation},
 };
-use crate::domain::ledger::{Ledger, Outcome};
+use crate::{
+    clock,
+    domain::ledger::{Ledger, Outcome},
+};
 
 pub(super) async fn commit(
     pool: PgPool,
@@ -80,6 +84,16 @@ async fn write(tx: &mut PgConnection, commit: &mut Commit) -> Result<Committed, 
     let completed =
         sqlx::query(COMPLETE).bind(application).bind(import).bind(commit.now).execute(&mut *tx).await?;
     let ended = completed.rows_affected() == 1;
+    if ended {
+        sqlx::query(AssertSqlSafe(audit::record_end_sql("json_build_object")))
+            .bind(application)
+            .bind(import)
+            .bind(clock::new_id())
+            .bind(claim.import_id.to_string())
+            .bind(commit.now)
+            .execute(&mut *tx)
+            .await?;
+    }
     if ended && commit.dry_run {
         sqlx::query(FORGET_KEYS).bind(application).bind(import).execute(&mut *tx).await?;
     }

@@ -15,6 +15,7 @@ use rusqlite::{
 use uuid::Uuid;
 
 use super::{
+    audit,
     commit::{
         ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FENCE, FORGET_KEYS, Fence,
         KEY_COLUMNS, MOVE_CHECKPOINT, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled, Verdict,
@@ -23,7 +24,10 @@ use super::{
     error::Error,
     table::{self, Cells},
 };
-use crate::domain::ledger::{Ledger, Outcome};
+use crate::{
+    clock,
+    domain::ledger::{Ledger, Outcome},
+};
 
 /// The one bulk writer.
 #[derive(Clone)]
@@ -98,6 +102,11 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
     shared(tx, MOVE_CHECKPOINT)?.execute(params![application, import])?;
     let completed = shared(tx, COMPLETE)?.execute(params![application, import, time(commit.now)])?;
     let ended = completed == 1;
+    if ended {
+        let (event, target) = (clock::new_id(), claim.import_id.to_string());
+        let values = params![application, import, event.as_bytes(), target, time(commit.now)];
+        shared(tx, &audit::record_end_sql("json_object"))?.execute(values)?;
+    }
     if ended && commit.dry_run {
         shared(tx, FORGET_KEYS)?.execute(params![application, import])?;
     }

@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod audit;
 mod business_rows;
 mod calls;
 mod cli;

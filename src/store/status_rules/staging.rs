@@ -22,11 +22,12 @@ use crate::{
         refusal::Refusal,
     },
     store::{
-        Batch, Committed, Store,
+        Batch, Committed, Store, audit,
         claims::Claim,
         commit::{ADD_COUNTERS, COMPLETE, FENCE, MOVE_CHECKPOINT, RecordRow, SEGMENT_DONE},
         entities::{row_error, status_rule, workflow},
         error::Error,
+        imports,
     },
 };
 
@@ -105,6 +106,8 @@ async fn commit(
     let ended = tx.execute_raw(complete).await?.rows_affected() == 1;
     if ended {
         settle(tx, application, id, now).await?;
+        let import = imports::find(tx, application, id).await?.ok_or(Error::LeaseLost)?;
+        audit::record_end(tx, &import, now).await?;
     }
     Ok(Committed { ended })
 }
