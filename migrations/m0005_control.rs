@@ -23,6 +23,7 @@ impl MigrationTrait for Migration {
 }
 
 const DDL: &str = "
+-- The key that made it; unknown of imports before this.
 ALTER TABLE imports ADD COLUMN created_by {uuid};
 ALTER TABLE imports ADD COLUMN pause_requested {bool} NOT NULL DEFAULT FALSE;
 ALTER TABLE imports ADD COLUMN resume_needs_operator {bool} NOT NULL DEFAULT FALSE;

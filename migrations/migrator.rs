@@ -6,6 +6,7 @@ mod m0001_spine;
 mod m0002_all_types;
 mod m0003_erasures;
 mod m0005_control;
+mod m0006_row_tallies;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_all_types::Migration),
             Box::new(m0003_erasures::Migration),
             Box::new(m0005_control::Migration),
+            Box::new(m0006_row_tallies::Migration),
         ]
     }
 }

@@ -161,8 +161,7 @@ impl Administration {
             return Ok(None);
         }
         let secret = given.map_or_else(new_secret, str::to_owned);
-        let server = Caller { key: None, application: None, role: Role::Admin };
-        self.add_api_key(server, None, Role::Admin, "admin key of the server", &secret).await?;
+        self.add_api_key(Caller::SERVER, None, Role::Admin, "admin key of the server", &secret).await?;
         Ok(Some(secret))
     }
 
@@ -171,9 +170,14 @@ impl Administration {
         Ok(self.store.revoke_api_key(id, caller, clock::now()).await?)
     }
 
-    /// Lists the keys of an application, or the admin keys.
-    pub async fn list_api_keys(&self, application: Option<ApplicationId>) -> Result<Vec<ApiKey>, Error> {
-        Ok(self.store.list_api_keys(application).await?)
+    /// Lists the keys of an application, or the admin keys, in the order they were made.
+    pub async fn list_api_keys(
+        &self,
+        application: Option<ApplicationId>,
+        after: Option<ApiKeyId>,
+        limit: u64,
+    ) -> Result<Vec<ApiKey>, Error> {
+        Ok(self.store.list_api_keys(application, after, limit).await?)
     }
 
     /// Makes a workflow.
@@ -201,9 +205,14 @@ impl Administration {
         Ok(self.store.find_workflow(application, id).await?.ok_or(Refusal::NotFound("workflow"))?)
     }
 
-    /// Lists the workflows of an application.
-    pub async fn list_workflows(&self, application: ApplicationId) -> Result<Vec<Workflow>, Error> {
-        Ok(self.store.list_workflows(application).await?)
+    /// Lists the workflows of an application in the order they were made.
+    pub async fn list_workflows(
+        &self,
+        application: ApplicationId,
+        after: Option<WorkflowId>,
+        limit: u64,
+    ) -> Result<Vec<Workflow>, Error> {
+        Ok(self.store.list_workflows(application, after, limit).await?)
     }
 }
 

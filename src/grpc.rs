@@ -21,6 +21,7 @@ mod spec;
 mod status;
 mod streams;
 mod tls;
+mod token;
 mod transaction_service;
 mod upload;
 mod workflow_service;

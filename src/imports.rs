@@ -82,13 +82,8 @@ impl Imports {
     }
 
     /// Opens an upload stream; the import itself when its upload is finished already.
-    pub async fn open_upload(
-        &self,
-        application: ApplicationId,
-        id: ImportId,
-        offset: i64,
-    ) -> Result<Opened, Error> {
-        self.intake.open(application, id, offset).await
+    pub async fn open_upload(&self, caller: Caller, id: ImportId, offset: i64) -> Result<Opened, Error> {
+        self.intake.open(caller, id, offset).await
     }
 
     /// An import of the application.
@@ -150,6 +145,9 @@ impl Imports {
         after: i64,
     ) -> Result<impl Stream<Item = Result<WatchEvent, Error>> + Send + use<>, Error> {
         let snapshot = self.get(application, id).await?;
+        if after > snapshot.sequence {
+            return Err(Refusal::field("resume_token", "is ahead of the import").into());
+        }
         Ok(watch::watch(&self.watches, &self.store, &self.feed, snapshot, after))
     }
 

@@ -155,14 +155,16 @@ impl Records {
         Ok(self.store.find_transaction(application, id).await?.ok_or(Refusal::NotFound("transaction"))?)
     }
 
-    /// Lists the versions of a workflow's status rules, newest first.
+    /// Lists the versions of a workflow's status rules, newest first, those below `before` only.
     pub async fn list_workflow_versions(
         &self,
         application: ApplicationId,
         workflow: WorkflowId,
+        before: Option<i32>,
+        limit: u64,
     ) -> Result<Vec<WorkflowVersion>, Error> {
         self.newest_version(application, workflow).await?;
-        Ok(self.store.list_workflow_versions(application, workflow).await?)
+        Ok(self.store.list_workflow_versions(application, workflow, before, limit).await?)
     }
 
     /// Lists the status rules of a version, or of the one in force, behind the first `skip`; gives that

@@ -25,6 +25,7 @@ mod sessions;
 mod sqlite;
 mod status_rules;
 mod table;
+mod tallies;
 mod transactions;
 mod tx;
 mod uploads;

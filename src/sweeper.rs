@@ -23,6 +23,8 @@ pub struct Settings {
     pub every: Duration,
     /// How long an upload may stand still before its import fails.
     pub upload_ttl: Duration,
+    /// How many days a source is kept behind the end of its import, where its application says nothing.
+    pub source_retention_days: u32,
 }
 
 /// A sweeper.
@@ -46,6 +48,7 @@ impl Sweeper {
             while stop.run_until_cancelled(tokio::time::sleep(self.settings.every)).await.is_some() {
                 self.fail_abandoned_uploads().await;
                 self.delete_expired_sources().await;
+                self.forget_row_tallies().await;
                 self.erasure.resume().await;
             }
         });
@@ -73,13 +76,14 @@ impl Sweeper {
 
     /// Deletes sources that have been kept long enough, with their row errors, and says so in their imports.
     async fn delete_expired_sources(&self) {
-        let expired = match self.store.list_expired_sources(clock::now()).await {
-            Ok(expired) => expired,
-            Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "could not look for expired sources");
-                return;
-            }
-        };
+        let expired =
+            match self.store.list_expired_sources(self.settings.source_retention_days, clock::now()).await {
+                Ok(expired) => expired,
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "could not look for expired sources");
+                    return;
+                }
+            };
         for import in expired {
             match self.delete_source(&import).await {
                 Ok(()) => info!(import.id = %import.id, "source deleted"),
@@ -88,6 +92,12 @@ impl Sweeper {
                     warn!(import.id = %import.id, error, "could not delete a source");
                 }
             }
+        }
+    }
+
+    async fn forget_row_tallies(&self) {
+        if let Err(error) = self.store.forget_row_tallies(clock::now()).await {
+            warn!(error = &error as &dyn std::error::Error, "could not forget tallies of rows");
         }
     }
 

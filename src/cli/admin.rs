@@ -7,7 +7,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use prost::{Message, Name};
 use serde_json::json;
 
-use super::{Done, Failure, connection::Connection, output, page};
+use super::{
+    Done, Failure,
+    connection::Connection,
+    output,
+    page::{self, Page, day},
+    workflows,
+};
 use crate::grpc::pb;
 
 /// What to administer.
@@ -57,7 +63,7 @@ pub(super) enum KeyCommand {
         #[arg(long, value_name = "ID", default_value = "")]
         application: String,
         #[command(flatten)]
-        common: Common,
+        page: Page,
     },
 }
 
@@ -83,7 +89,7 @@ pub(super) enum WorkflowCommand {
         #[arg(long, value_name = "ID", default_value = "")]
         application: String,
         #[command(flatten)]
-        common: Common,
+        page: Page,
     },
 }
 
@@ -162,11 +168,19 @@ async fn key(command: KeyCommand) -> Result<(), Failure> {
             let request = pb::RevokeApiKeyRequest { api_key_id: id };
             common.print(client.admin().revoke_api_key(request).await?.into_inner().api_key.as_ref())
         }
-        KeyCommand::List { application, common } => {
-            let client = common.connection.open().await?;
-            let request = pb::ListApiKeysRequest { application_id: application };
+        KeyCommand::List { application, page } => {
+            let client = page.connection.open().await?;
+            let request = pb::ListApiKeysRequest {
+                application_id: application,
+                page_size: page.limit,
+                page_token: page.page_token.clone(),
+            };
             let answer = client.admin().list_api_keys(request).await?.into_inner();
-            answer.api_keys.iter().try_for_each(|key| common.print(Some(key)))
+            page.print(&answer.api_keys, &answer.next_page_token, |key| {
+                let (role, made) = (output::word_of(key, "role"), day(key.created_at.as_ref()));
+                let state = if key.revoked_at.is_some() { "revoked" } else { "good" };
+                format!("{}  {role:<8}  {made}  {state:<7}  {}", key.id, output::printable(&key.name))
+            })
         }
     }
 }
@@ -182,11 +196,6 @@ async fn workflow(command: WorkflowCommand) -> Result<(), Failure> {
             let request = pb::CreateWorkflowRequest { application_id: application, name, kind };
             common.print(client.workflows().create_workflow(request).await?.into_inner().workflow.as_ref())
         }
-        WorkflowCommand::List { application, common } => {
-            let client = common.connection.open().await?;
-            let request = pb::ListWorkflowsRequest { application_id: application };
-            let answer = client.workflows().list_workflows(request).await?.into_inner();
-            answer.workflows.iter().try_for_each(|workflow| common.print(Some(workflow)))
-        }
+        WorkflowCommand::List { application, page } => workflows::list(application, page).await,
     }
 }

@@ -275,12 +275,19 @@ async fn only_workflow(client: &Client, import_type: Type) -> Result<String, Fai
         Type::StatusRules => (None, "workflow"),
         Type::Transactions => return Ok(String::new()),
     };
-    let request = pb::ListWorkflowsRequest { application_id: String::new() };
-    let workflows = client.workflows().list_workflows(request).await?.into_inner().workflows;
-    let mut fitting =
-        workflows.into_iter().filter(|workflow| kind.is_none_or(|kind| kind == workflow.kind()));
-    match (fitting.next(), fitting.next()) {
-        (Some(workflow), None) => Ok(workflow.id),
+    let mut fitting = Vec::new();
+    let mut request = pb::ListWorkflowsRequest { page_size: 1_000, ..Default::default() };
+    loop {
+        let page = client.workflows().list_workflows(request.clone()).await?.into_inner();
+        let fits = |workflow: &pb::Workflow| kind.is_none_or(|kind| kind == workflow.kind());
+        fitting.extend(page.workflows.into_iter().filter(fits).map(|workflow| workflow.id));
+        if fitting.len() > 1 || page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    match (fitting.pop(), fitting.is_empty()) {
+        (Some(workflow), true) => Ok(workflow),
         (None, _) => Err(Failure::Usage(format!("the application has no {words}; an admin can make one"))),
         _ => Err(Failure::Usage(format!(
             "the application has more than one {words}; choose one with --workflow"

@@ -3,9 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    Done, Failure,
-    connection::Connection,
-    output,
+    Done, Failure, output,
     page::{OneArgs, Page, day, print},
 };
 use crate::grpc::pb;
@@ -14,24 +12,24 @@ use crate::grpc::pb;
 #[derive(Debug, Subcommand)]
 pub(super) enum WorkflowsCommand {
     /// List the workflows of the key's application
-    List(AllArgs),
+    List(Page),
     /// Show a workflow
     Get(OneArgs),
     /// List the versions of a workflow's status rules, newest first
-    Versions(OneArgs),
+    Versions(VersionsArgs),
     /// List the status rules of a workflow, in the order in which they are asked
     Rules(RulesArgs),
 }
 
-/// Flags of a list that is one page.
+/// Flags of `workflows versions`.
 #[derive(Debug, Args)]
-pub(super) struct AllArgs {
-    /// Print one JSON object a line
-    #[arg(long)]
-    json: bool,
+pub(super) struct VersionsArgs {
+    /// The workflow
+    #[arg(value_name = "ID")]
+    id: String,
 
     #[command(flatten)]
-    connection: Connection,
+    page: Page,
 }
 
 /// Flags of `workflows rules`.
@@ -51,25 +49,21 @@ pub(super) struct RulesArgs {
 
 pub(super) async fn run(command: WorkflowsCommand) -> Result<Done, Failure> {
     match command {
-        WorkflowsCommand::List(args) => {
-            let client = args.connection.open().await?;
-            let answer = client.workflows().list_workflows(pb::ListWorkflowsRequest::default()).await?;
-            print_all(&answer.into_inner().workflows, args.json, |workflow| {
-                let kind = output::word_of(workflow, "kind");
-                let name = output::printable(&workflow.name);
-                format!("{}  {kind:<8}  version {:<4}  {name}", workflow.id, workflow.version)
-            })?;
-        }
+        WorkflowsCommand::List(page) => list(String::new(), page).await?,
         WorkflowsCommand::Get(args) => {
             let client = args.connection.open().await?;
             let request = pb::GetWorkflowRequest { workflow_id: args.id };
             print(client.workflows().get_workflow(request).await?.into_inner().workflow.as_ref(), args.json)?;
         }
-        WorkflowsCommand::Versions(args) => {
-            let client = args.connection.open().await?;
-            let request = pb::ListWorkflowVersionsRequest { workflow_id: args.id };
+        WorkflowsCommand::Versions(VersionsArgs { id, page }) => {
+            let client = page.connection.open().await?;
+            let request = pb::ListWorkflowVersionsRequest {
+                workflow_id: id,
+                page_size: page.limit,
+                page_token: page.page_token.clone(),
+            };
             let answer = client.workflows().list_workflow_versions(request).await?.into_inner();
-            print_all(&answer.versions, args.json, |version| {
+            page.print(&answer.versions, &answer.next_page_token, |version| {
                 let day = day(version.created_at.as_ref());
                 format!("version {:<4}  {day}  import {}", version.version, version.import_id)
             })?;
@@ -89,16 +83,20 @@ pub(super) async fn run(command: WorkflowsCommand) -> Result<Done, Failure> {
     Ok(Done::Well)
 }
 
-fn print_all<M: prost::Message + prost::Name>(
-    records: &[M],
-    json: bool,
-    text: impl Fn(&M) -> String,
-) -> Result<(), Failure> {
-    records.iter().try_for_each(
-        |record| {
-            if json { output::print_json(record) } else { output::line(&text(record)) }
-        },
-    )
+/// Lists the workflows of an application; of the key's own without one.
+pub(super) async fn list(application_id: String, page: Page) -> Result<(), Failure> {
+    let client = page.connection.open().await?;
+    let request = pb::ListWorkflowsRequest {
+        application_id,
+        page_size: page.limit,
+        page_token: page.page_token.clone(),
+    };
+    let answer = client.workflows().list_workflows(request).await?.into_inner();
+    page.print(&answer.workflows, &answer.next_page_token, |workflow| {
+        let kind = output::word_of(workflow, "kind");
+        let name = output::printable(&workflow.name);
+        format!("{}  {kind:<8}  version {:<4}  {name}", workflow.id, workflow.version)
+    })
 }
 
 fn rule_line(rule: &pb::StatusRule) -> String {

@@ -71,12 +71,10 @@ impl AdminService for Service {
         request: Request<pb::ListApplicationsRequest>,
     ) -> Result<Response<pb::ListApplicationsResponse>, Status> {
         self.admin(&request).await?;
-        let request = request.get_ref();
-        let page = Page::of(request.page_size)?;
-        let after = spec::page_token(&request.page_token)?.map(ApplicationId);
+        let (page, after) = Page::of(None, &mut request.into_inner())?;
+        let after = after.map(ApplicationId);
         let applications = self.administration.list_applications(after, page.limit()).await?;
-        let (applications, next_page_token) =
-            page.cut(applications, convert::application, |last, _| last.id.to_string());
+        let (applications, next_page_token) = page.cut(applications, convert::application, |last, _| last.id);
         Ok(Response::new(pb::ListApplicationsResponse { applications, next_page_token }))
     }
 
@@ -114,11 +112,13 @@ impl AdminService for Service {
         request: Request<pb::ListApiKeysRequest>,
     ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
         self.admin(&request).await?;
-        let application = some_application(&request.get_ref().application_id)?;
-        let keys = self.administration.list_api_keys(application).await?;
-        Ok(Response::new(pb::ListApiKeysResponse {
-            api_keys: keys.into_iter().map(convert::api_key).collect(),
-        }))
+        let mut request = request.into_inner();
+        let (page, after) = Page::of(None, &mut request)?;
+        let application = some_application(&request.application_id)?;
+        let after = after.map(ApiKeyId);
+        let keys = self.administration.list_api_keys(application, after, page.limit()).await?;
+        let (api_keys, next_page_token) = page.cut(keys, convert::api_key, |last, _| last.id);
+        Ok(Response::new(pb::ListApiKeysResponse { api_keys, next_page_token }))
     }
 
     async fn list_audit_events(
@@ -126,13 +126,11 @@ impl AdminService for Service {
         request: Request<pb::ListAuditEventsRequest>,
     ) -> Result<Response<pb::ListAuditEventsResponse>, Status> {
         self.admin(&request).await?;
-        let request = request.get_ref();
-        let page = Page::of(request.page_size)?;
-        let before = spec::page_token(&request.page_token)?;
+        let mut request = request.into_inner();
+        let (page, before) = Page::of(None, &mut request)?;
         let application = some_application(&request.application_id)?;
         let events = self.administration.list_audit_events(application, before, page.limit()).await?;
-        let (audit_events, next_page_token) =
-            page.cut(events, convert::audit_event, |last, _| last.id.to_string());
+        let (audit_events, next_page_token) = page.cut(events, convert::audit_event, |last, _| last.id);
         Ok(Response::new(pb::ListAuditEventsResponse { audit_events, next_page_token }))
     }
 }

@@ -34,12 +34,10 @@ impl EntityService for Service {
         request: Request<pb::ListUsersRequest>,
     ) -> Result<Response<pb::ListUsersResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
-        let request = request.get_ref();
-        let page = Page::of(request.page_size)?;
-        let before = spec::page_token(&request.page_token)?;
+        let (page, before) = Page::of(Some(application), &mut request.into_inner())?;
         let users = self.records.list_users(application, before, page.limit()).await?;
         let (users, next_page_token) =
-            page.cut(users, |(_, user)| convert::user(user), |(number, _), _| number.to_string());
+            page.cut(users, |(_, user)| convert::user(user), |(number, _), _| *number);
         Ok(Response::new(pb::ListUsersResponse { users, next_page_token }))
     }
 
@@ -58,15 +56,10 @@ impl EntityService for Service {
         request: Request<pb::ListBusinessesRequest>,
     ) -> Result<Response<pb::ListBusinessesResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
-        let request = request.get_ref();
-        let page = Page::of(request.page_size)?;
-        let before = spec::page_token(&request.page_token)?;
+        let (page, before) = Page::of(Some(application), &mut request.into_inner())?;
         let businesses = self.records.list_businesses(application, before, page.limit()).await?;
-        let (businesses, next_page_token) = page.cut(
-            businesses,
-            |(_, business)| convert::business(business),
-            |(number, _), _| number.to_string(),
-        );
+        let (businesses, next_page_token) =
+            page.cut(businesses, |(_, business)| convert::business(business), |(number, _), _| *number);
         Ok(Response::new(pb::ListBusinessesResponse { businesses, next_page_token }))
     }
 

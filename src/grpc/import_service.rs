@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use prost::Name;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -13,6 +14,7 @@ use super::{
     pb::{self, import_service_server::ImportService, watch_import_response::Event},
     spec,
     streams::{Answers, until_stopped},
+    token::Seal,
     upload,
 };
 use crate::{
@@ -73,14 +75,13 @@ impl ImportService for Service {
         request: Request<pb::ListImportsRequest>,
     ) -> Answer<pb::ListImportsResponse> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
-        let request = request.get_ref();
-        let page = Page::of(request.page_size)?;
-        let before = spec::page_token(&request.page_token)?.map(ImportId);
+        let mut request = request.into_inner();
+        let (page, before) = Page::of(Some(application), &mut request)?;
+        let before = before.map(ImportId);
         let statuses = spec::import_statuses(&request.statuses)?;
         let wanted = ImportPage { size: page.limit(), before, statuses };
         let imports = self.imports.list(application, wanted).await?;
-        let (imports, next_page_token) =
-            page.cut(imports, convert::import, |import, _| import.id.to_string());
+        let (imports, next_page_token) = page.cut(imports, convert::import, |import, _| import.id);
         Ok(Response::new(pb::ListImportsResponse { imports, next_page_token }))
     }
 
@@ -93,13 +94,9 @@ impl ImportService for Service {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
         let revoked = self.auth.revoked(request.metadata());
         let request = request.into_inner();
-        let after = match request.resume_token.as_str() {
-            "" => 0,
-            token => token
-                .parse()
-                .map_err(|_| Refusal::field("resume_token", "is none that this method gave out"))?,
-        };
         let id = spec::import_id(&request.import_id)?;
+        let seal = Seal::new(pb::WatchImportRequest::NAME, Some(application), id.0.as_bytes());
+        let after = seal.place("resume_token", &request.resume_token)?.unwrap_or(0);
         let events = self.imports.watch(application, id, after).await?;
         let mut seen = after;
         let answers = events.map(move |event| {
@@ -110,7 +107,7 @@ impl ImportService for Service {
                 }
                 WatchEvent::Heartbeat(time) => Event::Heartbeat(convert::timestamp(time)),
             };
-            Ok(pb::WatchImportResponse { event: Some(event), resume_token: seen.to_string() })
+            Ok(pb::WatchImportResponse { event: Some(event), resume_token: seal.token(seen) })
         });
         Ok(Response::new(until_stopped(answers, self.stop.clone(), revoked)))
     }
@@ -161,16 +158,16 @@ impl ImportService for Service {
         request: Request<pb::ListRowErrorsRequest>,
     ) -> Answer<pb::ListRowErrorsResponse> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
-        let request = request.get_ref();
-        let page = Page::of(request.page_size)?;
-        let after = spec::page_token(&request.page_token)?.unwrap_or(0);
+        let mut request = request.into_inner();
+        let (page, after) = Page::of(Some(application), &mut request)?;
+        let after = after.unwrap_or(0);
         let id = spec::import_id(&request.import_id)?;
         let errors = self.imports.list_row_errors(application, id, after, page.limit()).await?;
         let (row_errors, next_page_token) = page.cut_from(
             errors.errors,
             errors.more,
             |error| convert::row_error(application, id, error),
-            |error, _| error.stored.row_number.to_string(),
+            |error, _| error.stored.row_number,
         );
         Ok(Response::new(pb::ListRowErrorsResponse { row_errors, next_page_token }))
     }

@@ -28,13 +28,12 @@ impl SessionService for Service {
         request: Request<pb::ListSessionsRequest>,
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
-        let request = request.into_inner();
-        let page = Page::of(request.page_size)?;
-        let before = spec::page_token(&request.page_token)?;
+        let mut request = request.into_inner();
+        let (page, before) = Page::of(Some(application), &mut request)?;
         let (kinds, filter) = spec::session_filter(request)?;
         let listed = self.records.list_sessions(application, kinds, &filter, before, page.limit());
         let (sessions, next_page_token) =
-            page.cut(listed.await?, convert::session, |last: &Session, _| last.number().to_string());
+            page.cut(listed.await?, convert::session, |last: &Session, _| last.number());
         Ok(Response::new(pb::ListSessionsResponse { sessions, next_page_token }))
     }
 

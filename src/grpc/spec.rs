@@ -90,14 +90,6 @@ pub(super) fn import_id(text: &str) -> Result<ImportId, Refusal> {
     id(text, "import").map(ImportId)
 }
 
-/// Reads a page token: the number or id behind which the page begins.
-pub(super) fn page_token<T: std::str::FromStr>(token: &str) -> Result<Option<T>, Refusal> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    token.parse().map(Some).map_err(|_| Refusal::field("page_token", "is none that this method gave out"))
-}
-
 /// Reads import states.
 pub(super) fn import_statuses(statuses: &[i32]) -> Result<Vec<ImportStatus>, Refusal> {
     let word = |status: &i32| {

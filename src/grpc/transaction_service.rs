@@ -24,24 +24,24 @@ pub(super) struct Service {
 }
 
 /// Behind which transaction a page begins: its time, in microseconds on the wire, and its number.
-struct PageToken {
+struct Place {
     time: DateTime<Utc>,
     number: i64,
 }
 
-impl From<&StoredTransaction> for PageToken {
+impl From<&StoredTransaction> for Place {
     fn from(last: &StoredTransaction) -> Self {
         Self { time: last.transaction_at, number: last.transaction_number }
     }
 }
 
-impl fmt::Display for PageToken {
+impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.time.timestamp_micros(), self.number)
     }
 }
 
-impl FromStr for PageToken {
+impl FromStr for Place {
     type Err = ();
 
     fn from_str(token: &str) -> Result<Self, ()> {
@@ -61,13 +61,11 @@ impl TransactionService for Service {
         request: Request<pb::ListTransactionsRequest>,
     ) -> Result<Response<pb::ListTransactionsResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
-        let request = request.get_ref();
-        let page = Page::of(request.page_size)?;
-        let after: Option<PageToken> = spec::page_token(&request.page_token)?;
-        let after = after.map(|token| (token.time, token.number));
+        let (page, after) = Page::of(Some(application), &mut request.into_inner())?;
+        let after = after.map(|place: Place| (place.time, place.number));
         let transactions = self.records.list_transactions(application, after, page.limit()).await?;
         let (transactions, next_page_token) =
-            page.cut(transactions, convert::transaction, |last, _| PageToken::from(last).to_string());
+            page.cut(transactions, convert::transaction, |last, _| Place::from(last));
         Ok(Response::new(pb::ListTransactionsResponse { transactions, next_page_token }))
     }
 

@@ -39,16 +39,15 @@ pub(super) async fn run(
     let Some(first) = first else {
         return Err(Refusal::field("message", "the stream is empty; begin with start or resume").into());
     };
-    let application = caller.application.ok_or_else(|| Status::from(Refusal::NoApplication))?;
     let upload = match first.message {
         Some(Message::Start(start)) => {
             let (spec, request_id) = spec::import_spec(start.spec, start.request_id)?;
             let import = imports.create(caller, spec, request_id).await?;
-            imports.open_upload(application, import.id, 0).await?
+            imports.open_upload(caller, import.id, 0).await?
         }
         Some(Message::Resume(resume)) => {
             let id = spec::import_id(&resume.import_id)?;
-            imports.open_upload(application, id, resume.write_offset).await?
+            imports.open_upload(caller, id, resume.write_offset).await?
         }
         _ => return Err(Refusal::field("message", "the first one must be start or resume").into()),
     };

@@ -28,22 +28,22 @@ pub(super) struct Service {
 }
 
 /// Where a page of rules begins: the version it is of, and how many rules come before.
-struct PageToken {
+struct Place {
     version: i32,
     skip: u64,
 }
 
-impl fmt::Display for PageToken {
+impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.version, self.skip)
     }
 }
 
-impl FromStr for PageToken {
+impl FromStr for Place {
     type Err = ();
 
-    fn from_str(token: &str) -> Result<Self, ()> {
-        let (version, skip) = token.split_once('.').ok_or(())?;
+    fn from_str(place: &str) -> Result<Self, ()> {
+        let (version, skip) = place.split_once('.').ok_or(())?;
         let skip = skip.parse().ok().filter(|skip| i64::try_from(*skip).is_ok());
         Ok(Self { version: version.parse().map_err(|_| ())?, skip: skip.ok_or(())? })
     }
@@ -87,9 +87,11 @@ impl WorkflowService for Service {
             Some(application) => application,
             None => ApplicationId(spec::id(&request.get_ref().application_id, "application")?),
         };
-        let workflows = self.administration.list_workflows(application).await?;
-        let workflows = workflows.into_iter().map(convert::workflow).collect();
-        Ok(Response::new(pb::ListWorkflowsResponse { workflows }))
+        let (page, after) = Page::of(Some(application), &mut request.into_inner())?;
+        let after = after.map(WorkflowId);
+        let workflows = self.administration.list_workflows(application, after, page.limit()).await?;
+        let (workflows, next_page_token) = page.cut(workflows, convert::workflow, |last, _| last.id);
+        Ok(Response::new(pb::ListWorkflowsResponse { workflows, next_page_token }))
     }
 
     async fn list_workflow_versions(
@@ -97,10 +99,13 @@ impl WorkflowService for Service {
         request: Request<pb::ListWorkflowVersionsRequest>,
     ) -> Result<Response<pb::ListWorkflowVersionsResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
-        let id = WorkflowId(spec::id(&request.get_ref().workflow_id, "workflow")?);
-        let versions = self.records.list_workflow_versions(application, id).await?;
-        let versions = versions.into_iter().map(convert::workflow_version).collect();
-        Ok(Response::new(pb::ListWorkflowVersionsResponse { versions }))
+        let mut request = request.into_inner();
+        let (page, before) = Page::of(Some(application), &mut request)?;
+        let id = WorkflowId(spec::id(&request.workflow_id, "workflow")?);
+        let listed = self.records.list_workflow_versions(application, id, before, page.limit());
+        let (versions, next_page_token) =
+            page.cut(listed.await?, convert::workflow_version, |last, _| last.version);
+        Ok(Response::new(pb::ListWorkflowVersionsResponse { versions, next_page_token }))
     }
 
     async fn list_status_rules(
@@ -108,19 +113,16 @@ impl WorkflowService for Service {
         request: Request<pb::ListStatusRulesRequest>,
     ) -> Result<Response<pb::ListStatusRulesResponse>, Status> {
         let application = self.auth.application(request.metadata(), Role::Reader).await?;
-        let request = request.get_ref();
+        let mut request = request.into_inner();
+        let (page, place) = Page::of(Some(application), &mut request)?;
         let id = WorkflowId(spec::id(&request.workflow_id, "workflow")?);
-        let page = Page::of(request.page_size)?;
-        let token: Option<PageToken> = spec::page_token(&request.page_token)?;
-        if token.as_ref().is_some_and(|token| request.version.is_some_and(|asked| asked != token.version)) {
-            return Err(Refusal::field("page_token", "is of another version").into());
-        }
-        let skip = token.as_ref().map_or(0, |token| token.skip);
-        let version = token.map(|token| token.version).or(request.version);
+        let skip = place.as_ref().map_or(0, |place: &Place| place.skip);
+        let version = place.map(|place| place.version).or(request.version);
         let listed = self.records.list_status_rules(application, id, version, skip, page.limit());
         let (version, rules) = listed.await?;
-        let (status_rules, next_page_token) = page.cut(rules, convert::status_rule, |_, count| {
-            PageToken { version, skip: skip.saturating_add(count as u64) }.to_string()
+        let (status_rules, next_page_token) = page.cut(rules, convert::status_rule, |_, count| Place {
+            version,
+            skip: skip.saturating_add(count as u64),
         });
         Ok(Response::new(pb::ListStatusRulesResponse { status_rules, next_page_token, version }))
     }

@@ -220,8 +220,7 @@ impl SegmentWriter {
     }
 
     async fn check_rows_per_day(&self, range: &SegmentRange) -> Result<(), Halt> {
-        let since = clock::now() - chrono::Duration::hours(24);
-        let counted = self.intake.store.count_rows_since(self.lease.application, since).await;
+        let counted = self.intake.store.count_rows_of_a_day(self.lease.application, clock::now()).await;
         let rows = counted.map_err(Error::from)?.unsigned_abs() + u64::from(range.rows.unsigned_abs());
         let limit = self.import.limits.rows_per_day;
         if rows > limit { Err(SourceFault::TooManyRowsPerDay { limit }.into()) } else { Ok(()) }

@@ -12,16 +12,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::segment_writer::SegmentWriter;
 use crate::{
     clock,
-    domain::{
-        ids::{ApplicationId, ImportId},
-        import::Import,
-        limits::Limits,
-        refusal::Refusal,
-    },
+    domain::{ids::ImportId, import::Import, limits::Limits, refusal::Refusal},
     error::Error,
     feed::Feed,
     objects::Objects,
-    store::{Store, UploadLease},
+    store::{Caller, Store, UploadLease},
 };
 
 /// Pieces that wait between the stream and its intake.
@@ -111,8 +106,8 @@ impl Intake {
 
     /// Opens the upload of an import at `offset`, which must be its committed size; a stream that
     /// was open before is told that it has been taken over.
-    pub async fn open(&self, application: ApplicationId, id: ImportId, offset: i64) -> Result<Opened, Error> {
-        let (import, lease) = self.store.open_upload(application, id, offset, clock::now()).await?;
+    pub async fn open(&self, caller: Caller, id: ImportId, offset: i64) -> Result<Opened, Error> {
+        let (import, lease) = self.store.open_upload(caller, id, offset, clock::now()).await?;
         if import.upload_finished {
             return Ok(Opened::Finished(Box::new(import)));
         }

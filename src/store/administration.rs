@@ -87,6 +87,11 @@ pub struct Caller {
     pub role: Role,
 }
 
+impl Caller {
+    /// The server itself, which may do all that it does.
+    pub const SERVER: Self = Self { key: None, application: None, role: Role::Admin };
+}
+
 /// A workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workflow {
@@ -103,9 +108,6 @@ pub struct Workflow {
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
-
-/// Most keys or workflows a list shows.
-const LIST_LIMIT: u64 = 1_000;
 
 /// The limits an application has of its own.
 pub(super) fn limit_settings(row: &application::Model) -> Result<LimitSettings, Error> {
@@ -292,13 +294,22 @@ impl Store {
         .await
     }
 
-    /// Lists the keys of an application, or the admin keys.
-    pub async fn list_api_keys(&self, application: Option<ApplicationId>) -> Result<Vec<ApiKey>, Error> {
-        let query = api_key::Entity::find().order_by_asc(api_key::Column::Id).limit(LIST_LIMIT);
-        let query = match application {
+    /// Lists the keys of an application, or the admin keys, in the order they were made, those behind
+    /// `after` only.
+    pub async fn list_api_keys(
+        &self,
+        application: Option<ApplicationId>,
+        after: Option<ApiKeyId>,
+        limit: u64,
+    ) -> Result<Vec<ApiKey>, Error> {
+        let mut query = api_key::Entity::find().order_by_asc(api_key::Column::Id).limit(limit);
+        query = match application {
             Some(application) => query.filter(api_key::Column::ApplicationId.eq(application.0)),
             None => query.filter(api_key::Column::ApplicationId.is_null()),
         };
+        if let Some(after) = after {
+            query = query.filter(api_key::Column::Id.gt(after.0));
+        }
         query.all(&self.db).await?.into_iter().map(ApiKey::try_from).collect()
     }
 
@@ -362,14 +373,18 @@ impl Store {
         row.map(Workflow::try_from).transpose()
     }
 
-    /// Lists the workflows of an application in the order they were made.
-    pub async fn list_workflows(&self, application: ApplicationId) -> Result<Vec<Workflow>, Error> {
-        let rows = workflow::Entity::find()
-            .filter(workflow::Column::ApplicationId.eq(application.0))
-            .order_by_asc(workflow::Column::Id)
-            .limit(LIST_LIMIT)
-            .all(&self.db)
-            .await?;
+    /// Lists the workflows of an application in the order they were made, those behind `after` only.
+    pub async fn list_workflows(
+        &self,
+        application: ApplicationId,
+        after: Option<WorkflowId>,
+        limit: u64,
+    ) -> Result<Vec<Workflow>, Error> {
+        let mut query = workflow::Entity::find().filter(workflow::Column::ApplicationId.eq(application.0));
+        if let Some(after) = after {
+            query = query.filter(workflow::Column::Id.gt(after.0));
+        }
+        let rows = query.order_by_asc(workflow::Column::Id).limit(limit).all(&self.db).await?;
         rows.into_iter().map(Workflow::try_from).collect()
     }
 }

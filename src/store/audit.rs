@@ -9,7 +9,13 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Store, administration::Caller, entities::audit_event, error::Error};
-use crate::{clock, domain::ids::ApplicationId};
+use crate::{
+    clock,
+    domain::{
+        ids::{ApplicationId, ImportId},
+        import::{Import, ImportStatus},
+    },
+};
 
 /// Something that somebody did.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,11 +58,40 @@ impl AuditEvent {
         }
     }
 
+    /// That an import has failed, which the server finds out.
+    pub(super) fn of_failure(application: ApplicationId, import: ImportId, reason: &str) -> Self {
+        let event = Self::new(Caller::SERVER, Some(application), "fail_import", import.to_string());
+        event.with("reason", reason)
+    }
+
     /// Adds a fact.
     pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.details.insert(key.to_owned(), value.into());
         self
     }
+}
+
+/// Writes down that an import has failed, if that is how it has ended, in the transaction that ended it.
+pub(super) async fn record_end(
+    tx: &DatabaseTransaction,
+    import: &Import,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let reason = import.failure.as_ref().map_or("", |(reason, _)| reason.as_str());
+    if import.status == ImportStatus::Failed {
+        record(tx, AuditEvent::of_failure(import.application_id, import.id, reason), now).await?;
+    }
+    Ok(())
+}
+
+/// The same as a statement of a segment's transaction, where `object` is the database's function that makes
+/// one. `$3` is the event's id, `$4` the import's as text, `$5` the time.
+pub(super) fn record_end_sql(object: &str) -> String {
+    format!(
+        "INSERT INTO audit_events (id, application_id, role, action, target, details, created_at) \
+        SELECT $3, application_id, 'admin', 'fail_import', $4, {object}('reason', failure_reason), $5 \
+        FROM imports WHERE application_id = $1 AND id = $2 AND status = 'FAILED'"
+    )
 }
 
 /// Writes an event down, in the transaction of what it tells.

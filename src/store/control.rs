@@ -27,6 +27,12 @@ use crate::domain::{
     refusal::{Refusal, Role},
 };
 
+/// How an import ends before its rows do.
+enum End {
+    Cancelled(Caller),
+    Failed(SourceFault),
+}
+
 impl Store {
     /// Cancels an import; gives it as it stands afterwards.
     pub async fn cancel_import(
@@ -36,8 +42,7 @@ impl Store {
         caller: Caller,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
-        let event = AuditEvent::new(caller, Some(application), "cancel_import", id.to_string());
-        self.end_import(application, id, ImportStatus::Cancelled, None, Some((caller, event)), now).await
+        self.end_import(application, id, End::Cancelled(caller), now).await
     }
 
     /// Fails an import at once; what is not settled stays so.
@@ -48,37 +53,41 @@ impl Store {
         fault: &SourceFault,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
-        self.end_import(application, id, ImportStatus::Failed, Some(fault.clone()), None, now).await
+        self.end_import(application, id, End::Failed(fault.clone()), now).await
     }
 
     async fn end_import(
         &self,
         application: ApplicationId,
         id: ImportId,
-        status: ImportStatus,
-        fault: Option<SourceFault>,
-        command: Option<(Caller, AuditEvent)>,
+        end: End,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
         let forget = self.statement(FORGET_KEYS, [application.0.into(), id.0.into()]);
         self.write(move |tx| {
             Box::pin(async move {
-                if let Some((caller, _)) = &command {
-                    check_control(&get(tx, application, id).await?, *caller)?;
-                }
-                let mut end = changed(now)
-                    .col_expr(Column::Status, Expr::value(status.as_str()))
+                let update = changed(now)
                     .col_expr(Column::CompletedAt, Expr::value(now))
                     .col_expr(Column::PauseRequested, Expr::value(false));
-                if let Some(fault) = fault {
-                    end = end
-                        .col_expr(Column::FailureReason, Expr::value(fault.reason()))
-                        .col_expr(Column::Failure, Expr::value(fault.to_string()));
-                }
-                let ended = end.filter(is_active(application, id)).exec(tx).await?;
-                if ended.rows_affected == 1
-                    && let Some((_, event)) = command
-                {
+                let status = |status: ImportStatus| Expr::value(status.as_str());
+                let (update, event) = match end {
+                    End::Cancelled(caller) => {
+                        check_control(&get(tx, application, id).await?, caller)?;
+                        let event =
+                            AuditEvent::new(caller, Some(application), "cancel_import", id.to_string());
+                        (update.col_expr(Column::Status, status(ImportStatus::Cancelled)), event)
+                    }
+                    End::Failed(fault) => {
+                        let event = AuditEvent::of_failure(application, id, fault.reason());
+                        let update = update
+                            .col_expr(Column::Status, status(ImportStatus::Failed))
+                            .col_expr(Column::FailureReason, Expr::value(fault.reason()))
+                            .col_expr(Column::Failure, Expr::value(fault.to_string()));
+                        (update, event)
+                    }
+                };
+                let ended = update.filter(is_active(application, id)).exec(tx).await?;
+                if ended.rows_affected == 1 {
                     audit::record(tx, event, now).await?;
                 }
                 tx.execute_raw(forget).await?;
@@ -167,6 +176,7 @@ impl Store {
                     if tx.execute_raw(complete).await?.rows_affected() == 1 {
                         tx.execute_raw(forget).await?;
                         status_rules::settle(tx, application, id, now).await?;
+                        audit::record_end(tx, &get(tx, application, id).await?, now).await?;
                     }
                 }
                 get(tx, application, id).await

@@ -8,6 +8,7 @@ pub(super) mod erasure;
 pub(super) mod import;
 pub(super) mod row_correction;
 pub(super) mod row_error;
+pub(super) mod row_tally;
 pub(super) mod segment;
 pub(super) mod status_rule;
 pub(super) mod tombstone;

@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::{
+    audit,
     commit::{
         ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FAIL, FENCE, FORGET_KEYS, Fence,
         MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled, Standing,
@@ -111,6 +112,16 @@ async fn end_segment(
             complete.execute(&mut *tx).await?.rows_affected() == 1
         }
     };
+    if ended {
+        sqlx::query(AssertSqlSafe(audit::record_end_sql("json_build_object")))
+            .bind(application)
+            .bind(import)
+            .bind(clock::new_id())
+            .bind(commit.claim.import_id.to_string())
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+    }
     if ended && commit.dry_run {
         sqlx::query(FORGET_KEYS).bind(application).bind(import).execute(&mut *tx).await?;
     }

@@ -1,12 +1,16 @@
 //! Sources that have been kept long enough.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Duration, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
     Store,
-    entities::{import, row_error},
+    administration::{self, Caller},
+    audit::{self, AuditEvent},
+    entities::{application, import, row_error},
     erasure::ENDED,
     error::Error,
 };
@@ -18,9 +22,14 @@ use crate::domain::{
 /// Imports that are read at a time, and about as many sources that one sweep deletes.
 const PAGE: u64 = 1_000;
 
+/// Longer than anything is kept, and short enough to be added to a time.
+const MANY_DAYS: i64 = 1_000_000;
+
 impl Store {
-    /// Ended imports whose source has been kept as long as their limits say, in the order of their ids.
-    pub async fn list_expired_sources(&self, now: DateTime<Utc>) -> Result<Vec<Import>, Error> {
+    /// Ended imports whose source has been kept for as long as is right today, in the order of their ids:
+    /// `days`, or what their application has in its place. Who shortens the time means what is there already.
+    pub async fn list_expired_sources(&self, days: u32, now: DateTime<Utc>) -> Result<Vec<Import>, Error> {
+        let own = self.own_retentions().await?;
         let mut expired = Vec::new();
         let mut after = Uuid::nil();
         while expired.len() < PAGE as usize {
@@ -36,13 +45,25 @@ impl Store {
             after = last.id;
             for row in rows {
                 let import = row.into_domain()?;
-                let kept = Duration::days(i64::from(import.limits.source_retention_days));
+                let days = own.get(&import.application_id).copied().unwrap_or(u64::from(days));
+                let kept = Duration::days(i64::try_from(days).unwrap_or(i64::MAX).min(MANY_DAYS));
                 if import.completed_at.is_some_and(|ended| ended + kept <= now) {
                     expired.push(import);
                 }
             }
         }
         Ok(expired)
+    }
+
+    /// Days that applications keep sources for, of those that have a time of their own.
+    async fn own_retentions(&self) -> Result<HashMap<ApplicationId, u64>, Error> {
+        let rows = application::Entity::find().filter(application::Column::Limits.is_not_null());
+        let mut own = HashMap::new();
+        for row in rows.all(&self.db).await? {
+            let days = administration::limit_settings(&row)?.source_retention_days;
+            own.extend(days.map(|days| (ApplicationId(row.id), days)));
+        }
+        Ok(own)
     }
 
     /// Writes down that a source is gone, and deletes what row errors tell of its rows; how many failed
@@ -55,14 +76,20 @@ impl Store {
     ) -> Result<(), Error> {
         self.write(move |tx| {
             Box::pin(async move {
-                import::Entity::update_many()
+                let marked = import::Entity::update_many()
                     .col_expr(import::Column::SourceDeletedAt, Expr::value(now))
                     .col_expr(import::Column::StoredErrorCount, Expr::value(0))
                     .col_expr(import::Column::Sequence, Expr::cust("sequence + 1"))
                     .filter(import::Column::ApplicationId.eq(application.0))
                     .filter(import::Column::Id.eq(id.0))
+                    .filter(import::Column::SourceDeletedAt.is_null())
                     .exec(tx)
                     .await?;
+                if marked.rows_affected == 1 {
+                    let target = id.to_string();
+                    let event = AuditEvent::new(Caller::SERVER, Some(application), "delete_source", target);
+                    audit::record(tx, event, now).await?;
+                }
                 row_error::Entity::delete_many()
                     .filter(row_error::Column::ApplicationId.eq(application.0))
                     .filter(row_error::Column::ImportId.eq(id.0))

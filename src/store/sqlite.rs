@@ -15,6 +15,7 @@ use rusqlite::{
 use uuid::Uuid;
 
 use super::{
+    audit,
     commit::{
         ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FAIL, FENCE, FORGET_KEYS, Fence,
         KEY_COLUMNS, MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER,
@@ -126,6 +127,11 @@ fn end_segment(tx: &Transaction<'_>, commit: &Commit, standing: &Standing) -> Re
         }
         None => shared(tx, COMPLETE)?.execute(params![application, import, now])? == 1,
     };
+    if ended {
+        let (event, target) = (clock::new_id(), claim.import_id.to_string());
+        let values = params![application, import, event.as_bytes(), target, now];
+        shared(tx, &audit::record_end_sql("json_object"))?.execute(values)?;
+    }
     if ended && commit.dry_run {
         shared(tx, FORGET_KEYS)?.execute(params![application, import])?;
     }

@@ -248,19 +248,21 @@ impl Store {
         Ok(rows.into_iter().map(StoredRule::from).collect())
     }
 
-    /// The published versions of a workflow, newest first.
+    /// The published versions of a workflow, newest first, those below `before` only.
     pub async fn list_workflow_versions(
         &self,
         application: ApplicationId,
         workflow: WorkflowId,
+        before: Option<i32>,
+        limit: u64,
     ) -> Result<Vec<WorkflowVersion>, Error> {
-        let rows = workflow_version::Entity::find()
+        let mut query = workflow_version::Entity::find()
             .filter(workflow_version::Column::ApplicationId.eq(application.0))
-            .filter(workflow_version::Column::WorkflowId.eq(workflow.0))
-            .order_by_desc(workflow_version::Column::Version)
-            .limit(1_000)
-            .all(&self.db)
-            .await?;
+            .filter(workflow_version::Column::WorkflowId.eq(workflow.0));
+        if let Some(before) = before {
+            query = query.filter(workflow_version::Column::Version.lt(before));
+        }
+        let rows = query.order_by_desc(workflow_version::Column::Version).limit(limit).all(&self.db).await?;
         let version = |row: workflow_version::Model| WorkflowVersion {
             version: row.version,
             import_id: row.import_id,

@@ -8,11 +8,13 @@ use sea_orm::{
 
 use super::{
     Store,
+    administration::Caller,
+    audit::{self, AuditEvent},
     commit::{COMPLETE, FORGET_KEYS, MOVE_CHECKPOINT},
     entities::{application, import, segment},
     error::Error,
     imports::{self, ACTIVE},
-    status_rules,
+    status_rules, tallies,
 };
 use crate::domain::{
     fault::SourceFault,
@@ -53,11 +55,12 @@ impl Store {
     /// the import is not there to be gone on with, and then whoever it was goes on.
     pub async fn open_upload(
         &self,
-        application: ApplicationId,
+        caller: Caller,
         id: ImportId,
         offset: i64,
         now: DateTime<Utc>,
     ) -> Result<(Import, Option<UploadLease>), Error> {
+        let application = caller.application.ok_or(Refusal::NoApplication)?;
         self.write(move |tx| {
             Box::pin(async move {
                 let opened = import::Entity::update_many()
@@ -70,9 +73,18 @@ impl Store {
                     .filter(import::Column::CommittedSize.eq(offset))
                     .exec(tx)
                     .await?;
-                let import = imports::find(tx, application, id).await?.ok_or(Refusal::NotFound("import"))?;
+                let row = import::Entity::find_by_id((application.0, id.0)).one(tx).await?;
+                let row = row.ok_or(Refusal::NotFound("import"))?;
+                let is_open = opened.rows_affected == 1;
+                if is_open && row.created_by != caller.key.map(|key| key.0) {
+                    let event = AuditEvent::new(caller, Some(application), "resume_upload", id.to_string());
+                    let created_by = row.created_by.map(|key| key.to_string());
+                    audit::record(tx, event.with("offset", offset).with("created_by", created_by), now)
+                        .await?;
+                }
+                let import = row.into_domain()?;
                 let lease = UploadLease { application, import: id, epoch: import.upload_epoch };
-                Ok((import, (opened.rows_affected == 1).then_some(lease)))
+                Ok((import, is_open.then_some(lease)))
             })
         })
         .await
@@ -93,26 +105,6 @@ impl Store {
             .all(&self.db)
             .await?;
         rows.iter().map(segment::Model::range).collect()
-    }
-
-    /// Rows of all imports of an application made since `since`.
-    pub async fn count_rows_since(
-        &self,
-        application: ApplicationId,
-        since: DateTime<Utc>,
-    ) -> Result<i64, Error> {
-        let rows: Option<Option<i64>> = import::Entity::find()
-            .select_only()
-            .column_as(
-                Expr::col(import::Column::TotalRows).sum().cast_as(sea_orm::sea_query::Alias::new("BIGINT")),
-                "rows",
-            )
-            .filter(import::Column::ApplicationId.eq(application.0))
-            .filter(import::Column::CreatedAt.gte(since))
-            .into_tuple()
-            .one(&self.db)
-            .await?;
-        Ok(rows.flatten().unwrap_or(0))
     }
 
     /// Adds a stored segment, and the block of session numbers its rows may use.
@@ -140,8 +132,9 @@ impl Store {
                     .col_expr(import::Column::SourceBytes, Expr::value(range.byte_end()))
                     .col_expr(import::Column::CommittedSize, Expr::value(committed_size));
                 touch(tx, lease, update, now).await?;
-                let first_session_number =
-                    reserve_numbers(tx, lease.application, i64::from(range.rows)).await?;
+                let rows = i64::from(range.rows);
+                let first_session_number = reserve_numbers(tx, lease.application, rows).await?;
+                tallies::add(tx, lease.application, rows, now).await?;
                 let row = segment::ActiveModel {
                     application_id: Set(lease.application.0),
                     import_id: Set(lease.import.0),
@@ -207,7 +200,11 @@ impl Store {
                     status_rules::settle(tx, lease.application, lease.import, now).await?;
                 }
                 let import = imports::find(tx, lease.application, lease.import).await?;
-                import.ok_or_else(|| Refusal::NotFound("import").into())
+                let import = import.ok_or(Refusal::NotFound("import"))?;
+                if completed {
+                    audit::record_end(tx, &import, now).await?;
+                }
+                Ok(import)
             })
         })
         .await

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use carryover::domain::import::ImportType;
+use carryover::{domain::import::ImportType, grpc::pb::Role};
 use serde_json::{Value, json};
 
 use crate::{
@@ -124,7 +124,7 @@ async fn records_of_every_kind_from_a_shell(database: Database) {
         let import = tenant.import_as(spec, file).await.expect("an import");
         assert_eq!(counters(&import).0, import.total_rows, "{import_type:?}");
     }
-    let operator = server.key(&tenant.application, carryover::grpc::pb::Role::Operator).await;
+    let operator = server.key(&tenant.application, Role::Operator).await;
     let shell = Shell::new(&server, &operator);
 
     let all = shell.lines(&["sessions", "list", "--kind", "all"]).await;
@@ -163,6 +163,23 @@ async fn records_of_every_kind_from_a_shell(database: Database) {
     let id = with_rules["id"].as_str().expect("an id");
     assert_eq!(shell.json(&["workflows", "get", id, "--json"], 0).await, *with_rules);
     assert_eq!(shell.lines(&["workflows", "versions", id]).await.len(), 1);
+    let admin = Shell::new(&server, &server.admin_key);
+    for list in [
+        &["admin", "application", "list"][..],
+        &["admin", "key", "list", "--application", &tenant.application],
+        &["admin", "workflow", "list", "--application", &tenant.application],
+    ] {
+        server.tenant().await;
+        server.key(&tenant.application, Role::Reader).await;
+        let whole = admin.lines(list).await;
+        let one = [list, &["--limit", "1", "--json"]].concat();
+        let first = admin.run(&one).await;
+        let note = String::from_utf8_lossy(&first.stderr).into_owned();
+        let token = note.trim().rsplit(' ').next().expect("a token");
+        let second = admin.json(&[&one[..], &["--page-token", token]].concat(), 0).await;
+        assert_eq!(second, whole[1], "{list:?}: {note}");
+        assert!(admin.out(list, 0).await.contains(whole[1]["id"].as_str().expect("an id")), "{list:?}");
+    }
     assert_eq!(shell.lines(&["workflows", "rules", id, "--version", "1"]).await.len(), 8);
     let text = shell.out(&["workflows", "rules", id], 0).await;
     assert!(text.contains("liveness.score less_than 55 → Declined"), "{text}");

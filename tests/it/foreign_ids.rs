@@ -85,7 +85,7 @@ async fn ids_of_an_owner(server: &Server, owner: &Tenant) -> Ids {
     let list = pb::ListWorkflowsRequest::default();
     let workflows = owner.client.workflows().list_workflows(list).await.expect("a list").into_inner();
     let workflows: Vec<_> = workflows.workflows.into_iter().map(|workflow| workflow.id).collect();
-    let list = pb::ListApiKeysRequest { application_id: owner.application.clone() };
+    let list = pb::ListApiKeysRequest { application_id: owner.application.clone(), ..Default::default() };
     let keys = server.admin.admin().list_api_keys(list).await.expect("a list").into_inner().api_keys;
     ids.insert("search", sessions.iter().cloned().chain([MARKER.to_owned()]).collect());
     ids.insert("session_id", sessions);

@@ -9,7 +9,7 @@ use tonic_types::StatusExt;
 
 use crate::{
     harness::{
-        Database, Server, Tenant, assert_refused, chunks, codes, counters, finish, plain_csv, resume,
+        Database, Server, Tenant, assert_refused, chunk, chunks, codes, counters, finish, plain_csv, resume,
         upload_of,
     },
     kinds::spec_of,
@@ -20,6 +20,7 @@ on_both_databases!(
     sources_that_pass_a_limit_fail_and_keep_what_came_before,
     rows_that_pass_a_limit_fail_alone,
     rows_of_a_day_are_counted_over_imports,
+    rows_count_from_when_they_are_stored,
     row_errors_are_kept_up_to_a_limit_and_counted_beyond,
     an_import_keeps_the_limits_it_began_with,
     active_imports_are_bounded_in_a_race,
@@ -160,6 +161,28 @@ async fn rows_of_a_day_are_counted_over_imports(database: Database) {
     let list = tenant.client.imports().list_imports(pb::ListImportsRequest::default()).await.expect("a list");
     let rows: i64 = list.into_inner().imports.iter().map(|import| import.total_rows).sum();
     assert!((80..=120).contains(&rows), "{rows} rows");
+}
+
+async fn rows_count_from_when_they_are_stored(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let limits = pb::ApplicationLimits { rows_per_day: Some(10), ..Default::default() };
+    set_limits(&server, &tenant, limits).await;
+    let early = tenant.create().await.uuid;
+    server.sql("UPDATE imports SET created_at = '2020-01-01T00:00:00+00:00'").await;
+    let csv = plain_csv("early", 0, 8);
+    let messages = vec![resume(&early, 0), chunk(0, csv.as_bytes()), finish(csv.len())];
+    tenant.upload(messages).await.expect("an upload");
+    assert_eq!(counters(&tenant.wait(&early).await), (8, 0, 0));
+    let upload = async |prefix: &str| {
+        tenant.upload(upload_of(tenant.spec(), plain_csv(prefix, 0, 8).as_bytes(), 500)).await
+    };
+    assert_refused(upload("a").await, Code::ResourceExhausted, "TOO_MANY_ROWS_PER_DAY");
+    let other_day = "UPDATE row_tallies SET hour = '2020-01-01T00:00:00+00:00'";
+    server.sql(other_day).await;
+    let other = upload("b").await.expect("those of another day do not count");
+    tenant.wait(&other.uuid).await;
+    assert_refused(upload("c").await, Code::ResourceExhausted, "TOO_MANY_ROWS_PER_DAY");
 }
 
 async fn allow(server: &Server, tenant: &Tenant, imports: i32) {

@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod audit;
 mod business_rows;
 mod calls;
 mod cli;
@@ -45,6 +46,7 @@ mod on_existing;
 mod ordering;
 mod pace;
 mod packed;
+mod pages;
 mod poison;
 mod processes;
 mod properties;

@@ -12,7 +12,10 @@ use crate::{
     waits::eventually,
 };
 
-on_both_databases!(a_source_is_deleted_when_its_time_has_come);
+on_both_databases!(
+    a_source_is_deleted_when_its_time_has_come,
+    a_time_that_is_changed_is_for_sources_that_are_there,
+);
 
 const CSV: &str = "external_id,status,first_name\nr-1,Approved,Marker\nr-2,bad,Marker\nr-3,Approved,Marker\n";
 
@@ -83,4 +86,35 @@ async fn a_source_is_deleted_when_its_time_has_come(database: Database) {
     assert!(long.row_errors(&kept.uuid).await[0].raw_row.is_some());
     let failed = export(&long, &kept.uuid, &[]).await.expect("a file");
     assert_eq!(String::from_utf8(failed).expect("text"), "external_id,status,first_name\nr-2,bad,Marker\n");
+}
+
+async fn a_time_that_is_changed_is_for_sources_that_are_there(database: Database) {
+    let flags = ["--sweep-seconds", "1", "--source-retention-days", "0"];
+    let server = Server::start_with(database, &["--sweep-seconds", "1"]).await;
+    let (shortened, lengthened, silent) =
+        (server.tenant().await, server.tenant().await, server.tenant().await);
+    let keep_for = async |server: &Server, tenant: &Tenant, days: i64| {
+        let limits = pb::ApplicationLimits { source_retention_days: Some(days), ..Default::default() };
+        set_limits(server, tenant, limits).await;
+    };
+    keep_for(&server, &lengthened, 10).await;
+    let mut imports = Vec::new();
+    for tenant in [&shortened, &lengthened, &silent] {
+        imports.push(tenant.import(CSV).await.uuid);
+    }
+    let is_gone = async |tenant: &Tenant, id: &str| {
+        Some(tenant.get(id).await).filter(|import| import.source_deleted_at.is_some())
+    };
+    keep_for(&server, &shortened, 0).await;
+    eventually("its application keeps nothing any more", async || is_gone(&shortened, &imports[0]).await)
+        .await;
+    assert!(is_gone(&silent, &imports[2]).await.is_none());
+    let server = server.restart(&flags).await;
+    let at = |tenant: &Tenant| Tenant {
+        client: server.admin.with_key(&tenant.key).expect("a client"),
+        ..tenant.clone()
+    };
+    let (lengthened, silent) = (at(&lengthened), at(&silent));
+    eventually("the server keeps nothing any more", async || is_gone(&silent, &imports[2]).await).await;
+    assert!(is_gone(&lengthened, &imports[1]).await.is_none(), "its application still keeps it");
 }

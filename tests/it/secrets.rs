@@ -70,7 +70,8 @@ async fn an_application_comes_from_the_key_alone(database: Database) {
         request.metadata_mut().insert(key, theirs.application.parse().expect("a value"));
     }
     assert_refused(mine.client.imports().get_import(request).await, Code::NotFound, "NOT_FOUND");
-    let request = pb::ListWorkflowsRequest { application_id: theirs.application.clone() };
+    let request =
+        pb::ListWorkflowsRequest { application_id: theirs.application.clone(), ..Default::default() };
     match mine.client.workflows().list_workflows(request).await {
         Ok(answer) => {
             let found: Vec<_> = answer.into_inner().workflows.into_iter().map(|found| found.id).collect();

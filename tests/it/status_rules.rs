@@ -93,7 +93,8 @@ async fn versions_tell_what_changed(database: Database) {
     let before = list(&tenant, of(&tenant, Some(1))).await.expect("a list");
     assert_eq!((before.version, before.status_rules.len(), number(rule(&before, "r-3"))), (1, 8, 55.0));
 
-    let request = pb::ListWorkflowVersionsRequest { workflow_id: tenant.workflow.clone() };
+    let request =
+        pb::ListWorkflowVersionsRequest { workflow_id: tenant.workflow.clone(), ..Default::default() };
     let versions = tenant.client.workflows().list_workflow_versions(request).await.expect("a list");
     let versions = versions.into_inner().versions;
     assert_eq!(versions.iter().map(|version| version.version).collect::<Vec<_>>(), [2, 1]);

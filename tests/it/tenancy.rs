@@ -113,7 +113,7 @@ async fn keys_are_checked(database: Database) {
     bearer.metadata_mut().insert("authorization", format!("Bearer {}", tenant.key).parse().expect("a value"));
     anonymous.list_imports(bearer).await.expect("a bearer token is a key, too");
 
-    let request = pb::ListApiKeysRequest { application_id: tenant.application.clone() };
+    let request = pb::ListApiKeysRequest { application_id: tenant.application.clone(), ..Default::default() };
     let keys = server.admin.admin().list_api_keys(request).await.expect("keys").into_inner();
     assert!(!format!("{keys:?}").contains(&tenant.key), "a key is shown once, at its making");
     let request = pb::RevokeApiKeyRequest { api_key_id: keys.api_keys[0].id.clone() };
@@ -229,7 +229,7 @@ async fn a_revoked_key_ends_its_long_calls(database: Database) {
         client.upload_import(tokio_stream::wrappers::ReceiverStream::new(receiver)).await
     });
     sender.send(resume(&id, 0)).await.expect("sent");
-    let request = pb::ListApiKeysRequest { application_id: tenant.application.clone() };
+    let request = pb::ListApiKeysRequest { application_id: tenant.application.clone(), ..Default::default() };
     let keys = server.admin.admin().list_api_keys(request).await.expect("keys").into_inner();
     let request = pb::RevokeApiKeyRequest { api_key_id: keys.api_keys[0].id.clone() };
     server.admin.admin().revoke_api_key(request).await.expect("revoked");

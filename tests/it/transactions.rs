@@ -166,10 +166,9 @@ async fn wrong_ids_and_tokens_are_refused(database: Database) {
     for id in ["", "pay-1", "00000000-0000-0000-0000-000000000000"] {
         assert_refused(get(&tenant, id).await, Code::NotFound, "NOT_FOUND");
     }
-    for token in ["x", "1", ".", "1.x", "9223372036854775807.1", "-9223372036854775808.1", "1.2.3"] {
+    for token in ["x", "1", ".", "1.x", "1.1", "9223372036854775807.1", "-9223372036854775808.1", "1.2.3"] {
         let request = pb::ListTransactionsRequest { page_size: 1, page_token: token.to_owned() };
         let answer = tenant.client.transactions().list_transactions(request).await;
         assert_refused(answer, Code::InvalidArgument, "INVALID_FIELDS");
     }
-    assert!(page(&tenant, 5, "1.1".to_owned()).await.transactions.is_empty());
 }

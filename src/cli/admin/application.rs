@@ -2,7 +2,13 @@
 
 use clap::Subcommand;
 
-use super::{super::Failure, Common};
+use super::{
+    super::{
+        Failure, output,
+        page::{Page, day},
+    },
+    Common,
+};
 use crate::{
     config::parse_bytes,
     grpc::{client::Client, pb},
@@ -45,7 +51,7 @@ pub(in crate::cli) enum ApplicationCommand {
     /// List applications
     List {
         #[command(flatten)]
-        common: Common,
+        page: Page,
     },
 }
 
@@ -102,11 +108,20 @@ pub(in crate::cli) async fn run(command: ApplicationCommand) -> Result<(), Failu
             };
             common.print(client.admin().update_application(request).await?.into_inner().application.as_ref())
         }
-        ApplicationCommand::List { common } => {
-            let client = common.connection.open().await?;
-            let request = pb::ListApplicationsRequest { page_size: 1_000, page_token: String::new() };
+        ApplicationCommand::List { page } => {
+            let client = page.connection.open().await?;
+            let request =
+                pb::ListApplicationsRequest { page_size: page.limit, page_token: page.page_token.clone() };
             let answer = client.admin().list_applications(request).await?.into_inner();
-            answer.applications.iter().try_for_each(|application| common.print(Some(application)))
+            page.print(&answer.applications, &answer.next_page_token, |application| {
+                let imports = match (application.sandbox, application.imports_enabled) {
+                    (true, _) => "sandbox",
+                    (false, true) => "imports on",
+                    (false, false) => "imports off",
+                };
+                let made = day(application.created_at.as_ref());
+                format!("{}  {imports:<11}  {made}  {}", application.id, output::printable(&application.name))
+            })
         }
     }
 }

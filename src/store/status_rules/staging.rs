@@ -22,7 +22,7 @@ use crate::{
         refusal::Refusal,
     },
     store::{
-        Batch, Committed, Store,
+        Batch, Committed, Store, audit,
         claims::Claim,
         commit::{
             ADD_COUNTERS, COMPLETE, FAIL, FENCE, MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE,
@@ -30,6 +30,7 @@ use crate::{
         },
         entities::{row_error, status_rule, workflow},
         error::Error,
+        imports,
     },
 };
 
@@ -113,6 +114,8 @@ async fn commit(
     let ended = tx.execute_raw(end).await?.rows_affected() == 1;
     if ended {
         settle(tx, application, id, now).await?;
+        let import = imports::find(tx, application, id).await?.ok_or(Error::LeaseLost)?;
+        audit::record_end(tx, &import, now).await?;
     } else if standing.pause_requested {
         tx.execute_raw(store.statement(OBEY_PAUSE, key().into_iter().chain([now.into()]))).await?;
     }
