@@ -26,6 +26,7 @@ use crate::{
     objects::{self, Objects},
     records::Records,
     relay,
+    reverter::Reverter,
     store::{self, Store},
     sweeper::Sweeper,
     worker::Worker,
@@ -139,6 +140,8 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
             settings: args.sweeping(),
         };
         sweeper.spawn(tasks, stop.clone());
+        let lease = args.settings().lease;
+        Reverter { store: store.clone(), feed: feed.clone(), lease }.spawn(tasks, stop.clone());
     }
     let database = store.backend_name();
     let parts = (args.role != Role::Worker).then(|| grpc::Parts {

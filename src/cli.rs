@@ -51,6 +51,8 @@ enum Command {
     Watch(imports::OneArgs),
     /// Cancel an import
     Cancel(imports::OneArgs),
+    /// Take back what an import wrote that has ended
+    Revert(imports::RevertArgs),
     /// Show the failed rows of an import
     Errors(imports::ErrorsArgs),
     /// Write rows of an import by outcome, as they were sent
@@ -159,6 +161,7 @@ async fn run(command: Command) -> Result<Done, Failure> {
         Command::List(args) => imports::list(args).await,
         Command::Watch(args) => imports::watch(args).await,
         Command::Cancel(args) => imports::cancel(args).await,
+        Command::Revert(args) => imports::revert(args).await,
         Command::Errors(args) => imports::errors(args).await,
         Command::Export(args) => imports::export(args).await,
         Command::Sessions(command) => sessions::run(command).await,

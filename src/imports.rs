@@ -137,6 +137,14 @@ impl Imports {
         Ok(import)
     }
 
+    /// Has what an import wrote taken back; one that is reverted stays so.
+    pub async fn revert(&self, caller: Caller, id: ImportId) -> Result<Import, Error> {
+        let application = caller.application.ok_or(Refusal::NoApplication)?;
+        let import = self.store.begin_revert(application, id, caller, clock::now()).await?;
+        self.feed.changed(id);
+        Ok(import)
+    }
+
     /// Follows an import from behind change `after`.
     pub async fn watch(
         &self,

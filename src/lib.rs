@@ -22,6 +22,7 @@ pub mod objects;
 pub mod pipeline;
 pub mod records;
 pub mod relay;
+pub mod reverter;
 pub mod sample;
 pub mod store;
 pub mod sweeper;

@@ -299,7 +299,7 @@ async fn only_workflow(client: &Client, import_type: Type) -> Result<String, Fai
 pub(super) fn outcome(import: &pb::Import) -> Done {
     match import.status() {
         pb::ImportStatus::Completed if import.failed_count > 0 => Done::WithFailedRows,
-        pb::ImportStatus::Completed => Done::Well,
+        pb::ImportStatus::Completed | pb::ImportStatus::Reverted => Done::Well,
         _ => Done::Failed,
     }
 }

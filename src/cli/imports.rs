@@ -1,4 +1,4 @@
-//! `carryover get|list|watch|pause|cancel|errors|export`.
+//! `carryover get|list|watch|pause|cancel|revert|errors|export`.
 
 use std::{io::Write, path::PathBuf};
 
@@ -120,6 +120,29 @@ pub(super) async fn pause(args: OneArgs) -> Result<Done, Failure> {
     let answer = client.imports().pause_import(pb::PauseImportRequest { import_id: args.id }).await?;
     show(&transfer::import_of(answer.into_inner().import)?, args.json)?;
     Ok(Done::Well)
+}
+
+/// Flags of `revert`.
+#[derive(Debug, Args)]
+pub(super) struct RevertArgs {
+    /// Return at once, without waiting for the end
+    #[arg(long)]
+    detach: bool,
+
+    #[command(flatten)]
+    one: OneArgs,
+}
+
+pub(super) async fn revert(args: RevertArgs) -> Result<Done, Failure> {
+    let OneArgs { id, json, connection } = args.one;
+    let client = connection.open().await?;
+    let request = pb::RevertImportRequest { import_id: id.clone() };
+    let mut import = transfer::import_of(client.imports().revert_import(request).await?.into_inner().import)?;
+    if !args.detach {
+        import = transfer::follow(&client, &id, Progress::new(true), |_| Ok(())).await?;
+    }
+    show(&import, json)?;
+    Ok(if import.revert_failed_count > 0 { Done::Failed } else { Done::Well })
 }
 
 pub(super) async fn watch(args: OneArgs) -> Result<Done, Failure> {

@@ -84,8 +84,8 @@ pub(super) fn import_of(import: Option<pb::Import>) -> Result<pb::Import, Failur
 
 /// Whether nothing will change any more.
 pub(super) fn is_terminal(import: &pb::Import) -> bool {
-    use pb::ImportStatus::{Cancelled, Completed, Failed};
-    [Completed, Failed, Cancelled].contains(&import.status())
+    use pb::ImportStatus::{Cancelled, Completed, Failed, Reverted};
+    [Completed, Failed, Cancelled, Reverted].contains(&import.status())
 }
 
 async fn upload(

@@ -139,9 +139,11 @@ impl ImportService for Service {
 
     async fn revert_import(
         &self,
-        _request: Request<pb::RevertImportRequest>,
+        request: Request<pb::RevertImportRequest>,
     ) -> Answer<pb::RevertImportResponse> {
-        Err(Status::unimplemented("revert"))
+        let caller = self.auth.member(request.metadata(), Role::Operator).await?;
+        let import = self.imports.revert(caller, spec::import_id(&request.get_ref().import_id)?).await?;
+        Ok(Response::new(pb::RevertImportResponse { import: Some(convert::import(import)) }))
     }
 
     async fn cancel_import(

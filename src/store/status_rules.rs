@@ -224,6 +224,46 @@ async fn publish(
     Ok(())
 }
 
+/// Takes back the version that an import published, as if it had never been; tells whether it was in force,
+/// without which nothing is done.
+pub(super) async fn withdraw(tx: &DatabaseTransaction, import: &Import) -> Result<bool, Error> {
+    use status_rule::Column;
+    let (application, workflow_id) = (import.application_id.0, import.spec.workflow_id.map(|id| id.0));
+    let workflow_id = workflow_id.ok_or(Error::Corrupt("imports.spec"))?;
+    let current = workflow::Entity::find_by_id((application, workflow_id)).one(tx).await?;
+    let version = current.ok_or(Refusal::NotFound("workflow"))?.version;
+    let withdrawn = workflow_version::Entity::delete_many()
+        .filter(workflow_version::Column::ApplicationId.eq(application))
+        .filter(workflow_version::Column::WorkflowId.eq(workflow_id))
+        .filter(workflow_version::Column::Version.eq(version))
+        .filter(workflow_version::Column::ImportId.eq(import.id.0))
+        .exec(tx)
+        .await?;
+    if withdrawn.rows_affected == 0 {
+        return Ok(false);
+    }
+    status_rule::Entity::delete_many()
+        .filter(Column::ApplicationId.eq(application))
+        .filter(Column::WorkflowId.eq(workflow_id))
+        .filter(Column::ValidFrom.eq(version))
+        .exec(tx)
+        .await?;
+    status_rule::Entity::update_many()
+        .col_expr(Column::ValidUntil, Expr::value(Option::<i32>::None))
+        .filter(Column::ApplicationId.eq(application))
+        .filter(Column::WorkflowId.eq(workflow_id))
+        .filter(Column::ValidUntil.eq(version))
+        .exec(tx)
+        .await?;
+    workflow::Entity::update_many()
+        .col_expr(workflow::Column::Version, Expr::value(version - 1))
+        .filter(workflow::Column::ApplicationId.eq(application))
+        .filter(workflow::Column::Id.eq(workflow_id))
+        .exec(tx)
+        .await?;
+    Ok(true)
+}
+
 impl Store {
     /// The rules a version of a workflow holds, in the order in which they are asked: by feature, then
     /// priority, then as they were first imported; at most `limit`, behind the first `skip`.
