@@ -130,6 +130,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         stop.clone(),
     );
     let erasure = Erasure::new(store.clone(), objects.clone());
+    let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake);
     if args.role != Role::Api {
         Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
         let sweeper = Sweeper {
@@ -137,6 +138,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
             objects: objects.clone(),
             feed: feed.clone(),
             erasure: erasure.clone(),
+            imports: imports.clone(),
             settings: args.sweeping(),
         };
         sweeper.spawn(tasks, stop.clone());
@@ -145,7 +147,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     }
     let database = store.backend_name();
     let parts = (args.role != Role::Worker).then(|| grpc::Parts {
-        imports: Imports::new(store.clone(), objects, feed, intake),
+        imports,
         records: Records::new(store),
         erasure,
         administration,

@@ -9,6 +9,7 @@ mod imports;
 mod output;
 mod page;
 mod progress;
+mod retry;
 mod sample;
 mod serve;
 mod sessions;
@@ -51,6 +52,8 @@ enum Command {
     Watch(imports::OneArgs),
     /// Cancel an import
     Cancel(imports::OneArgs),
+    /// Take failed rows of an import up again, from its stored source
+    Retry(retry::RetryArgs),
     /// Take back what an import wrote that has ended
     Revert(imports::RevertArgs),
     /// Show the failed rows of an import
@@ -161,6 +164,7 @@ async fn run(command: Command) -> Result<Done, Failure> {
         Command::List(args) => imports::list(args).await,
         Command::Watch(args) => imports::watch(args).await,
         Command::Cancel(args) => imports::cancel(args).await,
+        Command::Retry(args) => retry::run(args).await,
         Command::Revert(args) => imports::revert(args).await,
         Command::Errors(args) => imports::errors(args).await,
         Command::Export(args) => imports::export(args).await,

@@ -1,6 +1,7 @@
 //! What a caller may ask of imports.
 
 mod export;
+mod retry;
 mod source;
 mod watch;
 
@@ -24,6 +25,8 @@ use crate::{
     objects::Objects,
     store::{AuditEvent, Caller, ImportPage, NewImport, Store, StoredRowError},
 };
+use export::Take;
+pub use retry::{Correction, RetryRequest};
 use source::SourceReader;
 pub use watch::WatchEvent;
 use watch::Watches;
@@ -76,7 +79,7 @@ impl Imports {
         request_id: Option<String>,
     ) -> Result<Import, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
-        let new = NewImport { id: ImportId(clock::new_id()), spec, request_id };
+        let new = NewImport { id: ImportId(clock::new_id()), spec, request_id, retry: None };
         let limits = *self.intake.limits();
         Ok(self.store.create_import(application, new, limits, caller, clock::now()).await?)
     }
@@ -241,7 +244,8 @@ impl Imports {
         if import.source_deleted_at.is_some() {
             return Err(Refusal::SourceGone.into());
         }
-        Ok(export::export(self.store.clone(), self.objects.clone(), import, outcomes))
+        let wanted = move |_, outcome| if outcomes.contains(&outcome) { Take::Row } else { Take::Nothing };
+        Ok(export::export(self.store.clone(), self.objects.clone(), import, Box::new(wanted)))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 pub use blank::blank_out;
 pub use csv::read_header;
-pub use raw::{raw_row, record_spans};
+pub use raw::{raw_row, raw_text};
 pub use rows::Rows;
 
 /// Cells of a usual row where no header tells how many there may be.

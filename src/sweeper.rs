@@ -1,5 +1,5 @@
 //! Looks now and then for what nobody else comes back to: abandoned uploads, sources that were kept long
-//! enough, erasures whose process died.
+//! enough, erasures and retries whose process died.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::{
     erasure::Erasure,
     error::Error,
     feed::Feed,
+    imports::Imports,
     objects::Objects,
     store::Store,
 };
@@ -27,6 +28,9 @@ pub struct Settings {
     pub source_retention_days: u32,
 }
 
+/// How long a retry stands still before its feeder is taken for dead.
+const STANDING: Duration = Duration::from_secs(30);
+
 /// A sweeper.
 pub struct Sweeper {
     /// Where imports are.
@@ -35,6 +39,8 @@ pub struct Sweeper {
     pub objects: Objects,
     /// Who hears that an import has ended.
     pub feed: Feed,
+    /// Who feeds retries.
+    pub imports: Imports,
     /// Who finishes erasures.
     pub erasure: Erasure,
     /// When to look.
@@ -50,6 +56,7 @@ impl Sweeper {
                 self.delete_expired_sources().await;
                 self.forget_row_tallies().await;
                 self.erasure.resume().await;
+                self.feed_standing_retries().await;
             }
         });
     }
@@ -98,6 +105,23 @@ impl Sweeper {
     async fn forget_row_tallies(&self) {
         if let Err(error) = self.store.forget_row_tallies(clock::now()).await {
             warn!(error = &error as &dyn std::error::Error, "could not forget tallies of rows");
+        }
+    }
+
+    /// Goes on with retries whose feeder died.
+    async fn feed_standing_retries(&self) {
+        if let Err(error) = self.store.forget_stray_corrections().await {
+            warn!(error = &error as &dyn std::error::Error, "could not forget corrections");
+        }
+        match self.store.list_standing_retries(clock::now() - STANDING).await {
+            Ok(standing) => {
+                for retry in standing {
+                    self.imports.feed_retry(retry).await;
+                }
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "could not look for retries");
+            }
         }
     }
 

@@ -125,6 +125,9 @@ pub enum SourceFault {
         /// The limit.
         limit: String,
     },
+    /// A retry whose rows are gone.
+    #[error("the source of the import that is retried is no longer kept")]
+    ParentSourceGone,
     /// Nobody went on with the upload.
     #[error("the upload was not finished within {hours} hours")]
     Abandoned {
@@ -169,6 +172,7 @@ impl SourceFault {
             Self::Unprocessable { .. } => "UNPROCESSABLE_SEGMENT",
             Self::TooManyFailedRows { .. } => "TOO_MANY_FAILED_ROWS",
             Self::FailedRatio { .. } => "FAILED_RATIO",
+            Self::ParentSourceGone => "SOURCE_GONE",
             Self::Abandoned { .. } => "UPLOAD_ABANDONED",
         }
     }

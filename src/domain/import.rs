@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     fault::SourceFault,
     ids::{ApiKeyId, ApplicationId, ImportId, WorkflowId},
+    issue::IssueCode,
     ledger::Outcome,
     limits::Limits,
     refusal::Refusal,
@@ -313,10 +314,32 @@ pub struct Import {
     pub waiting_reason: Option<String>,
     /// The import whose failed rows it takes up again.
     pub parent: Option<ImportId>,
+    /// Which of them, if it is a retry.
+    pub retry: Option<Retry>,
     /// What became of what it wrote, if it was reverted.
     pub revert: Reverted,
     /// When that was done.
     pub reverted_at: Option<DateTime<Utc>>,
+}
+
+/// Which failed rows of its parent a retry takes up again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Those with an issue of one of these kinds; any without.
+    pub codes: Vec<IssueCode>,
+    /// From this one on.
+    pub first_row: Option<i64>,
+    /// Up to this one.
+    pub last_row: Option<i64>,
+    /// Only those that come with a correction.
+    pub corrected_only: bool,
+}
+
+impl Retry {
+    /// Whether a row lies between the first and the last.
+    pub fn spans(&self, row: i64) -> bool {
+        self.first_row.is_none_or(|first| row >= first) && self.last_row.is_none_or(|last| row <= last)
+    }
 }
 
 /// What a revert came to: each row that made or changed a record is in one of these.

@@ -132,9 +132,14 @@ impl ImportService for Service {
 
     async fn retry_import(
         &self,
-        _request: Request<pb::RetryImportRequest>,
+        request: Request<pb::RetryImportRequest>,
     ) -> Answer<pb::RetryImportResponse> {
-        Err(Status::unimplemented("retry"))
+        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let request = request.into_inner();
+        let id = spec::import_id(&request.import_id)?;
+        let (request, request_id) = spec::retry_request(request)?;
+        let import = self.imports.retry(caller, id, request, request_id).await?;
+        Ok(Response::new(pb::RetryImportResponse { import: Some(convert::import(import)) }))
     }
 
     async fn revert_import(

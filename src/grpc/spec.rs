@@ -14,7 +14,7 @@ use crate::domain::{
     refusal::{FieldViolation, Refusal},
 };
 
-pub(super) use import::import_spec;
+pub(super) use import::{import_spec, retry_request};
 pub(super) use session::session_filter;
 
 /// Gathers what is wrong with a request.

@@ -1,4 +1,4 @@
-//! Rows by outcome, byte for byte as they were sent.
+//! Rows of a stored source that are wanted, byte for byte as they were sent, under its header.
 
 use std::sync::Arc;
 
@@ -8,19 +8,32 @@ use futures_util::{Stream, stream};
 use crate::{
     domain::{import::Import, ledger::Outcome, segment::SegmentKind},
     error::Error,
+    intake::splitter,
     objects::Objects,
-    pipeline::{self, Reading},
     store::{SettledSegment, Store},
 };
 
 /// Most bytes of one message.
 const MESSAGE_BYTES: usize = 256 << 10;
 
+/// What to take of a row.
+pub(super) enum Take {
+    /// Nothing.
+    Nothing,
+    /// It as it was sent.
+    Row,
+    /// Something else in its place.
+    Instead(String),
+}
+
+/// What to take of a row, by its number and outcome.
+pub(super) type Wanted = Box<dyn Fn(i64, Outcome) -> Take + Send + Sync>;
+
 struct Export {
     store: Store,
     objects: Objects,
     import: Arc<Import>,
-    outcomes: Vec<Outcome>,
+    wanted: Wanted,
     next_seq: i32,
     /// The last record is oversized and wanted, so its rest is, too.
     in_oversized: bool,
@@ -33,10 +46,10 @@ pub(super) fn export(
     store: Store,
     objects: Objects,
     import: Arc<Import>,
-    outcomes: Vec<Outcome>,
+    wanted: Wanted,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send {
     let export =
-        Export { store, objects, import, outcomes, next_seq: 0, in_oversized: false, ready: Bytes::new() };
+        Export { store, objects, import, wanted, next_seq: 0, in_oversized: false, ready: Bytes::new() };
     stream::try_unfold(
         export,
         |mut export| async move { Ok(export.next().await?.map(|bytes| (bytes, export))) },
@@ -58,9 +71,13 @@ impl Export {
 
     async fn select(&mut self, segment: &SettledSegment) -> Result<Bytes, Error> {
         let range = &segment.range;
-        let wanted = segment.outcomes.iter().any(|outcome| self.outcomes.contains(outcome));
+        let taken: Vec<_> = (range.first_row..)
+            .zip(&segment.outcomes)
+            .map(|(row, outcome)| (self.wanted)(row, *outcome))
+            .collect();
+        let some = taken.iter().any(|take| !matches!(take, Take::Nothing));
         let rest = range.kind == SegmentKind::OversizedRest && self.in_oversized;
-        if !(wanted || rest || range.preamble > 0) {
+        if !(some || rest || range.preamble > 0) {
             self.in_oversized = false;
             return Ok(Bytes::new());
         }
@@ -68,14 +85,26 @@ impl Export {
         if rest {
             return Ok(bytes);
         }
-        self.in_oversized = range.kind == SegmentKind::OversizedRecord;
+        // Records are found as they were cut, without a look at what they say.
+        let spans = match (range.kind, self.import.format) {
+            (SegmentKind::Records, Some(format)) => {
+                splitter::record_spans(format, self.import.delimiter.unwrap_or(b','), range, &bytes)
+            }
+            _ => vec![0..bytes.len()],
+        };
+        self.in_oversized = false;
         let mut out = BytesMut::from(&bytes[..range.preamble as usize]);
-        if let Ok(reading) = Reading::of(&self.import) {
-            let spans = pipeline::record_spans(&reading, range, bytes.clone());
-            for (span, outcome) in spans.into_iter().zip(&segment.outcomes) {
-                if self.outcomes.contains(outcome) {
+        for (span, take) in spans.into_iter().zip(taken) {
+            match take {
+                Take::Nothing => {}
+                Take::Row => {
                     end_line(&mut out);
                     out.extend_from_slice(&bytes[span]);
+                    self.in_oversized = range.kind == SegmentKind::OversizedRecord;
+                }
+                Take::Instead(row) => {
+                    end_line(&mut out);
+                    out.extend_from_slice(row.as_bytes());
                 }
             }
         }

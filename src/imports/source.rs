@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::{
-    domain::{import::Import, segment::SegmentRange},
+    domain::{import::Import, issue::IssueCode, segment::SegmentRange},
     error::Error,
     objects::{self, Objects},
     pipeline::{self, Reading},
@@ -44,6 +44,10 @@ impl SourceReader {
         let start = (error.byte_offset - range.byte_offset) as usize;
         let end = bytes.len().min(start + (error.byte_count as usize).min(RECORD_BYTES));
         let record = &bytes[start..end];
+        // What killed a worker is not read here, either.
+        if error.issues.iter().any(|issue| issue.code == IssueCode::Unprocessable.as_str()) {
+            return Ok(Some(pipeline::raw_text(record)));
+        }
         Ok(self.reading.as_ref().map(|reading| pipeline::raw_row(reading, &self.import.columns, record)))
     }
 

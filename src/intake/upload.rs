@@ -99,6 +99,11 @@ impl Intake {
         Self { store, objects, feed, limits, tasks, stop, open: Arc::default() }
     }
 
+    /// Runs work that outlives the call that began it, and that the stop waits for.
+    pub fn track(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
+    }
+
     /// Bounds of a source.
     pub fn limits(&self) -> &Limits {
         &self.limits

@@ -1,10 +1,8 @@
 //! Rows of a stored segment as they were sent: for row errors and exports.
 
-use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::{Reading, Syntax, csv};
-use crate::domain::{limits::Limits, segment::SegmentRange};
 
 /// Most of a record that is neither object nor CSV, as it is shown.
 const RAW_CHARS: usize = 4_096;
@@ -22,11 +20,14 @@ pub fn raw_row(reading: &Reading, columns: &[String], record: &[u8]) -> Map<Stri
             _ => None,
         },
     };
-    object.unwrap_or_else(|| {
-        let text: String =
-            String::from_utf8_lossy(record).trim_end_matches(['\r', '\n']).chars().take(RAW_CHARS).collect();
-        Map::from_iter([("_raw".to_owned(), Value::String(text))])
-    })
+    object.unwrap_or_else(|| raw_text(record))
+}
+
+/// A record as it was sent, without a look at what it says.
+pub fn raw_text(record: &[u8]) -> Map<String, Value> {
+    let text = String::from_utf8_lossy(record);
+    let text: String = text.trim_end_matches(['\r', '\n']).chars().take(RAW_CHARS).collect();
+    Map::from_iter([("_raw".to_owned(), Value::String(text))])
 }
 
 /// A protobuf message may be nested 100 deep; an object or list in a Struct takes three levels.
@@ -41,10 +42,4 @@ fn depth(object: &Map<String, Value>) -> usize {
         }
     }
     1 + object.values().map(of).max().unwrap_or(0)
-}
-
-/// The bytes of every record of a segment, in row order.
-pub fn record_spans(reading: &Reading, range: &SegmentRange, source: Bytes) -> Vec<std::ops::Range<usize>> {
-    let rows = super::parse(reading, range, source, &Limits::default());
-    (0..rows.len()).map(|row| rows.span(row)).collect()
 }

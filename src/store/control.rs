@@ -18,7 +18,7 @@ use super::{
     entities::import::{self, Column},
     error::Error,
     imports::{ACTIVE, find},
-    status_rules,
+    retries, status_rules,
 };
 use crate::domain::{
     fault::SourceFault,
@@ -91,6 +91,7 @@ impl Store {
                     audit::record(tx, event, now).await?;
                 }
                 tx.execute_raw(forget).await?;
+                retries::forget_corrections(tx, application, id).await?;
                 status_rules::discard(tx, application, id).await?;
                 get(tx, application, id).await
             })

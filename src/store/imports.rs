@@ -1,5 +1,7 @@
 //! Imports: made, read, ended.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
@@ -13,12 +15,12 @@ use super::{
     audit::{self, AuditEvent},
     entities::{application, import, workflow},
     error::Error,
-    status_rules,
+    retries, status_rules,
 };
 use crate::domain::{
     ids::{ApiKeyId, ApplicationId, ImportId},
     import::{
-        Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, Reverted, SourceFormat,
+        Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, Retry, Reverted, SourceFormat,
         StartMode,
     },
     limits::Limits,
@@ -33,6 +35,18 @@ pub struct NewImport {
     pub spec: ImportSpec,
     /// The caller's id of the request.
     pub request_id: Option<String>,
+    /// What makes it a retry, if it is one.
+    pub retry: Option<NewRetry>,
+}
+
+/// What makes an import a retry.
+pub struct NewRetry {
+    /// Whose rows it takes up again.
+    pub parent: ImportId,
+    /// Which of them.
+    pub rows: Retry,
+    /// Rows to take instead, as they stand in a source, by the numbers they have in the parent.
+    pub corrections: BTreeMap<i64, String>,
 }
 
 /// A page of imports, newest first.
@@ -135,6 +149,10 @@ impl import::Model {
             resume_needs_operator: self.resume_needs_operator,
             waiting_reason: self.waiting_reason,
             parent: self.parent_id.map(ImportId),
+            retry: self
+                .retry
+                .map(|retry| serde_json::from_value(retry).map_err(|_| Error::Corrupt("imports.retry")))
+                .transpose()?,
             revert: Reverted {
                 reverted: self.reverted_count,
                 kept: self.revert_kept_count,
@@ -167,7 +185,7 @@ impl Store {
         caller: Caller,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
-        let NewImport { id, spec, request_id } = new;
+        let NewImport { id, spec, request_id, retry } = new;
         let lock = matches!(self.bulk, Bulk::Postgres(_));
         self.write(move |tx| {
             Box::pin(async move {
@@ -180,16 +198,25 @@ impl Store {
                 if let Some(request_id) = &request_id
                     && let Some(earlier) = find_by_request(tx, application, request_id).await?
                 {
-                    return if earlier.spec == spec {
-                        Ok(earlier)
-                    } else {
-                        Err(Refusal::RequestIdReused.into())
-                    };
+                    let parent = retry.as_ref().map(|retry| retry.parent);
+                    let rows = retry.as_ref().map(|retry| &retry.rows);
+                    let is_same =
+                        earlier.spec == spec && earlier.parent == parent && earlier.retry.as_ref() == rows;
+                    return if is_same { Ok(earlier) } else { Err(Refusal::RequestIdReused.into()) };
                 }
                 may_import(tx, &owner, &spec).await?;
                 let limits = administration::limit_settings(&owner)?.over(&limits);
-                let event = AuditEvent::new(caller, Some(application), "create_import", id.to_string());
-                audit::record(tx, event.with("import_type", spec.import_type.as_str()), now).await?;
+                let action = if retry.is_some() { "retry_import" } else { "create_import" };
+                let mut event = AuditEvent::new(caller, Some(application), action, id.to_string())
+                    .with("import_type", spec.import_type.as_str());
+                let (mut parent, mut rows) = (None, None);
+                if let Some(retry) = retry {
+                    event = event.with("parent_import_id", retry.parent.to_string());
+                    parent = Some(retry.parent.0);
+                    rows = Some(serde_json::to_value(retry.rows).map_err(|_| Error::Corrupt("retry"))?);
+                    retries::keep_corrections(tx, application, id, retry.corrections).await?;
+                }
+                audit::record(tx, event, now).await?;
                 let row = import::ActiveModel {
                     application_id: Set(application.0),
                     id: Set(id.0),
@@ -228,8 +255,8 @@ impl Store {
                     pause_requested: Set(false),
                     resume_needs_operator: Set(false),
                     waiting_reason: Set(None),
-                    parent_id: Set(None),
-                    retry: Set(None),
+                    parent_id: Set(parent),
+                    retry: Set(rows),
                     revert_state: Set(None),
                     revert_owner: Set(None),
                     revert_lease_expires_at: Set(None),

@@ -14,7 +14,7 @@ use super::{
     entities::{application, import, segment},
     error::Error,
     imports::{self, ACTIVE},
-    status_rules, tallies,
+    retries, status_rules, tallies,
 };
 use crate::domain::{
     fault::SourceFault,
@@ -192,6 +192,7 @@ impl Store {
                         .col_expr(import::Column::Failure, Expr::value(fault.to_string()));
                 }
                 touch(tx, lease, update, now).await?;
+                retries::forget_corrections(tx, lease.application, lease.import).await?;
                 // Separate statements: each sees what a segment that waited with us has committed.
                 tx.execute_raw(checkpoint).await?;
                 let completed = tx.execute_raw(complete).await?.rows_affected() == 1;

@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "worker",
         &["clock", "domain", "error", "fault_points", "feed", "intake", "objects", "pipeline", "store"],
     ),
-    ("sweeper", &["clock", "domain", "erasure", "error", "feed", "objects", "store"]),
+    ("sweeper", &["clock", "domain", "erasure", "error", "feed", "imports", "objects", "store"]),
     ("imports", &["canonical", "clock", "domain", "error", "feed", "intake", "objects", "pipeline", "store"]),
     ("records", &["canonical", "clock", "domain", "error", "store"]),
     ("administration", &["clock", "domain", "error", "store"]),

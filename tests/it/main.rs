@@ -53,6 +53,7 @@ mod properties;
 mod reading;
 mod recovery;
 mod retention;
+mod retry;
 mod revert;
 mod row_places;
 mod rule_rows;

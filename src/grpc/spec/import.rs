@@ -9,10 +9,12 @@ use crate::{
     canonical::scalar::is_provider,
     domain::{
         ids::WorkflowId,
-        import::{ImportSpec, ImportType, OnExisting, SourceFormat, StartMode, Thresholds},
+        import::{ImportSpec, ImportType, OnExisting, Retry, SourceFormat, StartMode, Thresholds},
+        issue::IssueCode,
         refusal::Refusal,
     },
     grpc::pb,
+    imports::{Correction, RetryRequest},
     intake::transcode,
 };
 
@@ -66,12 +68,7 @@ pub(in crate::grpc) fn import_spec(
     let csv_delimiter = delimiter(&spec.csv_delimiter, &mut wrong);
     wrong.check(spec.source_size.is_none_or(|size| size >= 0), "spec.source_size", "must not be negative");
     check_labels(&spec.labels, &mut wrong);
-    wrong.check(
-        request_id.chars().count() <= REQUEST_ID_CHARS && !request_id.contains('\0'),
-        "request_id",
-        "must have at most 128 characters",
-    );
-    let request_id = Some(request_id).filter(|id| !id.is_empty());
+    let request_id = self::request_id(request_id, &mut wrong);
     wrong.none_or((
         ImportSpec {
             import_type,
@@ -91,6 +88,40 @@ pub(in crate::grpc) fn import_spec(
         },
         request_id,
     ))
+}
+
+/// Reads which rows are to be retried, and the request id.
+pub(in crate::grpc) fn retry_request(
+    request: pb::RetryImportRequest,
+) -> Result<(RetryRequest, Option<String>), Refusal> {
+    let mut wrong = Violations::default();
+    let request_id = request_id(request.request_id, &mut wrong);
+    let code = |number: &i32| {
+        let name = pb::IssueCode::try_from(*number).ok()?.as_str_name();
+        IssueCode::from_word(name.strip_prefix("ISSUE_CODE_")?)
+    };
+    let codes: Vec<_> = request.codes.iter().filter_map(code).collect();
+    wrong.check(codes.len() == request.codes.len(), "codes", "holds a value that is no code of an issue");
+    let mut row = |number: i64, field| {
+        wrong.check(number >= 0, field, "must not be negative");
+        Some(number).filter(|number| *number > 0)
+    };
+    let (first_row, last_row) = (row(request.first_row, "first_row"), row(request.last_row, "last_row"));
+    let is_all = codes.is_empty() && first_row.is_none() && last_row.is_none();
+    let corrected_only = is_all && !request.corrections.is_empty();
+    let rows = Retry { codes, first_row, last_row, corrected_only };
+    let correction = |one: pb::RowCorrection| Correction { row_number: one.row_number, row: one.row };
+    let corrections = request.corrections.into_iter().map(correction).collect();
+    wrong.none_or((RetryRequest { rows, corrections }, request_id))
+}
+
+fn request_id(id: String, wrong: &mut Violations) -> Option<String> {
+    wrong.check(
+        id.chars().count() <= REQUEST_ID_CHARS && !id.contains('\0'),
+        "request_id",
+        "must have at most 128 characters",
+    );
+    Some(id).filter(|id| !id.is_empty())
 }
 
 fn thresholds(spec: &pb::ImportSpec, wrong: &mut Violations) -> Thresholds {

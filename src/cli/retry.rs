@@ -1,0 +1,104 @@
+//! `carryover retry`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    Done, Failure,
+    connection::Connection,
+    import::{outcome, show},
+    progress::Progress,
+    transfer,
+};
+use crate::grpc::pb;
+
+/// Flags of `retry`.
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    /// The import whose failed rows are taken up again
+    #[arg(value_name = "IMPORT")]
+    id: String,
+
+    /// Only rows with an issue of this kind, such as INVALID_VALUE; may be repeated
+    #[arg(long = "code", value_parser = parse_code, value_name = "CODE")]
+    codes: Vec<pb::IssueCode>,
+
+    /// Only these rows
+    #[arg(long, value_parser = parse_rows, value_name = "FIRST-LAST")]
+    rows: Option<(i64, i64)>,
+
+    /// Rows to take instead, as `errors --json` prints them and somebody mended them; without --code and
+    /// --rows only these are retried
+    #[arg(long, value_name = "FILE")]
+    corrected: Option<PathBuf>,
+
+    /// Return at once, without waiting for the rows
+    #[arg(long)]
+    detach: bool,
+
+    /// Print the new import as one JSON object, and no progress
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    connection: Connection,
+}
+
+fn parse_code(text: &str) -> Result<pb::IssueCode, String> {
+    pb::IssueCode::from_str_name(&format!("ISSUE_CODE_{}", text.to_uppercase()))
+        .ok_or_else(|| "is no kind of issue, such as INVALID_VALUE or REQUIRED".to_owned())
+}
+
+fn parse_rows(text: &str) -> Result<(i64, i64), String> {
+    let rows = text.split_once('-').and_then(|(first, last)| first.parse().ok().zip(last.parse().ok()));
+    rows.filter(|(first, last)| *first > 0 && first <= last)
+        .ok_or_else(|| "must be the first and the last row, such as 1-500".to_owned())
+}
+
+/// A line of the file of corrected rows; what else it says is not read.
+#[derive(Deserialize)]
+struct Corrected {
+    row_number: i64,
+    raw_row: Box<RawValue>,
+}
+
+fn read_corrected(path: &Path) -> Result<Vec<pb::RowCorrection>, Failure> {
+    let what = format!("read {}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|source| Failure::Io { what, source })?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(at, line)| {
+            let corrected: Corrected = serde_json::from_str(line).map_err(|error| {
+                Failure::Usage(format!("line {} of {} is no row error: {error}", at + 1, path.display()))
+            })?;
+            let row = corrected.raw_row.get().to_owned();
+            Ok(pb::RowCorrection { row_number: corrected.row_number, row })
+        })
+        .collect()
+}
+
+pub(super) async fn run(args: RetryArgs) -> Result<Done, Failure> {
+    let client = args.connection.open().await?;
+    let corrections = args.corrected.as_deref().map(read_corrected).transpose()?.unwrap_or_default();
+    let (first_row, last_row) = args.rows.unwrap_or_default();
+    let request = pb::RetryImportRequest {
+        import_id: args.id,
+        request_id: String::new(),
+        codes: args.codes.into_iter().map(|code| code as i32).collect(),
+        first_row,
+        last_row,
+        corrections,
+    };
+    let mut import = transfer::import_of(client.imports().retry_import(request).await?.into_inner().import)?;
+    if args.detach {
+        show(&import, args.json)?;
+        return Ok(Done::Well);
+    }
+    let id = import.uuid;
+    import = transfer::follow(&client, &id, Progress::new(args.json), |_| Ok(())).await?;
+    show(&import, args.json)?;
+    Ok(outcome(&import))
+}

@@ -1,0 +1,275 @@
+//! Taking failed rows of an import up again, as an import of their own.
+//!
+//! Its source is made of the parent's: the same header, and the rows that are meant, or what corrects them.
+//! It is fed to the intake like any upload, in the background. The bytes are the same every time, so whoever
+//! comes after a feeder that died goes on where that one stood.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    pin::pin,
+    sync::Arc,
+};
+
+use futures_util::StreamExt;
+use serde_json::value::RawValue;
+use tracing::{info, warn};
+
+use super::{
+    Imports,
+    export::{self, Take, Wanted},
+};
+use crate::{
+    clock,
+    domain::{
+        fault::SourceFault,
+        ids::{ApplicationId, ImportId},
+        import::{Import, ImportSpec, ImportStatus, Retry, SourceFormat, StartMode},
+        ledger::Outcome,
+        refusal::{FieldViolation, Refusal, Role},
+    },
+    error::Error,
+    intake::{Finish, Opened, Piece},
+    store::{Caller, NewImport, NewRetry},
+};
+
+/// A row to take instead of a failed one.
+#[derive(Debug, Clone)]
+pub struct Correction {
+    /// Number of the failed row.
+    pub row_number: i64,
+    /// The row as a JSON object.
+    pub row: String,
+}
+
+/// Which failed rows to take up again.
+#[derive(Debug, Clone, Default)]
+pub struct RetryRequest {
+    /// Those that are meant.
+    pub rows: Retry,
+    /// Rows to take instead.
+    pub corrections: Vec<Correction>,
+}
+
+impl Imports {
+    /// Makes an import of failed rows of one that has ended, or finds the one this request id made.
+    pub async fn retry(
+        &self,
+        caller: Caller,
+        id: ImportId,
+        request: RetryRequest,
+        request_id: Option<String>,
+    ) -> Result<Import, Error> {
+        let application = caller.application.ok_or(Refusal::NoApplication)?;
+        let parent = self.get(application, id).await?;
+        check_parent(&parent)?;
+        let RetryRequest { rows, corrections } = request;
+        let corrections = self.written(&parent, corrections).await?;
+        let wanted = self.wanted(&parent, &rows, corrections.clone()).await?;
+        if !self.any_row(&parent, &wanted).await? {
+            return Err(Refusal::NothingToRetry.into());
+        }
+        let new = NewImport {
+            id: ImportId(clock::new_id()),
+            spec: spec_of_retry(&parent),
+            request_id,
+            retry: Some(NewRetry { parent: id, rows, corrections }),
+        };
+        let limits = *self.intake.limits();
+        let child = self.store.create_import(application, new, limits, caller, clock::now()).await?;
+        if !child.upload_finished && !child.status.has_ended() && child.committed_size == 0 {
+            let (imports, child) = (self.clone(), child.clone());
+            self.intake.track(async move { imports.feed_retry(child).await });
+        }
+        Ok(child)
+    }
+
+    /// Feeds the source of a retry to the intake, from where it stands.
+    pub async fn feed_retry(&self, child: Import) {
+        let (application, id) = (child.application_id, child.id);
+        match self.feed(child).await {
+            Ok(()) => info!(import.id = %id, "source of a retry stored"),
+            Err(Error::Refused(Refusal::SourceGone)) => {
+                let fault = SourceFault::ParentSourceGone;
+                if let Err(error) = self.store.fail_import(application, id, &fault, clock::now()).await {
+                    warn!(import.id = %id, error = &error as &dyn std::error::Error, "could not fail a retry");
+                }
+                self.feed.changed(id);
+            }
+            // Another feeds it, it has ended, or the sweeper comes back to it.
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(import.id = %id, error, "a retry was not fed to its end");
+            }
+        }
+    }
+
+    async fn feed(&self, child: Import) -> Result<(), Error> {
+        let (application, rows) = (child.application_id, child.retry.clone().unwrap_or_default());
+        let parent = self.get(application, child.parent.ok_or(Refusal::NotFound("import"))?).await?;
+        let corrections = self.store.corrections(application, child.id).await?;
+        let wanted = self.wanted(&parent, &rows, corrections).await?;
+        let feeder = Caller { key: child.created_by, application: Some(application), role: Role::Importer };
+        let opened = self.intake.open(feeder, child.id, child.committed_size).await?;
+        let Opened::Stream(upload) = opened else { return Ok(()) };
+        let source = export::export(self.store.clone(), self.objects.clone(), Arc::new(parent), wanted);
+        let mut source = pin!(source);
+        let (mut size, mut known) = (0, upload.offset);
+        while let Some(bytes) = source.next().await {
+            let mut bytes = bytes?;
+            size += bytes.len() as u64;
+            let skip = known.min(bytes.len() as u64);
+            known -= skip;
+            let new = bytes.split_off(skip as usize);
+            // Whoever ended it says why in the outcome.
+            let Some(room) = upload.reserve().await else { break };
+            room.send(Piece::Data(new));
+        }
+        if let Some(room) = upload.reserve().await {
+            room.send(Piece::Finish(Finish { size, sha256: None }));
+        }
+        upload.outcome().await.map(drop)
+    }
+
+    /// What to take of each row of the parent.
+    async fn wanted(
+        &self,
+        parent: &Import,
+        rows: &Retry,
+        corrections: BTreeMap<i64, String>,
+    ) -> Result<Wanted, Error> {
+        let meant = match rows.codes.as_slice() {
+            [] => None,
+            codes => Some(self.store.rows_with_issues(parent.application_id, parent.id, codes).await?),
+        };
+        let rows = rows.clone();
+        Ok(Box::new(move |row, outcome| {
+            if outcome != Outcome::Failed {
+                return Take::Nothing;
+            }
+            if let Some(correction) = corrections.get(&row) {
+                return Take::Instead(correction.clone());
+            }
+            let is_meant = !rows.corrected_only
+                && rows.spans(row)
+                && meant.as_ref().is_none_or(|meant| meant.contains(&row));
+            if is_meant { Take::Row } else { Take::Nothing }
+        }))
+    }
+
+    async fn any_row(&self, parent: &Import, wanted: &Wanted) -> Result<bool, Error> {
+        let (application, id, mut next) = (parent.application_id, parent.id, 0);
+        while let Some(segment) = self.store.next_settled_segment(application, id, next).await? {
+            next = segment.range.seq + 1;
+            let mut rows = (segment.range.first_row..).zip(&segment.outcomes);
+            if rows.any(|(row, outcome)| !matches!(wanted(row, *outcome), Take::Nothing)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Corrections as rows of the source; all that is wrong with them at once.
+    async fn written(
+        &self,
+        parent: &Import,
+        corrections: Vec<Correction>,
+    ) -> Result<BTreeMap<i64, String>, Error> {
+        let numbers = corrections.iter().map(|correction| correction.row_number).collect();
+        let failed = self.failed_among(parent.application_id, parent.id, &numbers).await?;
+        let (mut written, mut violations) = (BTreeMap::new(), Vec::new());
+        for (at, Correction { row_number, row }) in corrections.into_iter().enumerate() {
+            let mut refuse = |member: &str, text: String| {
+                violations.push(FieldViolation::new(format!("corrections[{at}].{member}"), text));
+            };
+            if !failed.contains(&row_number) {
+                refuse("row_number", format!("row {row_number} of the import has not failed"));
+                continue;
+            }
+            match write_row(parent, &row) {
+                Ok(text) => {
+                    if written.insert(row_number, text).is_some() {
+                        refuse("row_number", format!("row {row_number} stands here twice"));
+                    }
+                }
+                Err(text) => refuse("row", text),
+            }
+        }
+        if violations.is_empty() { Ok(written) } else { Err(Refusal::InvalidFields(violations).into()) }
+    }
+
+    async fn failed_among(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        numbers: &BTreeSet<i64>,
+    ) -> Result<HashSet<i64>, Error> {
+        let (mut failed, mut next) = (HashSet::new(), 0);
+        while !numbers.is_empty()
+            && let Some(segment) = self.store.next_settled_segment(application, id, next).await?
+        {
+            next = segment.range.seq + 1;
+            let rows = (segment.range.first_row..).zip(&segment.outcomes);
+            let own = rows.filter(|(row, outcome)| **outcome == Outcome::Failed && numbers.contains(row));
+            failed.extend(own.map(|(row, _)| row));
+        }
+        Ok(failed)
+    }
+}
+
+fn check_parent(parent: &Import) -> Result<(), Refusal> {
+    let status = parent.status;
+    if !status.has_ended() {
+        return Err(Refusal::WrongState { status, needed: "only one that has ended can be retried" });
+    }
+    if matches!(status, ImportStatus::Reverting | ImportStatus::Reverted) {
+        return Err(Refusal::WrongState { status, needed: "one that was reverted is to be imported anew" });
+    }
+    if parent.spec.dry_run {
+        return Err(Refusal::WrongState { status, needed: "a dry run has nothing to retry" });
+    }
+    if parent.source_deleted_at.is_some() { Err(Refusal::SourceGone) } else { Ok(()) }
+}
+
+/// The parent's spec, with what was found out about its source.
+fn spec_of_retry(parent: &Import) -> ImportSpec {
+    ImportSpec {
+        source_format: parent.format,
+        csv_delimiter: parent.delimiter.filter(|_| parent.format == Some(SourceFormat::Csv)),
+        // What is stored is UTF-8.
+        encoding: None,
+        source_size: None,
+        start: StartMode::OnArrival,
+        ..parent.spec.clone()
+    }
+}
+
+/// A JSON object as a row of the parent's source, with its line end.
+fn write_row(parent: &Import, row: &str) -> Result<String, String> {
+    let members: HashMap<String, &RawValue> =
+        serde_json::from_str(row).map_err(|_| "must be a JSON object".to_owned())?;
+    if parent.format != Some(SourceFormat::Csv) {
+        // Line ends stand between the tokens of JSON, never in its texts.
+        return Ok(row.replace(['\n', '\r'], " ") + "\n");
+    }
+    if let Some(unknown) = members.keys().find(|name| !parent.columns.contains(name)) {
+        return Err(format!("the source has no column \"{unknown}\""));
+    }
+    let delimiter = char::from(parent.delimiter.unwrap_or(b','));
+    let cell = |column: &String| {
+        members.get(column).map_or_else(String::new, |value| write_cell(value.get(), delimiter))
+    };
+    let cells: Vec<_> = parent.columns.iter().map(cell).collect();
+    let line = cells.join(&delimiter.to_string());
+    // A line of nothing would be no row.
+    Ok(if line.is_empty() { "\"\"\n".to_owned() } else { line + "\n" })
+}
+
+/// A JSON value as a cell: texts as they are, null as nothing, all else as JSON.
+fn write_cell(value: &str, delimiter: char) -> String {
+    let text = match value {
+        "null" => String::new(),
+        value => serde_json::from_str(value).unwrap_or_else(|_| value.to_owned()),
+    };
+    let is_plain = |c: char| c != delimiter && !matches!(c, '"' | '\r' | '\n');
+    if text.chars().all(is_plain) { text } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+}

@@ -1,0 +1,117 @@
+//! Retries: imports that take failed rows of another one up again.
+
+use std::collections::{BTreeMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
+};
+
+use super::{
+    Store,
+    entities::{import, row_correction},
+    error::Error,
+    imports::ACTIVE,
+};
+use crate::domain::{
+    ids::{ApplicationId, ImportId},
+    import::{Import, ImportStatus},
+    issue::IssueCode,
+};
+
+/// Row errors, and imports, that are read at a time.
+const PAGE: u64 = 1_000;
+
+/// Keeps the rows a retry is to take instead of those of its parent.
+pub(super) async fn keep_corrections(
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+    id: ImportId,
+    corrections: BTreeMap<i64, String>,
+) -> Result<(), Error> {
+    let rows: Vec<_> = corrections
+        .into_iter()
+        .map(|(row_number, row_text)| row_correction::ActiveModel {
+            application_id: Set(application.0),
+            import_id: Set(id.0),
+            row_number: Set(row_number),
+            row_text: Set(row_text),
+        })
+        .collect();
+    for rows in rows.chunks(200) {
+        row_correction::Entity::insert_many(rows.to_vec()).exec_without_returning(tx).await?;
+    }
+    Ok(())
+}
+
+/// Forgets them: the retry's own source is stored, or will not be.
+pub(super) async fn forget_corrections(
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+    id: ImportId,
+) -> Result<(), Error> {
+    row_correction::Entity::delete_many()
+        .filter(row_correction::Column::ApplicationId.eq(application.0))
+        .filter(row_correction::Column::ImportId.eq(id.0))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+impl Store {
+    /// The rows a retry is to take instead of those of its parent.
+    pub async fn corrections(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+    ) -> Result<BTreeMap<i64, String>, Error> {
+        let rows = row_correction::Entity::find()
+            .filter(row_correction::Column::ApplicationId.eq(application.0))
+            .filter(row_correction::Column::ImportId.eq(id.0))
+            .all(&self.db)
+            .await?;
+        Ok(rows.into_iter().map(|row| (row.row_number, row.row_text)).collect())
+    }
+
+    /// Numbers of rows that have an issue of one of these kinds, as far as row errors are kept.
+    pub async fn rows_with_issues(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        codes: &[IssueCode],
+    ) -> Result<HashSet<i64>, Error> {
+        let (mut found, mut after) = (HashSet::new(), 0);
+        loop {
+            let page = self.list_row_errors(application, id, after, i64::MAX, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = last.row_number;
+            let is_meant = |code: &str| codes.iter().any(|wanted| wanted.as_str() == code);
+            let meant = page.iter().filter(|row| row.issues.iter().any(|issue| is_meant(&issue.code)));
+            found.extend(meant.map(|row| row.row_number));
+        }
+    }
+
+    /// Retries whose source is not whole and has not grown since `before`: whoever fed them is gone.
+    pub async fn list_standing_retries(&self, before: DateTime<Utc>) -> Result<Vec<Import>, Error> {
+        let rows = import::Entity::find()
+            .filter(import::Column::ParentId.is_not_null())
+            .filter(import::Column::UploadFinished.eq(false))
+            .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
+            .filter(import::Column::UpdatedAt.lt(before))
+            .order_by_asc(import::Column::Id)
+            .limit(PAGE)
+            .all(&self.db)
+            .await?;
+        rows.into_iter().map(import::Model::into_domain).collect()
+    }
+
+    /// Forgets corrections of retries that ended before their source was whole.
+    pub async fn forget_stray_corrections(&self) -> Result<(), Error> {
+        let over = "EXISTS (SELECT 1 FROM imports i WHERE i.application_id = row_corrections.application_id \
+             AND i.id = row_corrections.import_id \
+             AND (i.upload_finished OR i.status NOT IN ('PENDING', 'PROCESSING', 'PAUSED')))";
+        row_correction::Entity::delete_many().filter(Expr::cust(over)).exec(&self.db).await?;
+        Ok(())
+    }
+}
