@@ -45,6 +45,7 @@ mod pace;
 mod packed;
 mod pages;
 mod properties;
+mod rates;
 mod reading;
 mod recovery;
 mod retention;
