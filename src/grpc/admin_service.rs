@@ -25,7 +25,7 @@ pub(super) struct Service {
 
 impl Service {
     async fn admin<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        Ok(self.auth.caller(Call::of(&request), Role::Admin).await?)
+        Ok(self.auth.caller(Call::of(request), Role::Admin).await?)
     }
 }
 
