@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 use crate::{
     domain::limits::Limits,
-    grpc::{Certificate, CertificateError, Connections, Transport},
+    grpc::{CallRates, Certificate, CertificateError, Connections, Transport},
     sweeper,
     telemetry::LogFormat,
     worker::Settings,
@@ -149,6 +149,18 @@ pub struct LimitArgs {
     #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_name = "N")]
     pub max_streams: u32,
 
+    /// Calls a minute of one key that read; a stream is one call. 0 is no bound
+    #[arg(long, env = "CARRYOVER_READS_PER_MINUTE", default_value_t = 600, value_name = "N")]
+    pub reads_per_minute: u32,
+
+    /// Calls a minute of one key that change something; an upload is one call. 0 is no bound
+    #[arg(long, env = "CARRYOVER_WRITES_PER_MINUTE", default_value_t = 300, value_name = "N")]
+    pub writes_per_minute: u32,
+
+    /// Wrong keys a minute of one peer, as for connections; keys that were good a minute before still pass. 0 is no bound
+    #[arg(long, env = "CARRYOVER_FAILED_KEYS_PER_MINUTE", default_value_t = 60, value_name = "N")]
+    pub failed_keys_per_minute: u32,
+
     /// Connections at a time; what is beyond is closed at once
     #[arg(long, env = "CARRYOVER_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub max_connections: u32,
@@ -223,6 +235,11 @@ impl ServeArgs {
             message_bytes: usize::try_from(self.limits.max_message_bytes).unwrap_or(usize::MAX),
             streams: self.limits.max_streams,
             upload_idle: Duration::from_secs(self.limits.upload_idle_seconds),
+            rates: CallRates {
+                reads: self.limits.reads_per_minute,
+                writes: self.limits.writes_per_minute,
+                failed_keys: self.limits.failed_keys_per_minute,
+            },
             connections: Connections {
                 total: self.limits.max_connections as usize,
                 per_peer: self.limits.max_connections_per_peer as usize,

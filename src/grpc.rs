@@ -15,6 +15,7 @@ mod pace;
 mod page;
 pub mod pb;
 mod permits;
+mod rates;
 mod server;
 mod session_service;
 mod spec;
@@ -27,5 +28,6 @@ mod upload;
 mod workflow_service;
 
 pub use accept::Connections;
+pub use rates::CallRates;
 pub use server::{Parts, ServeError, Transport, serve};
 pub use tls::{Certificate, CertificateError};

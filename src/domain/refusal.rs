@@ -1,5 +1,7 @@
 //! Why a call is refused. The edge turns these into gRPC status, in one place.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::{
@@ -80,6 +82,18 @@ pub enum Refusal {
         active: Vec<ImportId>,
         /// The limit.
         limit: i64,
+    },
+    /// Too many calls in a minute.
+    #[error("{limit} {what} are allowed in a minute; try again in {} ms", wait.as_millis())]
+    TooManyCalls {
+        /// Whose calls are counted: `api_key` or `peer`.
+        subject: &'static str,
+        /// Which calls.
+        what: &'static str,
+        /// The limit.
+        limit: u32,
+        /// When there is one again.
+        wait: Duration,
     },
     /// Rules of a workflow are imported one file at a time.
     #[error("import {import} is at work on the status rules of this workflow; wait for its end")]

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::Auth,
+    auth::{Auth, Call},
     convert,
     page::Page,
     pb::{self, admin_service_server::AdminService},
@@ -25,7 +25,7 @@ pub(super) struct Service {
 
 impl Service {
     async fn admin<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        Ok(self.auth.caller(request.metadata(), Role::Admin).await?)
+        Ok(self.auth.caller(Call::of(request), Role::Admin).await?)
     }
 }
 

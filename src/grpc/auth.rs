@@ -1,9 +1,21 @@
 //! Who calls, by the key in the metadata.
 
-use std::time::Duration;
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tonic::metadata::MetadataMap;
+use tonic::{
+    Request,
+    codegen::http::{self, Uri},
+    metadata::MetadataMap,
+};
 
+use super::{
+    permits,
+    rates::{Rates, Use},
+};
 use crate::{
     administration::Administration,
     domain::{
@@ -17,14 +29,58 @@ use crate::{
 /// How often a long call asks whether its key is still good.
 const RECHECK: Duration = Duration::from_secs(5);
 
+/// What is to be known of a call before anything is done about it.
+pub(super) struct Call {
+    key: Result<String, Refusal>,
+    peer: Option<IpAddr>,
+    using: Use,
+}
+
+impl Call {
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        Self {
+            key: key(request.metadata()).map(str::to_owned),
+            peer: request.remote_addr().map(|address| permits::peer(address.ip())),
+            // What was not told apart is bound as what is rarer.
+            using: request.extensions().get().copied().unwrap_or(Use::Write),
+        }
+    }
+}
+
+/// Writes down what a request does, where [`Call::of`] finds it.
+pub(super) fn tell_use<B>(mut request: http::Request<B>) -> http::Request<B> {
+    let using = Use::of_path(Uri::path(request.uri()));
+    request.extensions_mut().insert(using);
+    request
+}
+
 /// Tells callers apart; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Auth(pub(super) Administration);
+pub(super) struct Auth {
+    pub(super) administration: Administration,
+    pub(super) rates: Arc<Rates>,
+}
 
 impl Auth {
     /// The caller, whose role must reach `needed`.
-    pub(super) async fn caller(&self, metadata: &MetadataMap, needed: Role) -> Result<Caller, Error> {
-        let caller = self.0.authenticate(key(metadata)?).await?;
+    pub(super) async fn caller(&self, call: Call, needed: Role) -> Result<Caller, Error> {
+        let Call { key, peer, using } = call;
+        let key = key.as_deref();
+        let now = Instant::now();
+        self.rates.check_peer(peer, key.ok(), now)?;
+        let caller = match key {
+            Ok(key) => self.administration.authenticate(key).await,
+            Err(refusal) => Err(refusal.clone().into()),
+        };
+        let caller = caller.inspect_err(|error| {
+            // A database that does not answer says nothing of the key.
+            if matches!(error, Error::Refused(_)) {
+                self.rates.count_failure(peer, key.ok(), now);
+            }
+        })?;
+        if let Ok(key) = key {
+            self.rates.count_call(key, using, now)?;
+        }
         if caller.role < needed {
             return Err(Refusal::RoleTooLow { needed, actual: caller.role }.into());
         }
@@ -32,19 +88,15 @@ impl Auth {
     }
 
     /// The caller, who must belong to an application, for calls that change its data.
-    pub(super) async fn member(&self, metadata: &MetadataMap, needed: Role) -> Result<Caller, Error> {
-        let caller = self.caller(metadata, needed).await?;
+    pub(super) async fn member(&self, call: Call, needed: Role) -> Result<Caller, Error> {
+        let caller = self.caller(call, needed).await?;
         caller.application.ok_or(Refusal::NoApplication)?;
         Ok(caller)
     }
 
     /// The caller's application, for calls about an application's own data.
-    pub(super) async fn application(
-        &self,
-        metadata: &MetadataMap,
-        needed: Role,
-    ) -> Result<ApplicationId, Error> {
-        let caller = self.caller(metadata, needed).await?;
+    pub(super) async fn application(&self, call: Call, needed: Role) -> Result<ApplicationId, Error> {
+        let caller = self.caller(call, needed).await?;
         Ok(caller.application.ok_or(Refusal::NoApplication)?)
     }
 
@@ -60,7 +112,7 @@ impl Auth {
             loop {
                 tokio::time::sleep(RECHECK).await;
                 // A database that does not answer revokes nothing.
-                if let Err(error @ Error::Refused(_)) = auth.0.authenticate(&key).await {
+                if let Err(error @ Error::Refused(_)) = auth.administration.authenticate(&key).await {
                     return error;
                 }
             }

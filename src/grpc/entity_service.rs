@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::Auth,
+    auth::{Auth, Call},
     convert,
     page::Page,
     pb::{self, entity_service_server::EntityService},
@@ -23,7 +23,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::GetUserRequest>,
     ) -> Result<Response<pb::GetUserResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
         let user = self.records.get_user(application, vendor_data).await?;
         Ok(Response::new(pb::GetUserResponse { user: Some(convert::user(user)) }))
@@ -33,7 +33,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::ListUsersRequest>,
     ) -> Result<Response<pb::ListUsersResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let (page, before) = Page::of(Some(application), &mut request.into_inner())?;
         let users = self.records.list_users(application, before, page.limit()).await?;
         let (users, next_page_token) =
@@ -45,7 +45,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::GetBusinessRequest>,
     ) -> Result<Response<pb::GetBusinessResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
         let business = self.records.get_business(application, vendor_data).await?;
         Ok(Response::new(pb::GetBusinessResponse { business: Some(convert::business(business)) }))
@@ -55,7 +55,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::ListBusinessesRequest>,
     ) -> Result<Response<pb::ListBusinessesResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let (page, before) = Page::of(Some(application), &mut request.into_inner())?;
         let businesses = self.records.list_businesses(application, before, page.limit()).await?;
         let (businesses, next_page_token) =
@@ -67,7 +67,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::EraseUserRequest>,
     ) -> Result<Response<pb::EraseUserResponse>, Status> {
-        let caller = self.auth.member(request.metadata(), Role::Operator).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Operator).await?;
         let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
         let report = self.erasure.erase_user(caller, vendor_data).await?;
         Ok(Response::new(convert::erased_user(report)))
@@ -77,7 +77,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::EraseBusinessRequest>,
     ) -> Result<Response<pb::EraseBusinessResponse>, Status> {
-        let caller = self.auth.member(request.metadata(), Role::Operator).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Operator).await?;
         let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
         let report = self.erasure.erase_business(caller, vendor_data).await?;
         Ok(Response::new(convert::erased_business(report)))

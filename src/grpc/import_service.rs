@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    auth::Auth,
+    auth::{Auth, Call},
     convert,
     page::Page,
     pb::{self, import_service_server::ImportService, watch_import_response::Event},
@@ -43,7 +43,7 @@ impl ImportService for Service {
         &self,
         request: Request<Streaming<pb::UploadImportRequest>>,
     ) -> Answer<pb::UploadImportResponse> {
-        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
         let revoked = self.auth.revoked(request.metadata());
         // What is stored stays so when the handler is dropped: the upload can be resumed.
         let import = tokio::select! {
@@ -57,7 +57,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::CreateImportRequest>,
     ) -> Answer<pb::CreateImportResponse> {
-        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
         let request = request.into_inner();
         let (spec, request_id) = spec::import_spec(request.spec, request.request_id)?;
         let import = self.imports.create(caller, spec, request_id).await?;
@@ -65,7 +65,7 @@ impl ImportService for Service {
     }
 
     async fn get_import(&self, request: Request<pb::GetImportRequest>) -> Answer<pb::GetImportResponse> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let import = self.imports.get(application, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::GetImportResponse { import: Some(convert::import(import)) }))
     }
@@ -74,7 +74,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::ListImportsRequest>,
     ) -> Answer<pb::ListImportsResponse> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let mut request = request.into_inner();
         let (page, before) = Page::of(Some(application), &mut request)?;
         let before = before.map(ImportId);
@@ -91,7 +91,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::WatchImportRequest>,
     ) -> Answer<Self::WatchImportStream> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let revoked = self.auth.revoked(request.metadata());
         let request = request.into_inner();
         let id = spec::import_id(&request.import_id)?;
@@ -116,7 +116,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::PauseImportRequest>,
     ) -> Answer<pb::PauseImportResponse> {
-        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
         let import = self.imports.pause(caller, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::PauseImportResponse { import: Some(convert::import(import)) }))
     }
@@ -125,7 +125,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::ResumeImportRequest>,
     ) -> Answer<pb::ResumeImportResponse> {
-        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
         let import = self.imports.resume(caller, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::ResumeImportResponse { import: Some(convert::import(import)) }))
     }
@@ -134,7 +134,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::RetryImportRequest>,
     ) -> Answer<pb::RetryImportResponse> {
-        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
         let request = request.into_inner();
         let id = spec::import_id(&request.import_id)?;
         let (request, request_id) = spec::retry_request(request)?;
@@ -146,7 +146,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::RevertImportRequest>,
     ) -> Answer<pb::RevertImportResponse> {
-        let caller = self.auth.member(request.metadata(), Role::Operator).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Operator).await?;
         let import = self.imports.revert(caller, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::RevertImportResponse { import: Some(convert::import(import)) }))
     }
@@ -155,7 +155,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::CancelImportRequest>,
     ) -> Answer<pb::CancelImportResponse> {
-        let caller = self.auth.member(request.metadata(), Role::Importer).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
         let import = self.imports.cancel(caller, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::CancelImportResponse { import: Some(convert::import(import)) }))
     }
@@ -164,7 +164,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::ListRowErrorsRequest>,
     ) -> Answer<pb::ListRowErrorsResponse> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let mut request = request.into_inner();
         let (page, after) = Page::of(Some(application), &mut request)?;
         let after = after.unwrap_or(0);
@@ -185,7 +185,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::StreamRowErrorsRequest>,
     ) -> Answer<Self::StreamRowErrorsStream> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let revoked = self.auth.revoked(request.metadata());
         let request = request.into_inner();
         let id = spec::import_id(&request.import_id)?;
@@ -206,7 +206,7 @@ impl ImportService for Service {
     type ExportRowsStream = Answers<pb::ExportRowsResponse>;
 
     async fn export_rows(&self, request: Request<pb::ExportRowsRequest>) -> Answer<Self::ExportRowsStream> {
-        let caller = self.auth.member(request.metadata(), Role::Reader).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Reader).await?;
         let revoked = self.auth.revoked(request.metadata());
         let request = request.into_inner();
         let outcomes = spec::outcomes(&request.outcomes)?;
@@ -219,7 +219,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::GetImportTemplateRequest>,
     ) -> Answer<pb::GetImportTemplateResponse> {
-        self.auth.application(request.metadata(), Role::Reader).await?;
+        self.auth.application(Call::of(&request), Role::Reader).await?;
         let request = request.get_ref();
         let import_type = match pb::ImportType::try_from(request.import_type) {
             Ok(pb::ImportType::Unspecified) => ImportType::UserVerification,

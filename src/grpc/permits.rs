@@ -64,7 +64,7 @@ impl Drop for Permit {
 }
 
 /// Whose an address is: an IPv4 host has one, an IPv6 host a network of 64 bits to choose from.
-fn peer(address: IpAddr) -> IpAddr {
+pub(super) fn peer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         address => address,

@@ -1,6 +1,6 @@
 //! The server: every service on one port, with limits on what a connection may do.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -12,13 +12,13 @@ use tonic::{
 };
 use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
-use tower::util::MapResponseLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 use tracing::warn;
 
 use super::{
     accept::{self, Connections},
     admin_service,
-    auth::Auth,
+    auth::{Auth, tell_use},
     entity_service,
     explain::explain,
     health, import_service,
@@ -27,6 +27,7 @@ use super::{
         import_service_server::ImportServiceServer, session_service_server::SessionServiceServer,
         transaction_service_server::TransactionServiceServer, workflow_service_server::WorkflowServiceServer,
     },
+    rates::{CallRates, Rates},
     session_service,
     tls::Certificate,
     transaction_service, workflow_service,
@@ -54,6 +55,8 @@ pub struct Transport {
     pub streams: u32,
     /// Longest time in which an upload may bring next to nothing.
     pub upload_idle: Duration,
+    /// Bounds of calls in a minute.
+    pub rates: CallRates,
     /// Bounds of connections.
     pub connections: Connections,
     /// Whether the server tells what it can do.
@@ -120,6 +123,7 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(GrpcWebLayer::new())
         .layer(MapResponseLayer::new(explain))
+        .layer(MapRequestLayer::new(tell_use))
         .add_routes(routes.routes())
         .add_optional_service(v1)
         .add_optional_service(v1alpha)
@@ -139,7 +143,7 @@ pub async fn serve(
 
 fn add_services(routes: &mut RoutesBuilder, parts: Parts, transport: &Transport, stop: &CancellationToken) {
     let Parts { imports, records, erasure, administration } = parts;
-    let auth = Auth(administration.clone());
+    let auth = Auth { administration: administration.clone(), rates: Arc::new(Rates::new(transport.rates)) };
     let import_service = import_service::Service {
         auth: auth.clone(),
         imports,

@@ -3,7 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::Auth,
+    auth::{Auth, Call},
     convert,
     page::Page,
     pb::{self, session_service_server::SessionService},
@@ -27,7 +27,7 @@ impl SessionService for Service {
         &self,
         request: Request<pb::ListSessionsRequest>,
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let mut request = request.into_inner();
         let (page, before) = Page::of(Some(application), &mut request)?;
         let (kinds, filter) = spec::session_filter(request)?;
@@ -41,7 +41,7 @@ impl SessionService for Service {
         &self,
         request: Request<pb::GetSessionRequest>,
     ) -> Result<Response<pb::GetSessionResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
         let session = self.records.get_session(application, id).await?;
         Ok(Response::new(pb::GetSessionResponse { session: Some(convert::session(session)) }))
@@ -51,7 +51,7 @@ impl SessionService for Service {
         &self,
         request: Request<pb::GetSessionDecisionRequest>,
     ) -> Result<Response<pb::GetSessionDecisionResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
         let session = self.records.get_session(application, id).await?;
         Ok(Response::new(pb::GetSessionDecisionResponse { decision: Some(convert::decision(session)) }))
@@ -61,7 +61,7 @@ impl SessionService for Service {
         &self,
         request: Request<pb::DeleteSessionRequest>,
     ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
-        let caller = self.auth.member(request.metadata(), Role::Operator).await?;
+        let caller = self.auth.member(Call::of(&request), Role::Operator).await?;
         let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
         let (number, report) = self.erasure.delete_session(caller, id).await?;
         Ok(Response::new(convert::deleted_session(id, number, report)))

@@ -65,6 +65,10 @@ impl From<Refusal> for Status {
                 details.add_quota_failure_violation("application", refusal.to_string());
                 details.set_retry_info(Some(RETRY_AFTER_IMPORT));
             }
+            Refusal::TooManyCalls { subject, wait, .. } => {
+                details.add_quota_failure_violation(*subject, refusal.to_string());
+                details.set_retry_info(Some(*wait));
+            }
             Refusal::SourceLimit { message, .. } => {
                 details.add_quota_failure_violation("import", message);
             }
@@ -95,6 +99,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &str) {
         Refusal::NotFound(_) => (Code::NotFound, "NOT_FOUND"),
         Refusal::RequestIdReused => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
         Refusal::ActiveImports { .. } => (Code::ResourceExhausted, "ACTIVE_IMPORT_LIMIT"),
+        Refusal::TooManyCalls { .. } => (Code::ResourceExhausted, "RATE_LIMIT"),
         Refusal::RulesInWork { .. } => (Code::FailedPrecondition, "STATUS_RULES_IN_WORK"),
         Refusal::ImportInWork { .. } => (Code::FailedPrecondition, "IMPORT_IN_WORK"),
         Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
@@ -126,6 +131,7 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         Refusal::RulesInWork { import } | Refusal::ImportInWork { import } => {
             pair("import_id", import.to_string())
         }
+        Refusal::TooManyCalls { limit, .. } => pair("limit", limit.to_string()),
         Refusal::TooManyChunks { limit, .. } => pair("limit", limit.to_string()),
         Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),
         Refusal::ActiveImports { limit, active } => {

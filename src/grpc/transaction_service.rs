@@ -6,7 +6,7 @@ use chrono::{DateTime, Datelike, Utc};
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::Auth,
+    auth::{Auth, Call},
     convert,
     page::Page,
     pb::{self, transaction_service_server::TransactionService},
@@ -60,7 +60,7 @@ impl TransactionService for Service {
         &self,
         request: Request<pb::ListTransactionsRequest>,
     ) -> Result<Response<pb::ListTransactionsResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let (page, after) = Page::of(Some(application), &mut request.into_inner())?;
         let after = after.map(|place: Place| (place.time, place.number));
         let transactions = self.records.list_transactions(application, after, page.limit()).await?;
@@ -73,7 +73,7 @@ impl TransactionService for Service {
         &self,
         request: Request<pb::GetTransactionRequest>,
     ) -> Result<Response<pb::GetTransactionResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let id = TransactionId(spec::id(&request.get_ref().transaction_id, "transaction")?);
         let transaction = self.records.get_transaction(application, id).await?;
         let transaction = Some(convert::transaction_detail(transaction));

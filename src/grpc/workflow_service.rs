@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::Auth,
+    auth::{Auth, Call},
     convert,
     page::Page,
     pb::{self, workflow_service_server::WorkflowService},
@@ -55,7 +55,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::CreateWorkflowRequest>,
     ) -> Result<Response<pb::CreateWorkflowResponse>, Status> {
-        let caller = self.auth.caller(request.metadata(), Role::Admin).await?;
+        let caller = self.auth.caller(Call::of(&request), Role::Admin).await?;
         let request = request.get_ref();
         let kind = match pb::WorkflowKind::try_from(request.kind) {
             Ok(pb::WorkflowKind::User) => WorkflowKind::User,
@@ -72,7 +72,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::GetWorkflowRequest>,
     ) -> Result<Response<pb::GetWorkflowResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let id = WorkflowId(spec::id(&request.get_ref().workflow_id, "workflow")?);
         let workflow = self.administration.get_workflow(application, id).await?;
         Ok(Response::new(pb::GetWorkflowResponse { workflow: Some(convert::workflow(workflow)) }))
@@ -82,7 +82,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::ListWorkflowsRequest>,
     ) -> Result<Response<pb::ListWorkflowsResponse>, Status> {
-        let caller = self.auth.caller(request.metadata(), Role::Reader).await?;
+        let caller = self.auth.caller(Call::of(&request), Role::Reader).await?;
         let application = match caller.application {
             Some(application) => application,
             None => ApplicationId(spec::id(&request.get_ref().application_id, "application")?),
@@ -98,7 +98,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::ListWorkflowVersionsRequest>,
     ) -> Result<Response<pb::ListWorkflowVersionsResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let mut request = request.into_inner();
         let (page, before) = Page::of(Some(application), &mut request)?;
         let id = WorkflowId(spec::id(&request.workflow_id, "workflow")?);
@@ -112,7 +112,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::ListStatusRulesRequest>,
     ) -> Result<Response<pb::ListStatusRulesResponse>, Status> {
-        let application = self.auth.application(request.metadata(), Role::Reader).await?;
+        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let mut request = request.into_inner();
         let (page, place) = Page::of(Some(application), &mut request)?;
         let id = WorkflowId(spec::id(&request.workflow_id, "workflow")?);

@@ -50,6 +50,7 @@ mod pages;
 mod poison;
 mod processes;
 mod properties;
+mod rates;
 mod reading;
 mod recovery;
 mod retention;

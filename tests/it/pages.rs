@@ -76,7 +76,7 @@ async fn lists_of_workflows_versions_and_keys_have_pages(database: Database) {
         assert_eq!(workflows(&tenant.client, "", size).await, whole);
         assert_eq!(workflows(&server.admin, &tenant.application, size).await, whole);
     }
-    assert_eq!(workflows(&other.client, "", 2).await, [other.workflow.clone()]);
+    assert_eq!(workflows(&other.client, "", 2).await, [other.workflow.as_str()]);
 
     let versions = async |size| {
         walk(size, async |page_size, page_token| {
@@ -119,7 +119,7 @@ enum List {
     Businesses(pb::ListBusinessesRequest),
     Imports(pb::ListImportsRequest),
     RowErrors(pb::ListRowErrorsRequest),
-    Sessions(pb::ListSessionsRequest),
+    Sessions(Box<pb::ListSessionsRequest>),
     StatusRules(pb::ListStatusRulesRequest),
     Transactions(pb::ListTransactionsRequest),
     Users(pb::ListUsersRequest),
@@ -148,7 +148,10 @@ impl List {
             Self::Businesses(request) => ask!(request, entities.list_businesses, businesses),
             Self::Imports(request) => ask!(request, imports.list_imports, imports),
             Self::RowErrors(request) => ask!(request, imports.list_row_errors, row_errors),
-            Self::Sessions(request) => ask!(request, sessions.list_sessions, sessions),
+            Self::Sessions(request) => {
+                let request = request.as_ref();
+                ask!(request, sessions.list_sessions, sessions)
+            }
             Self::StatusRules(request) => ask!(request, workflows.list_status_rules, status_rules),
             Self::Transactions(request) => ask!(request, transactions.list_transactions, transactions),
             Self::Users(request) => ask!(request, entities.list_users, users),
@@ -178,7 +181,7 @@ async fn lists_of(server: &Server, tenant: &Tenant) -> Vec<List> {
     let workflow_id = spec_of(server, tenant, ImportType::StatusRules).await.workflow_id;
     let errors = |import_id| pb::ListRowErrorsRequest { import_id, ..Default::default() };
     let rules = pb::ListStatusRulesRequest { workflow_id: workflow_id.clone(), ..Default::default() };
-    let sessions = pb::ListSessionsRequest::default();
+    let of_sessions = |request| List::Sessions(Box::new(request));
     let completed = vec![pb::ImportStatus::Completed as i32];
     let of_admins = |application_id: &str| pb::ListApiKeysRequest {
         application_id: application_id.to_owned(),
@@ -196,9 +199,12 @@ async fn lists_of(server: &Server, tenant: &Tenant) -> Vec<List> {
         List::Imports(pb::ListImportsRequest { statuses: completed, ..Default::default() }),
         List::RowErrors(errors(one.clone())),
         List::RowErrors(errors(two)),
-        List::Sessions(sessions.clone()),
-        List::Sessions(pb::ListSessionsRequest { import_id: one, ..sessions.clone() }),
-        List::Sessions(pb::ListSessionsRequest { session_kind: pb::SessionKind::All as i32, ..sessions }),
+        of_sessions(pb::ListSessionsRequest::default()),
+        of_sessions(pb::ListSessionsRequest { import_id: one, ..Default::default() }),
+        of_sessions(pb::ListSessionsRequest {
+            session_kind: pb::SessionKind::All as i32,
+            ..Default::default()
+        }),
         List::StatusRules(pb::ListStatusRulesRequest { version: Some(1), ..rules.clone() }),
         List::StatusRules(rules),
         List::Transactions(pb::ListTransactionsRequest::default()),

@@ -16,6 +16,7 @@ use crate::{
 
 on_both_databases!(
     callers_without_one_good_key_are_told_the_same,
+    wrong_secrets_are_told_the_same,
     an_application_comes_from_the_key_alone,
     row_errors_show_no_secret,
     file_names_are_names_only,
@@ -58,6 +59,38 @@ async fn callers_without_one_good_key_are_told_the_same(database: Database) {
     let status = assert_refused(answer, Code::Unauthenticated, "INVALID_API_KEY");
     told.push(("no ASCII", status.message().to_owned(), status.details().to_vec()));
     assert!(told.windows(2).all(|two| (&two[0].1, &two[0].2) == (&two[1].1, &two[1].2)), "{told:?}");
+}
+
+/// M004: a secret that is nearly right is told what one is told that is nothing like it.
+async fn wrong_secrets_are_told_the_same(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let (prefix, secret) = tenant.key.split_once('_').expect("a prefix");
+    let revoked = server.key(&tenant.application, pb::Role::Reader).await;
+    let request = pb::ListApiKeysRequest { application_id: tenant.application.clone(), ..Default::default() };
+    let keys = server.admin.admin().list_api_keys(request).await.expect("keys").into_inner().api_keys;
+    let request = pb::RevokeApiKeyRequest { api_key_id: keys[1].id.clone() };
+    server.admin.admin().revoke_api_key(request).await.expect("revoked");
+    let last = if secret.ends_with('0') { "1" } else { "0" };
+    let mut told = Vec::new();
+    for (name, key) in [
+        ("the last character is wrong", format!("{prefix}_{}{last}", &secret[..secret.len() - 1])),
+        ("the second half is wrong", format!("{prefix}_{}{}", &secret[..32], "0".repeat(32))),
+        ("another secret", format!("{prefix}_{}", "0".repeat(64))),
+        ("another prefix", format!("other_{secret}")),
+        ("no prefix", secret.to_owned()),
+        ("other letters", tenant.key.to_uppercase()),
+        ("a revoked key", revoked),
+    ] {
+        let client = server.admin.with_key(&key).expect("a client");
+        let answer = client.imports().list_imports(pb::ListImportsRequest::default()).await;
+        let status = assert_refused(answer, Code::Unauthenticated, "INVALID_API_KEY");
+        let mut metadata = status.metadata().clone();
+        metadata.remove("date");
+        let bytes = (status.message().to_owned(), status.details().to_vec(), format!("{metadata:?}"));
+        told.push((name, bytes));
+    }
+    assert!(told.iter().all(|(_, bytes)| *bytes == told[0].1), "{told:?}");
 }
 
 /// M007.

@@ -21,10 +21,19 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 
 /// Lets nobody store a segment for a while, as a busy database does.
 pub async fn hold_writes(server: &Server, time: Duration) {
+    hold(server, "LOCK TABLE segments IN ACCESS EXCLUSIVE MODE", time).await;
+}
+
+/// Lets nobody write an import for a while.
+pub async fn hold_imports(server: &Server, time: Duration) {
+    hold(server, "LOCK TABLE imports IN EXCLUSIVE MODE", time).await;
+}
+
+/// Takes a lock for a while; on SQLite, the one there is.
+async fn hold(server: &Server, lock: &'static str, time: Duration) {
     if let Some(url) = &server.database_url {
         let mut holder = sqlx::PgConnection::connect(url).await.expect("connects");
         let mut tx = holder.begin().await.expect("begins");
-        let lock = "LOCK TABLE segments IN ACCESS EXCLUSIVE MODE";
         sqlx::raw_sql(lock).execute(&mut *tx).await.expect("locks");
         tokio::time::sleep(time).await;
         tx.rollback().await.expect("unlocks");
