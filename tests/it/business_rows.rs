@@ -252,7 +252,7 @@ async fn words_that_are_no_role_stay(database: Database) {
         .map(|(designation, roles, _)| json!({"name": "A", "designation": designation, "roles": roles}))
         .collect();
     let row = json!({
-        "external_id": "k", "company_name": "A", "officers": officers, "beneficial_owners": owners
+        "external_id": "k", "company_name": "A", "status": "Approved", "officers": officers, "beneficial_owners": owners
     });
     let import = tenant.import_as(spec, row.to_string()).await.expect("an import");
     assert_eq!(import.created_count, 1);
