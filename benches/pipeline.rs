@@ -67,6 +67,7 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
             on_existing: OnExisting::Skip,
             import_erased: false,
             encoding: None,
+            thresholds: Default::default(),
             source_size: None,
             labels: Default::default(),
         },
@@ -93,6 +94,14 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
         started_at: Some(now),
         completed_at: None,
         source_deleted_at: None,
+        created_by: None,
+        pause_requested: false,
+        resume_needs_operator: false,
+        waiting_reason: None,
+        parent: None,
+        retry: None,
+        revert: Default::default(),
+        reverted_at: None,
     }
 }
 

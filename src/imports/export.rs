@@ -90,7 +90,7 @@ impl Export {
             (SegmentKind::Records, Some(format)) => {
                 splitter::record_spans(format, self.import.delimiter.unwrap_or(b','), range, &bytes)
             }
-            _ => vec![0..bytes.len()],
+            _ => std::iter::once(0..bytes.len()).collect(),
         };
         self.in_oversized = false;
         let mut out = BytesMut::from(&bytes[..range.preamble as usize]);

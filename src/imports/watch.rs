@@ -73,6 +73,7 @@ impl Watches {
         let (newest, states) = watch::channel(None);
         watched.insert(id, newest.clone());
         let changes = feed.subscribe(id);
+        #[expect(clippy::disallowed_methods, reason = "it ends with the last watcher, whom the stop ends")]
         tokio::spawn(self.clone().read(store.clone(), changes, application, id, newest));
         states
     }

@@ -119,6 +119,14 @@ impl SegmentWriter {
             let encoding = UTF_8.name().to_owned();
             self.shape = Some(SourceShape { format, compression, encoding, delimiter, columns });
             segments = beyond;
+        } else if self.import.parent.is_some()
+            && let Some(format) = self.import.spec.source_format
+        {
+            // Rows of a retry stood in a source before. The first may look like anything: it failed.
+            let delimiter = self.import.spec.csv_delimiter.unwrap_or(b',');
+            let (compression, encoding) = (Compression::None, UTF_8.name().to_owned());
+            self.splitter = Some(Splitter::new(format, delimiter, self.import.limits));
+            self.shape = Some(SourceShape { format, compression, encoding, delimiter, columns: Vec::new() });
         }
         self.existing = segments.into_iter();
         Ok(())

@@ -15,9 +15,12 @@ use crate::{
     store::{Claim, Store},
 };
 
+/// Claims by their import and the number of their segment.
+type Claims = HashMap<(ImportId, i32), Arc<Claim>>;
+
 /// Claims in hand; cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Leases(Arc<Mutex<HashMap<(ImportId, i32), Arc<Claim>>>>);
+pub(super) struct Leases(Arc<Mutex<Claims>>);
 
 /// A claim in hand, until this is dropped.
 pub(super) struct Held {

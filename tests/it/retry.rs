@@ -16,6 +16,7 @@ on_both_databases!(
     corrected_rows_of_csv_take_their_place,
     corrected_rows_of_ndjson_keep_their_digits,
     an_oversized_row_is_retried_whole,
+    a_row_that_looks_like_anything_is_a_row,
     what_cannot_be_retried_is_refused,
     the_same_request_is_the_same_retry,
 );
@@ -141,6 +142,27 @@ async fn an_oversized_row_is_retried_whole(database: Database) {
     let small = correction(2, r#"{"external_id": "b", "first_name": "B"}"#);
     let request = pb::RetryImportRequest { corrections: vec![small], ..all(&parent.uuid) };
     assert_eq!(counters(&retry(&tenant, request).await.expect("a retry")), (1, 0, 0));
+}
+
+/// Rows that look like another format, a packed file or nothing at all fail again, and not the retry.
+async fn a_row_that_looks_like_anything_is_a_row(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let rows = b"[1]\n\x1f\x8b\x08\n{\n{\"external_id\":\"a\"}\n";
+    let spec = pb::ImportSpec { source_format: pb::SourceFormat::Ndjson as i32, ..tenant.spec() };
+    let good = b"{\"external_id\":\"first\"}\n".iter().chain(rows).copied().collect::<Vec<_>>();
+    let parent = tenant.import_as(spec, good).await.expect("an import");
+    assert_eq!(counters(&parent), (2, 0, 3));
+    for first_row in [2, 3, 4] {
+        let request = pb::RetryImportRequest { first_row, ..all(&parent.uuid) };
+        let child = retry(&tenant, request).await.expect("a retry");
+        let failed = 5 - first_row;
+        assert_eq!(
+            (child.status(), counters(&child)),
+            (ImportStatus::Completed, (0, 0, failed)),
+            "from {first_row}"
+        );
+    }
 }
 
 async fn what_cannot_be_retried_is_refused(database: Database) {

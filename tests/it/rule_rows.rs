@@ -11,6 +11,7 @@ use crate::{
 
 on_both_databases!(
     each_rule_refuses_its_rows,
+    a_value_is_what_its_type_says,
     values_are_kept_as_json,
     rules_without_id_are_known_by_what_they_say
 );
@@ -39,7 +40,7 @@ async fn each_rule_refuses_its_rows(database: Database) {
         passes("similar", json!({"operator": "fuzzy_match", "score": 80.5})),
         passes(
             "a moving date",
-            json!({"operator": "less_than", "value": {"unit": "days"}, "value_type": "relative_date"}),
+            json!({"operator": "less_than", "value": {"unit": "days", "amount": 30}, "value_type": "relative_date"}),
         ),
         passes("a path of many parts", json!({"field": "kyc.extra_fields.profession-2"})),
         refused("a long id", json!({"external_id": "x".repeat(256)}), &[("external_id", TooLong)]),
@@ -96,6 +97,71 @@ async fn each_rule_refuses_its_rows(database: Database) {
                 ("status", InvalidValue),
                 ("value", Required),
             ],
+        ),
+    ];
+    assert_verdicts(&tenant, spec, &good, &verdicts).await;
+}
+
+async fn a_value_is_what_its_type_says(database: Database) {
+    use IssueCode::{InvalidValue, Required, WrongType};
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let spec = spec_of(&server, &tenant, ImportType::StatusRules).await;
+    let good = json!({
+        "feature": "OCR", "field": "kyc.expiration_date", "operator": "less_than", "status": "Declined"
+    });
+    let typed = |value_type: &str, value: Value| json!({"value_type": value_type, "value": value});
+    let date = |value: Value| typed("relative_date", value);
+    let with = |operator: &str, mut row: Value| {
+        row["operator"] = operator.into();
+        row
+    };
+    let verdicts = [
+        passes("a literal of any kind", typed("literal", json!({"a": [1, null, "x"]}))),
+        passes("a literal that is a list", with("in", typed("literal", json!(["PRK"])))),
+        passes("a list", typed("list", json!([1, "x"]))),
+        passes("an empty list", with("not_in", typed("LIST", json!([])))),
+        passes("a field", typed("field", json!("kyc.date_of_birth"))),
+        passes("a field to search in", with("in", typed("field", json!("questionnaire.countries")))),
+        passes(
+            "a field that holds the expression",
+            with("regex", typed("field", json!("kyc.extra_fields.e"))),
+        ),
+        passes("a day to come", date(json!({"unit": "days", "amount": 30}))),
+        passes("years ago", date(json!({"unit": "years", "amount": -18}))),
+        passes("a date with more to it", date(json!({"unit": "hours", "amount": 0, "from": "now"}))),
+        passes("a type without value", with("is_empty", json!({"value_type": "relative_date"}))),
+        refused("a text for a list", typed("list", json!("a,b")), &[("value", WrongType)]),
+        refused(
+            "an object for a list",
+            with("in", typed("list", json!({"0": "a"}))),
+            &[("value", WrongType)],
+        ),
+        refused("a number for a field", typed("field", json!(5)), &[("value", WrongType)]),
+        refused("a list of fields", with("in", typed("field", json!(["kyc.a"]))), &[("value", WrongType)]),
+        refused("no path", typed("field", json!("expiration date")), &[("value", InvalidValue)]),
+        refused("a path of nothing", typed("field", json!("weather.today")), &[("value", InvalidValue)]),
+        refused("a text for a date", date(json!("30 days")), &[("value", WrongType)]),
+        refused("a list for a date", date(json!(["days", 30])), &[("value", WrongType)]),
+        refused("a number for a date", date(json!(30)), &[("value", WrongType)]),
+        refused("a unit that is a number", date(json!({"unit": 1, "amount": 1})), &[("value", WrongType)]),
+        refused("an amount in words", date(json!({"unit": "days", "amount": "30"})), &[("value", WrongType)]),
+        refused("no amount", date(json!({"unit": "days"})), &[("value", InvalidValue)]),
+        refused("no unit", date(json!({"amount": 30})), &[("value", InvalidValue)]),
+        refused("dog years", date(json!({"unit": "dog years", "amount": 1})), &[("value", InvalidValue)]),
+        refused("half a day", date(json!({"unit": "days", "amount": 0.5})), &[("value", InvalidValue)]),
+        refused(
+            "a date to search in",
+            with("in", date(json!({"unit": "days", "amount": 1}))),
+            &[("value", WrongType)],
+        ),
+        refused("a list as expression", with("regex", typed("list", json!(["a"]))), &[("value", WrongType)]),
+        refused("nothing of a type", typed("list", json!(null)), &[("value", Required)]),
+        // Of what type it should be, nobody knows.
+        refused(
+            "a type nobody knows",
+            with("in", typed("guess", json!("x"))),
+            &[("value_type", InvalidValue)],
         ),
     ];
     assert_verdicts(&tenant, spec, &good, &verdicts).await;

@@ -16,6 +16,7 @@ use crate::{
 on_both_databases!(
     each_rule_refuses_its_rows,
     parties_and_what_is_attached_are_checked,
+    members_are_what_is_served,
     amounts_are_exact_or_refused,
     a_transaction_id_is_unique_by_itself,
     transactions_belong_to_no_workflow,
@@ -211,6 +212,91 @@ async fn parties_and_what_is_attached_are_checked(database: Database) {
             "properties that are a text",
             json!({"custom_properties": "x"}),
             &[("custom_properties", WrongType)],
+        ),
+    ];
+    judge(database, &verdicts).await;
+}
+
+/// Travel Rule data and networks: what the API serves with a type has it, or the row says so.
+async fn members_are_what_is_served(database: Database) {
+    use IssueCode::{NullValue, OutOfRange, Required, WrongType};
+    let rule = |members: Value| {
+        let mut rule = json!({"status": "COMPLETED"});
+        rule.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
+        json!({"travel_rule_details": rule})
+    };
+    let verdicts = [
+        passes(
+            "all there is",
+            rule(json!({
+                "protocol": "IVMS101", "required": false, "obligations_count": 2, "originator_data": {},
+                "beneficiary_data": {"name": "B"}, "metadata": {}, "unknown": [1, "kept as it comes"]
+            })),
+        ),
+        passes("null members", rule(json!({"protocol": null, "required": null, "obligations_count": null}))),
+        passes("an empty network", json!({"network_snapshot": {"nodes": [], "edges": [], "metrics": {}}})),
+        passes("a network of unknown members", json!({"network_snapshot": {"layers": 3, "edges": null}})),
+        passes("JSON in a text", json!({"network_snapshot_json": "{\"nodes\":[{\"id\":1}]}"})),
+        refused(
+            "a status of true",
+            rule(json!({"status": true})),
+            &[("travel_rule_details.status", WrongType)],
+        ),
+        refused("a blank status", rule(json!({"status": " "})), &[("travel_rule_details.status", Required)]),
+        refused("a null status", rule(json!({"status": null})), &[("travel_rule_details.status", NullValue)]),
+        refused(
+            "a count in a text",
+            rule(json!({"obligations_count": "2"})),
+            &[("travel_rule_details.obligations_count", WrongType)],
+        ),
+        refused(
+            "half an obligation",
+            rule(json!({"obligations_count": 0.5})),
+            &[("travel_rule_details.obligations_count", OutOfRange)],
+        ),
+        refused(
+            "less than none",
+            rule(json!({"obligations_count": -1})),
+            &[("travel_rule_details.obligations_count", OutOfRange)],
+        ),
+        refused(
+            "more than an i64",
+            rule(json!({"obligations_count": 9_223_372_036_854_775_808_u64})),
+            &[("travel_rule_details.obligations_count", OutOfRange)],
+        ),
+        refused(
+            "none of it as served, and another field beside it",
+            json!({
+                "score": -1,
+                "travel_rule_details": {
+                    "status": 1, "protocol": ["IVMS101"], "required": "yes", "obligations_count": {},
+                    "originator_data": "A", "beneficiary_data": [], "metadata": 7
+                },
+                "network_snapshot": {"nodes": {"id": 1}, "edges": [[1, 2]], "metrics": [0]}
+            }),
+            &[
+                ("network_snapshot.edges", WrongType),
+                ("network_snapshot.metrics", WrongType),
+                ("network_snapshot.nodes", WrongType),
+                ("score", OutOfRange),
+                ("travel_rule_details.beneficiary_data", WrongType),
+                ("travel_rule_details.metadata", WrongType),
+                ("travel_rule_details.obligations_count", WrongType),
+                ("travel_rule_details.originator_data", WrongType),
+                ("travel_rule_details.protocol", WrongType),
+                ("travel_rule_details.required", WrongType),
+                ("travel_rule_details.status", WrongType),
+            ],
+        ),
+        refused(
+            "a list for an object",
+            json!({"travel_rule_details": []}),
+            &[("travel_rule_details", WrongType)],
+        ),
+        refused(
+            "nodes that are ids",
+            json!({"network_snapshot": {"nodes": ["a"]}}),
+            &[("network_snapshot.nodes", WrongType)],
         ),
     ];
     judge(database, &verdicts).await;

@@ -1,10 +1,10 @@
 //! Officers, beneficial owners and documents of a company: lists of objects, checked item by item and
 //! kept in the form the contract gives them. They are few and rare, so each is read on its own.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::reader::{Reader, TEXT_CHARS};
+use super::reader::{Reader, TEXT_CHARS, missing};
 use crate::{
     canonical::{
         arena::Text,
@@ -18,9 +18,35 @@ use crate::{
     guard,
 };
 
+/// A text that must be given.
+#[derive(Default)]
+enum Given {
+    #[default]
+    Missing,
+    Null,
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Text))
+    }
+}
+
+impl Given {
+    /// What it says, unless that is blank.
+    fn text(&self) -> Option<&String> {
+        match self {
+            Self::Text(text) if !text.trim().is_empty() => Some(text),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Officer {
-    name: Option<String>,
+    #[serde(default)]
+    name: Given,
     designation: Option<String>,
     role: Option<String>,
     nationality: Option<String>,
@@ -32,7 +58,8 @@ struct Officer {
 
 #[derive(Deserialize)]
 struct Owner {
-    name: Option<String>,
+    #[serde(default)]
+    name: Given,
     first_name: Option<String>,
     last_name: Option<String>,
     entity_type: Option<String>,
@@ -53,7 +80,8 @@ struct Owner {
 #[derive(Deserialize)]
 struct Document {
     document_type: Option<String>,
-    file_url: Option<String>,
+    #[serde(default)]
+    file_url: Given,
 }
 
 /// Reads one item of a list and writes its members; where an item breaks a rule is told by its path.
@@ -69,10 +97,15 @@ impl Item<'_, '_> {
         self.reader.issues.push(Issue::of_field(code, &path, message));
     }
 
-    fn name(&mut self, name: Option<&String>, out: &mut ObjectWriter<'_>) {
-        match name.map(|name| name.trim()).filter(|name| !name.is_empty()) {
-            Some(_) => self.text("name", name, 512, out),
-            None => self.refuse("name", IssueCode::Required, "must be given"),
+    fn require(&mut self, member: &str, given: &Given) {
+        let (code, message) = missing(matches!(given, Given::Null), "must be given");
+        self.refuse(member, code, message);
+    }
+
+    fn name(&mut self, name: &Given, out: &mut ObjectWriter<'_>) {
+        match name.text() {
+            Some(text) => self.text("name", Some(text), 512, out),
+            None => self.require("name", name),
         }
     }
 
@@ -86,6 +119,31 @@ impl Item<'_, '_> {
         out.text(member, text);
     }
 
+    /// A designation, and behind it the words given for a role (as `member`) that is none: they are kept
+    /// where a person will read them (contract §2.2).
+    fn designation<'w>(
+        &mut self,
+        designation: Option<&'w String>,
+        member: &str,
+        roles: impl IntoIterator<Item = &'w String>,
+        out: &mut ObjectWriter<'_>,
+    ) {
+        let mut parts: Vec<&str> = Vec::new();
+        let unknown = roles.into_iter().filter(|word| find_role(word).is_none()).map(|word| (member, word));
+        for (member, part) in designation.map(|text| ("designation", text)).into_iter().chain(unknown) {
+            let (part, count) = (part.trim(), part.trim().chars().count());
+            if count > TEXT_CHARS {
+                let message = format!("has {count} characters, and {TEXT_CHARS} are allowed");
+                self.refuse(member, IssueCode::TooLong, message);
+            } else if count > 0 && !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        if !parts.is_empty() {
+            out.text("designation", &parts.join("; "));
+        }
+    }
+
     fn date(&mut self, member: &str, date: Option<&String>, out: &mut ObjectWriter<'_>) {
         let Some(date) = date.map(|date| date.trim()).filter(|date| !date.is_empty()) else { return };
         match parse_date(date) {
@@ -97,10 +155,13 @@ impl Item<'_, '_> {
     }
 }
 
+fn find_role(word: &str) -> Option<PartyRole> {
+    PartyRole::from_word(&word.trim().to_lowercase().replace([' ', '-'], "_"))
+}
+
 /// A known role, or `other` for a word that is none.
 fn role(word: &str) -> PartyRole {
-    let word = word.trim().to_lowercase().replace([' ', '-'], "_");
-    PartyRole::from_word(&word).unwrap_or(PartyRole::Other)
+    find_role(word).unwrap_or(PartyRole::Other)
 }
 
 /// Reads the list of a cell and writes each of its items; nothing when one of them is no object.
@@ -138,15 +199,9 @@ fn list<T: for<'de> Deserialize<'de>>(
 /// Officers, as the contract shows them.
 pub(super) fn officers(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
     list(reader, cell, |item, officer: Officer, out| {
-        item.name(officer.name.as_ref(), out);
-        let known = officer.role.as_deref().map(role);
-        // A word that is no role is kept where a person will read it.
-        let designation = match known {
-            Some(PartyRole::Other) => officer.designation.as_ref().or(officer.role.as_ref()),
-            _ => officer.designation.as_ref(),
-        };
-        item.text("designation", designation, TEXT_CHARS, out);
-        if let Some(role) = known {
+        item.name(&officer.name, out);
+        item.designation(officer.designation.as_ref(), "role", officer.role.as_ref(), out);
+        if let Some(role) = officer.role.as_deref().map(role) {
             out.word("role", role.as_str());
         }
         item.text("nationality", officer.nationality.as_ref(), 32, out);
@@ -160,7 +215,7 @@ pub(super) fn officers(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
 /// Beneficial owners, as the contract shows them.
 pub(super) fn beneficial_owners(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
     list(reader, cell, |item, owner: Owner, out| {
-        item.name(owner.name.as_ref(), out);
+        item.name(&owner.name, out);
         item.text("first_name", owner.first_name.as_ref(), TEXT_CHARS, out);
         item.text("last_name", owner.last_name.as_ref(), TEXT_CHARS, out);
         let entity_type = owner.entity_type.as_deref().map(|word| word.trim().to_lowercase());
@@ -183,8 +238,7 @@ pub(super) fn beneficial_owners(reader: &mut Reader<'_>, cell: Cell) -> Option<S
         item.text("company_name", owner.company_name.as_ref(), TEXT_CHARS, out);
         item.text("registration_number", owner.registration_number.as_ref(), 100, out);
         item.text("nationality", owner.nationality.as_ref(), 32, out);
-        let unknown = owner.roles.iter().find(|word| role(word) == PartyRole::Other);
-        item.text("designation", owner.designation.as_ref().or(unknown), TEXT_CHARS, out);
+        item.designation(owner.designation.as_ref(), "roles", &owner.roles, out);
         let roles: Vec<_> = owner.roles.iter().map(|word| format!("\"{}\"", role(word).as_str())).collect();
         out.raw("roles", &format!("[{}]", roles.join(",")));
         share("ownership_min_shares", owner.ownership_min_shares, item, out);
@@ -218,10 +272,10 @@ pub(super) fn documents(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
                 item.refuse("document_type", IssueCode::InvalidValue, message);
             }
         }
-        match document.file_url.as_deref().map(guard::check_url) {
-            None => item.refuse("file_url", IssueCode::Required, "must be given"),
-            Some(Err(refused)) => item.refuse("file_url", IssueCode::UnsafeUrl, refused.to_string()),
-            Some(Ok(())) => item.text("file_url", document.file_url.as_ref(), 2_048, out),
+        let Some(url) = document.file_url.text() else { return item.require("file_url", &document.file_url) };
+        match guard::check_url(url) {
+            Err(refused) => item.refuse("file_url", IssueCode::UnsafeUrl, refused.to_string()),
+            Ok(()) => item.text("file_url", Some(url), 2_048, out),
         }
     })
 }

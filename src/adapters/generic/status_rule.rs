@@ -1,6 +1,6 @@
 //! Status rules of a workflow (contract §2.3).
 
-use regex::RegexBuilder;
+mod value;
 
 use super::reader::{Reader, TEXT_CHARS};
 use crate::{
@@ -10,13 +10,10 @@ use crate::{
         object_writer::push_json_text,
         status_rule::{FIELD_PREFIXES, Operator, RuleFeature, RuleField, RuleStatus, StatusRule, ValueType},
     },
-    domain::issue::{Issue, IssueCode},
+    domain::issue::IssueCode,
 };
 
 use RuleField as F;
-
-/// Memory a compiled regular expression may take.
-const REGEX_BYTES: usize = 1 << 20;
 
 /// A rule whose mandatory fields may be missing yet.
 #[derive(Default)]
@@ -61,7 +58,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> StatusRule {
         priority: draft.priority,
     };
     if draft.operator.is_some() {
-        check_value(&rule, reader.issues);
+        value::check(&rule, reader);
     }
     rule
 }
@@ -73,13 +70,12 @@ fn read_field(draft: &mut Draft, reader: &mut Reader<'_>, cell: Cell) {
         F::Feature => draft.feature = reader.word(cell, RuleFeature::parse),
         F::NodeId => draft.node_id = owned(reader, cell, TEXT_CHARS),
         F::Field => {
-            let message =
-                format!("must be a path such as kyc.status, beginning with {}", FIELD_PREFIXES.join(", "));
+            let message = format!("must be {}", path_wanted());
             let path = reader.shaped(cell, is_path, &message);
             draft.field = path.map(|path| reader.arena.get(path).to_owned());
         }
         F::Operator => draft.operator = reader.word(cell, |text| Operator::from_word(&word(text))),
-        F::Value | F::ValueJson => draft.value = value(reader, cell),
+        F::Value | F::ValueJson => draft.value = read_value(reader, cell),
         F::ValueType => draft.value_type = reader.word(cell, |text| ValueType::from_word(&word(text))),
         F::Score => draft.score = reader.score(cell).map(|score| reader.arena.get(score).to_owned()),
         F::Status => {
@@ -99,6 +95,11 @@ fn owned(reader: &mut Reader<'_>, cell: Cell, max: usize) -> Option<String> {
     reader.text(cell, max).map(|text| reader.arena.get(text).to_owned())
 }
 
+/// What a path looks like, for who wrote another.
+fn path_wanted() -> String {
+    format!("a path such as kyc.status, beginning with {}", FIELD_PREFIXES.join(", "))
+}
+
 fn is_path(text: &str) -> bool {
     let mut parts = text.split('.');
     parts.next().is_some_and(|prefix| FIELD_PREFIXES.contains(&prefix))
@@ -109,7 +110,7 @@ fn is_path(text: &str) -> bool {
 }
 
 /// Any JSON value; a text that is none is itself the value.
-fn value(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
+fn read_value(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
     let text = cell.value.text();
     let json = reader.arena.get(text);
     if json.is_empty() {
@@ -134,40 +135,5 @@ fn value(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
             Some(quoted)
         }
         _ => reader.refuse(cell, IssueCode::BadJson, "is not JSON that can be kept"),
-    }
-}
-
-/// What an operator needs of its value.
-fn check_value(rule: &StatusRule, issues: &mut Vec<Issue>) {
-    let score_refused = issues.iter().any(|issue| issue.field == "score");
-    let mut refuse = |field: &str, code, message: String| issues.push(Issue::of_field(code, field, message));
-    let operator = rule.operator.as_str();
-    match (rule.operator, rule.value.as_deref()) {
-        (Operator::IsEmpty | Operator::IsNotEmpty, Some(_)) => {
-            refuse("value", IssueCode::InvalidValue, format!("must not be given with {operator}"));
-        }
-        (Operator::IsEmpty | Operator::IsNotEmpty, None) => {}
-        (_, None) => refuse("value", IssueCode::Required, format!("must be given with {operator}")),
-        (Operator::In | Operator::NotIn, Some(value))
-            if !value.starts_with('[') && rule.value_type != ValueType::Field =>
-        {
-            refuse("value", IssueCode::WrongType, format!("must be a list with {operator}"));
-        }
-        (Operator::Regex, Some(value)) => match serde_json::from_str::<String>(value) {
-            // The engine takes time linear in the text, whatever the expression.
-            Ok(pattern) => {
-                if let Err(error) = RegexBuilder::new(&pattern).size_limit(REGEX_BYTES).build() {
-                    let text = error.to_string();
-                    let last = text.lines().last().unwrap_or_default().trim();
-                    let message = format!("is not a regular expression: {last}");
-                    refuse("value", IssueCode::InvalidValue, message);
-                }
-            }
-            Err(_) => refuse("value", IssueCode::WrongType, "must be text with regex".to_owned()),
-        },
-        _ => {}
-    }
-    if rule.operator == Operator::FuzzyMatch && rule.score.is_none() && !score_refused {
-        refuse("score", IssueCode::Required, "must be given with fuzzy_match".to_owned());
     }
 }

@@ -1,9 +1,10 @@
 //! Transactions (contract §2.4): flat columns of a CSV, inner objects of NDJSON, one record.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
+mod attached;
 
-use super::reader::{Reader, TEXT_CHARS};
+use serde::Deserialize;
+
+use super::reader::{Reader, TEXT_CHARS, missing};
 use crate::{
     canonical::{
         arena::Text,
@@ -14,8 +15,8 @@ use crate::{
         scalar,
         schema::FieldId,
         transaction::{
-            CurrencyKind, Direction, PaymentMethodType, ProviderResultType, Severity, Transaction,
-            TransactionCategory, TransactionField, TransactionStatus,
+            CurrencyKind, Direction, PaymentMethodType, Severity, Transaction, TransactionCategory,
+            TransactionField, TransactionStatus,
         },
     },
     domain::issue::{Issue, IssueCode},
@@ -89,8 +90,9 @@ impl Draft {
     fn finish(self, reader: &mut Reader<'_>, details: Option<Text>) -> Transaction {
         let key = self.external_id.or(self.transaction_id);
         if key.is_none() && !reader.issues.iter().any(|issue| issue.field.ends_with("_id")) {
-            let message = "must be given, or transaction_id";
-            reader.issues.push(Issue::of_field(IssueCode::Required, "external_id", message));
+            let is_null = [F::ExternalId, F::TransactionId].map(|id| reader.nulls.contains(id.id()));
+            let (code, message) = missing(is_null.contains(&true), "must be given, or transaction_id");
+            reader.issues.push(Issue::of_field(code, "external_id", message));
         }
         for (given, field) in [
             (self.transaction_at.is_some(), F::TransactionAt),
@@ -169,12 +171,16 @@ fn read_field(record: &mut Draft, reader: &mut Reader<'_>, cell: Cell, details: 
             text("decision_reason_label", reader.text(cell, 2_000), reader, details);
         }
         F::ProviderResults => {
-            if let Some(results) = provider_results(reader, cell) {
+            if let Some(results) = attached::provider_results(reader, cell) {
                 details.raw("provider_results", &results);
             }
         }
-        F::TravelRuleDetails => raw("travel_rule_details", travel_rule(reader, cell), reader, details),
-        F::NetworkSnapshot => raw("network_snapshot", reader.object(cell), reader, details),
+        F::TravelRuleDetails => {
+            raw("travel_rule_details", attached::travel_rule(reader, cell), reader, details);
+        }
+        F::NetworkSnapshot => {
+            raw("network_snapshot", attached::network_snapshot(reader, cell), reader, details);
+        }
         F::CustomProperties => raw("custom_properties", reader.object(cell), reader, details),
         F::Tags => raw("tags", reader.tags(cell), reader, details),
         _ => {}
@@ -306,85 +312,4 @@ fn read_address(party: &mut Party, reader: &mut Reader<'_>, cell: Cell, out: &mu
         }
         out.text(key, value);
     }
-}
-
-/// What a provider found out about the transaction.
-#[derive(Deserialize)]
-struct ProviderResult {
-    provider: Option<String>,
-    result_type: Option<String>,
-    status: Option<String>,
-    severity: Option<String>,
-    score: Option<f64>,
-    summary: Option<String>,
-    payload: Option<Box<RawValue>>,
-}
-
-fn provider_results(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
-    let list = reader.objects(cell)?;
-    let Ok(results) = serde_json::from_str::<Vec<ProviderResult>>(reader.arena.get(list)) else {
-        return reader.refuse(
-            cell,
-            IssueCode::WrongType,
-            "holds an object whose members have the wrong types",
-        );
-    };
-    let mut out = String::from("[");
-    for (at, result) in results.into_iter().enumerate() {
-        let mut refuse = |member: &str, message: &str| {
-            let path = format!("provider_results[{at}].{member}");
-            reader.issues.push(Issue::of_field(IssueCode::InvalidValue, &path, message));
-        };
-        if at > 0 {
-            out.push(',');
-        }
-        let mut writer = ObjectWriter::new(&mut out);
-        writer.text("provider", result.provider.as_deref().unwrap_or_default());
-        let kind = result.result_type.as_deref().unwrap_or("CUSTOM").trim().to_uppercase();
-        match ProviderResultType::from_word(&kind) {
-            Some(kind) => writer.word("result_type", kind.as_str()),
-            None => refuse("result_type", "is no type of result, such as WALLET_SCREENING or CUSTOM"),
-        }
-        writer.text("status", result.status.as_deref().unwrap_or_default());
-        match result.severity.as_deref().map(|word| parse_severity(word.trim())) {
-            Some(Some(severity)) => writer.word("severity", severity.as_str()),
-            Some(None) => refuse("severity", "must be UNKNOWN, LOW, MEDIUM, HIGH or CRITICAL"),
-            None => {}
-        }
-        match result.score.unwrap_or_default() {
-            score if (0.0..=f64::from(MAX_SCORE)).contains(&score) && score.fract() == 0.0 => {
-                writer.raw("score", &format!("{score:.0}"));
-            }
-            _ => refuse("score", "is not a whole number from 0 to 100"),
-        }
-        if let Some(summary) = &result.summary {
-            writer.text("summary", summary);
-        }
-        match result.payload.as_deref().map(RawValue::get) {
-            Some(payload) if payload.starts_with('{') => writer.raw("payload", payload),
-            Some("null") | None => {}
-            Some(_) => refuse("payload", "must be an object"),
-        }
-        writer.close();
-    }
-    out.push(']');
-    (out.len() > "[]".len()).then_some(out)
-}
-
-/// The part of Travel Rule data that must be there.
-#[derive(Deserialize)]
-struct TravelRule {
-    status: Option<String>,
-}
-
-fn travel_rule(reader: &mut Reader<'_>, cell: Cell) -> Option<Text> {
-    let object = reader.object(cell)?;
-    let status =
-        serde_json::from_str::<TravelRule>(reader.arena.get(object)).ok().and_then(|rule| rule.status);
-    if status.is_some_and(|status| !status.trim().is_empty()) {
-        return Some(object);
-    }
-    let issue = Issue::of_field(IssueCode::Required, "travel_rule_details.status", "must be given as text");
-    reader.issues.push(issue);
-    None
 }

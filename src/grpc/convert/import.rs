@@ -28,6 +28,7 @@ fn import_type(import_type: ImportType) -> pb::ImportType {
 
 pub(in crate::grpc) fn import(import: Import) -> pb::Import {
     let now = clock::now();
+    let control = control(&import);
     let status = format!("IMPORT_STATUS_{}", import.status.as_str());
     let (reason, failure) = import.failure.clone().unzip();
     pb::Import {
@@ -83,17 +84,6 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         encoding: import.encoding.or(import.spec.encoding).unwrap_or_default(),
         stored_error_count: import.stored_errors,
         source_deleted_at: import.source_deleted_at.map(timestamp),
-        pause_requested: import.pause_requested,
-        resume_needs_operator: import.resume_needs_operator,
-        waiting_reason: import.waiting_reason,
-        parent_import_id: import.parent.map(|id| id.to_string()),
-        max_failed_rows: import.spec.thresholds.max_failed_rows,
-        max_failed_ratio: import.spec.thresholds.max_failed_ratio,
-        failed_ratio_min_rows: import.spec.thresholds.failed_ratio_min_rows,
-        reverted_count: import.revert.reverted,
-        revert_kept_count: import.revert.kept,
-        revert_failed_count: import.revert.failed,
-        reverted_at: import.reverted_at.map(timestamp),
         start: match import.spec.start {
             StartMode::OnArrival => pb::StartMode::OnArrival,
             StartMode::AfterUpload => pb::StartMode::AfterUpload,
@@ -102,6 +92,25 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         source_filename: import.spec.source_filename,
         provider: import.spec.provider,
         labels: import.spec.labels.into_iter().collect(),
+        ..control
+    }
+}
+
+/// What commands made of an import, and what stops it.
+fn control(import: &Import) -> pb::Import {
+    pb::Import {
+        pause_requested: import.pause_requested,
+        resume_needs_operator: import.resume_needs_operator,
+        waiting_reason: import.waiting_reason.clone(),
+        parent_import_id: import.parent.map(|id| id.to_string()),
+        max_failed_rows: import.spec.thresholds.max_failed_rows,
+        max_failed_ratio: import.spec.thresholds.max_failed_ratio,
+        failed_ratio_min_rows: import.spec.thresholds.failed_ratio_min_rows,
+        reverted_count: import.revert.reverted,
+        revert_kept_count: import.revert.kept,
+        revert_failed_count: import.revert.failed,
+        reverted_at: import.reverted_at.map(timestamp),
+        ..Default::default()
     }
 }
 
