@@ -1,6 +1,9 @@
 //! Each rule of business verifications (contract §2.2).
 
-use carryover::{domain::import::ImportType, grpc::pb::IssueCode};
+use carryover::{
+    domain::import::ImportType,
+    grpc::pb::{self, IssueCode},
+};
 use serde_json::json;
 
 use crate::{
@@ -9,7 +12,11 @@ use crate::{
     on_both_databases, stored,
 };
 
-on_both_databases!(each_rule_refuses_its_rows, what_is_kept_is_in_the_form_of_the_contract);
+on_both_databases!(
+    each_rule_refuses_its_rows,
+    what_is_kept_is_in_the_form_of_the_contract,
+    words_that_are_no_role_stay
+);
 
 async fn each_rule_refuses_its_rows(database: Database) {
     use IssueCode::{
@@ -118,6 +125,18 @@ async fn each_rule_refuses_its_rows(database: Database) {
             &[("officers[0].name", Required), ("officers[1].appointment_date", InvalidValue)],
         ),
         refused(
+            "a role as long as a letter",
+            json!({
+                "officers": [{"name": "A", "designation": "CEO", "role": long(256)}],
+                "beneficial_owners": [{"name": "B", "designation": long(256), "roles": ["ubo", long(256)]}]
+            }),
+            &[
+                ("beneficial_owners[0].designation", TooLong),
+                ("beneficial_owners[0].roles", TooLong),
+                ("officers[0].role", TooLong),
+            ],
+        ),
+        refused(
             "an owner that is neither",
             json!({"beneficial_owners": [{"name": "A", "entity_type": "robot", "email": "x"}]}),
             &[
@@ -209,4 +228,44 @@ async fn what_is_kept_is_in_the_form_of_the_contract(database: Database) {
             }],
         })
     );
+}
+
+/// Beside a designation, and beside each other.
+async fn words_that_are_no_role_stay(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let spec = spec_of(&server, &tenant, ImportType::BusinessVerification).await;
+    let cases = [
+        (json!(null), vec!["Director"], None),
+        (json!("CEO"), vec!["director"], Some("CEO")),
+        (json!(null), vec!["other"], None),
+        (json!(null), vec!["Keeper of Keys"], Some("Keeper of Keys")),
+        (json!("CEO"), vec![" Keeper of Keys "], Some("CEO; Keeper of Keys")),
+        (json!("CEO"), vec!["CEO"], Some("CEO")),
+        (json!(" "), vec!["Keeper"], Some("Keeper")),
+        (json!("CEO"), vec!["ubo", "Keeper", "Cook", "Keeper"], Some("CEO; Keeper; Cook")),
+    ];
+    let officers: Vec<_> = (cases.iter().filter(|(_, roles, _)| roles.len() == 1))
+        .map(|(designation, roles, _)| json!({"name": "A", "designation": designation, "role": roles[0]}))
+        .collect();
+    let owners: Vec<_> = (cases.iter())
+        .map(|(designation, roles, _)| json!({"name": "A", "designation": designation, "roles": roles}))
+        .collect();
+    let row = json!({
+        "external_id": "k", "company_name": "A", "officers": officers, "beneficial_owners": owners
+    });
+    let import = tenant.import_as(spec, row.to_string()).await.expect("an import");
+    assert_eq!(import.created_count, 1);
+    let companies =
+        pb::ListSessionsRequest { session_kind: pb::SessionKind::Business as i32, ..Default::default() };
+    let session = tenant.sessions(companies).await.remove(0);
+    let check = tenant.decision(&session.session_id).await.key_people_checks.remove(0);
+    let registry = check.registry.expect("a registry");
+    let wanted: Vec<_> = cases.iter().map(|(_, _, wanted)| *wanted).collect();
+    let found: Vec<_> = registry.officers.iter().map(|officer| officer.designation.as_deref()).collect();
+    assert_eq!(found, wanted[..officers.len()]);
+    let found: Vec<_> = registry.beneficial_owners.iter().map(|owner| owner.designation.as_deref()).collect();
+    assert_eq!(found, wanted);
+    assert_eq!(registry.officers[4].role(), "other");
+    assert_eq!(registry.beneficial_owners[7].roles, ["ubo", "other", "other", "other"]);
 }

@@ -86,6 +86,31 @@ impl Item<'_, '_> {
         out.text(member, text);
     }
 
+    /// A designation, and behind it the words given for a role (as `member`) that is none: they are kept
+    /// where a person will read them (contract §2.2).
+    fn designation<'w>(
+        &mut self,
+        designation: Option<&'w String>,
+        member: &str,
+        roles: impl IntoIterator<Item = &'w String>,
+        out: &mut ObjectWriter<'_>,
+    ) {
+        let mut parts: Vec<&str> = Vec::new();
+        let unknown = roles.into_iter().filter(|word| find_role(word).is_none()).map(|word| (member, word));
+        for (member, part) in designation.map(|text| ("designation", text)).into_iter().chain(unknown) {
+            let (part, count) = (part.trim(), part.trim().chars().count());
+            if count > TEXT_CHARS {
+                let message = format!("has {count} characters, and {TEXT_CHARS} are allowed");
+                self.refuse(member, IssueCode::TooLong, message);
+            } else if count > 0 && !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        if !parts.is_empty() {
+            out.text("designation", &parts.join("; "));
+        }
+    }
+
     fn date(&mut self, member: &str, date: Option<&String>, out: &mut ObjectWriter<'_>) {
         let Some(date) = date.map(|date| date.trim()).filter(|date| !date.is_empty()) else { return };
         match parse_date(date) {
@@ -97,10 +122,13 @@ impl Item<'_, '_> {
     }
 }
 
+fn find_role(word: &str) -> Option<PartyRole> {
+    PartyRole::from_word(&word.trim().to_lowercase().replace([' ', '-'], "_"))
+}
+
 /// A known role, or `other` for a word that is none.
 fn role(word: &str) -> PartyRole {
-    let word = word.trim().to_lowercase().replace([' ', '-'], "_");
-    PartyRole::from_word(&word).unwrap_or(PartyRole::Other)
+    find_role(word).unwrap_or(PartyRole::Other)
 }
 
 /// Reads the list of a cell and writes each of its items; nothing when one of them is no object.
@@ -139,14 +167,8 @@ fn list<T: for<'de> Deserialize<'de>>(
 pub(super) fn officers(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
     list(reader, cell, |item, officer: Officer, out| {
         item.name(officer.name.as_ref(), out);
-        let known = officer.role.as_deref().map(role);
-        // A word that is no role is kept where a person will read it.
-        let designation = match known {
-            Some(PartyRole::Other) => officer.designation.as_ref().or(officer.role.as_ref()),
-            _ => officer.designation.as_ref(),
-        };
-        item.text("designation", designation, TEXT_CHARS, out);
-        if let Some(role) = known {
+        item.designation(officer.designation.as_ref(), "role", officer.role.as_ref(), out);
+        if let Some(role) = officer.role.as_deref().map(role) {
             out.word("role", role.as_str());
         }
         item.text("nationality", officer.nationality.as_ref(), 32, out);
@@ -183,8 +205,7 @@ pub(super) fn beneficial_owners(reader: &mut Reader<'_>, cell: Cell) -> Option<S
         item.text("company_name", owner.company_name.as_ref(), TEXT_CHARS, out);
         item.text("registration_number", owner.registration_number.as_ref(), 100, out);
         item.text("nationality", owner.nationality.as_ref(), 32, out);
-        let unknown = owner.roles.iter().find(|word| role(word) == PartyRole::Other);
-        item.text("designation", owner.designation.as_ref().or(unknown), TEXT_CHARS, out);
+        item.designation(owner.designation.as_ref(), "roles", &owner.roles, out);
         let roles: Vec<_> = owner.roles.iter().map(|word| format!("\"{}\"", role(word).as_str())).collect();
         out.raw("roles", &format!("[{}]", roles.join(",")));
         share("ownership_min_shares", owner.ownership_min_shares, item, out);
