@@ -11,7 +11,13 @@ mod user_verification;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    canonical::{arena::Arena, cell::Cell, record::Record, schema::Schema, schema_of},
+    canonical::{
+        arena::Arena,
+        cell::Cell,
+        record::Record,
+        schema::{FieldSet, Schema},
+        schema_of,
+    },
     domain::{import::ImportType, issue::Issue},
 };
 use reader::Reader;
@@ -33,12 +39,25 @@ impl Adapter {
         Self { import_type, schema: schema_of(import_type), now, max_depth, details: String::new() }
     }
 
-    /// Reads a record from a row's cells, which stand in the order of the schema; what is wrong with
-    /// them goes to `issues`.
-    pub fn read(&mut self, cells: &[Cell], arena: &mut Arena, issues: &mut Vec<Issue>) -> Record {
+    /// Reads a record from a row's cells, which stand in the order of the schema, and the fields it gives as
+    /// null; what is wrong with them goes to `issues`.
+    pub fn read(
+        &mut self,
+        cells: &[Cell],
+        nulls: FieldSet,
+        arena: &mut Arena,
+        issues: &mut Vec<Issue>,
+    ) -> Record {
         self.details.clear();
-        let mut reader =
-            Reader { cells, schema: self.schema, arena, now: self.now, max_depth: self.max_depth, issues };
+        let mut reader = Reader {
+            cells,
+            nulls,
+            schema: self.schema,
+            arena,
+            now: self.now,
+            max_depth: self.max_depth,
+            issues,
+        };
         match self.import_type {
             ImportType::UserVerification => {
                 Record::User(user_verification::read(&mut reader, &mut self.details))

@@ -17,6 +17,27 @@ pub enum Form {
     Any,
 }
 
+/// Some of a schema's fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FieldSet(u128);
+
+impl FieldSet {
+    /// Most fields that a schema may have.
+    pub const FIELDS: usize = u128::BITS as usize;
+
+    /// Adds a field; tells whether it is new.
+    pub const fn insert(&mut self, field: FieldId) -> bool {
+        let is_new = !self.contains(field);
+        self.0 |= 1 << field.0;
+        is_new
+    }
+
+    /// Whether a field is among them.
+    pub const fn contains(self, field: FieldId) -> bool {
+        self.0 & 1 << field.0 != 0
+    }
+}
+
 /// What is known of a field.
 #[derive(Debug)]
 pub struct FieldSpec {

@@ -7,7 +7,7 @@ use super::import::words;
 words! {
     /// What kind of fault an issue is.
     IssueCode {
-        /// A field that must be given is missing or blank.
+        /// A field that must be given is missing or blank; one that is null has a code of its own.
         Required = "REQUIRED",
         /// Not one of the words, or not of the shape, the field allows.
         InvalidValue = "INVALID_VALUE",
@@ -37,6 +37,8 @@ words! {
         UnsafeUrl = "UNSAFE_URL",
         /// The row has been erased since.
         Erased = "ERASED",
+        /// A field that must be given is null.
+        NullValue = "NULL_VALUE",
     }
 }
 

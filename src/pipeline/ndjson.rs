@@ -9,7 +9,7 @@ use super::rows::Rows;
 use crate::{
     canonical::{
         cell::Value,
-        schema::{FieldId, Form, Schema},
+        schema::{FieldId, FieldSet, Form, Schema},
     },
     domain::issue::{Issue, IssueCode},
 };
@@ -71,19 +71,11 @@ struct Object<'r> {
 /// What a row has named already, whatever it said of it: the last of two values would win in silence.
 #[derive(Default)]
 struct Met {
-    fields: u128,
+    fields: FieldSet,
     groups: u32,
 }
 
 impl Met {
-    /// Remembers a field; tells whether it is new.
-    const fn field(&mut self, field: FieldId) -> bool {
-        let bit = 1 << field.0;
-        let new = self.fields & bit == 0;
-        self.fields |= bit;
-        new
-    }
-
     /// Remembers a group by its place in the schema; tells whether it is new.
     const fn group(&mut self, place: usize) -> bool {
         let bit = 1 << place;
@@ -114,7 +106,7 @@ impl<'de> Visitor<'de> for Object<'_> {
             match member {
                 Member::Field { field, encoded } => {
                     let raw: &RawValue = map.next_value()?;
-                    if met.field(field) {
+                    if met.fields.insert(field) {
                         add_value(rows, schema, field, encoded, raw.get());
                     } else {
                         refuse_field(rows, schema, field, IssueCode::DuplicateKey, TWICE);
@@ -157,7 +149,7 @@ fn add_value(rows: &mut Rows, schema: &Schema, field: FieldId, encoded: bool, ra
         if encoded { Value::EncodedJson(text) } else { Value::Text(text) }
     };
     let value = match raw.as_bytes()[0] {
-        b'n' => return,
+        b'n' => return rows.add_null(field),
         _ if schema.spec(field).form == Form::Any => Value::Json(rows.arena.push(raw)),
         b'"' if !raw.contains('\\') => text(rows, &raw[1..raw.len() - 1]),
         b'"' => match serde_json::from_str::<String>(raw) {
@@ -238,13 +230,16 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
-    use crate::{canonical::schema_of, domain::import::ImportType};
+    use crate::{
+        canonical::{schema::FieldSet, schema_of},
+        domain::import::ImportType,
+    };
 
     #[test]
     fn every_field_and_group_can_be_met() {
         for import_type in ImportType::ALL {
             let schema = schema_of(*import_type);
-            assert!(schema.fields.len() <= u128::BITS as usize, "{import_type:?}");
+            assert!(schema.fields.len() <= FieldSet::FIELDS, "{import_type:?}");
             assert!(schema.groups.len() <= u32::BITS as usize, "{import_type:?}");
         }
     }

@@ -6,7 +6,7 @@ use crate::{
     canonical::{
         arena::{Arena, Text},
         cell::{Cell, Value},
-        schema::{FieldId, Schema},
+        schema::{FieldId, FieldSet, Schema},
     },
     domain::{
         issue::{Issue, IssueCode},
@@ -32,6 +32,8 @@ pub(super) struct Row {
     pub(super) start: u32,
     pub(super) len: u32,
     pub(super) first_cell: u32,
+    /// Fields given as null, which have no cell.
+    pub(super) nulls: FieldSet,
     pub(super) faults: Vec<Issue>,
 }
 
@@ -60,7 +62,13 @@ impl Rows {
     /// Begins a row at these bytes of the segment.
     pub(super) fn begin(&mut self, start: usize, len: usize) {
         let first_cell = self.cells.len() as u32;
-        self.rows.push(Row { start: start as u32, len: len as u32, first_cell, faults: Vec::new() });
+        self.rows.push(Row {
+            start: start as u32,
+            len: len as u32,
+            first_cell,
+            nulls: FieldSet::default(),
+            faults: Vec::new(),
+        });
     }
 
     /// Adds a cell to the open row.
@@ -72,6 +80,13 @@ impl Rows {
             self.refuse(Issue::of_field(IssueCode::TooLong, schema.spec(field).name, message));
         }
         self.cells.push(Cell { field, value });
+    }
+
+    /// Remembers that the open row gives a field as null.
+    pub(super) fn add_null(&mut self, field: FieldId) {
+        if let Some(row) = self.rows.last_mut() {
+            row.nulls.insert(field);
+        }
     }
 
     /// Refuses the open row. Whatever else is wrong with its fields is told, too, unless the record as a

@@ -23,13 +23,13 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
             failures.add(&rows, row, faults);
             continue;
         }
-        let range = rows.cells(row);
+        let (range, nulls) = (rows.cells(row), rows.rows[row].nulls);
         let cells = &mut rows.cells[range];
         // In the order of the schema, so that CSV and NDJSON of one record give one record.
         if !cells.is_sorted_by_key(|cell| cell.field.0) {
             cells.sort_unstable_by_key(|cell| cell.field.0);
         }
-        let record = adapter.read(cells, &mut rows.arena, &mut issues);
+        let record = adapter.read(cells, nulls, &mut rows.arena, &mut issues);
         if !issues.is_empty() || !faults.is_empty() {
             issues.retain(|issue| !faults.iter().any(|fault| issue.is_within(fault)));
             faults.append(&mut issues);

@@ -1,13 +1,22 @@
 //! What an NDJSON file may hold, and what becomes of each line.
 
-use carryover::grpc::pb::{self, ImportStatus, IssueCode};
+use carryover::{
+    domain::import::ImportType,
+    grpc::pb::{self, ImportStatus, IssueCode},
+};
 
 use crate::{
     harness::{Database, Server, codes, counters},
+    kinds::spec_of,
     on_both_databases,
 };
 
-on_both_databases!(lines_end_as_they_should, bad_lines_fail_alone, files_that_are_something_else_fail);
+on_both_databases!(
+    lines_end_as_they_should,
+    bad_lines_fail_alone,
+    null_is_told_from_nothing,
+    files_that_are_something_else_fail,
+);
 
 async fn lines_end_as_they_should(database: Database) {
     let server = Server::start(database).await;
@@ -110,7 +119,7 @@ async fn bad_lines_fail_alone(database: Database) {
             &[WrongType],
         ),
         ("H032 no key", text(r#"{"first_name":"A"}"#), &[Required]),
-        ("H032 null as key", text(r#"{"external_id":null}"#), &[Required]),
+        ("H032 null as key", text(r#"{"external_id":null}"#), &[IssueCode::NullValue]),
         (
             "H017 a number of 100,000 digits",
             text(&format!(r#"{{"external_id":{}}}"#, "9".repeat(100_000))),
@@ -142,6 +151,85 @@ async fn bad_lines_fail_alone(database: Database) {
         assert!(error.raw_row.is_some(), "{name}");
     }
     assert_eq!(counters(&import), (cases.len() as i64 + 1, 0, cases.len() as i64));
+}
+
+/// H032, for every type: fields of the row, of an inner object, and of an object in a list.
+async fn null_is_told_from_nothing(database: Database) {
+    use IssueCode::{NullValue, Required};
+    let server = Server::start(database).await;
+    let cases: [(ImportType, &str, &[(&str, IssueCode)]); 10] = [
+        (ImportType::UserVerification, r#"{"external_id":null}"#, &[("external_id", NullValue)]),
+        (ImportType::UserVerification, r#"{"external_id":""}"#, &[("external_id", Required)]),
+        (
+            ImportType::BusinessVerification,
+            r#"{"company_name":null,"officers":[{"name":null},{"name":" "},{}],"beneficial_owners":[{"name":null}],
+               "documents":[{"file_url":null},{}]}"#,
+            &[
+                ("beneficial_owners[0].name", NullValue),
+                ("company_name", NullValue),
+                ("documents[0].file_url", NullValue),
+                ("documents[1].file_url", Required),
+                ("external_id", Required),
+                ("officers[0].name", NullValue),
+                ("officers[1].name", Required),
+                ("officers[2].name", Required),
+            ],
+        ),
+        (
+            ImportType::Transactions,
+            r#"{"transaction_id":null,"transaction_at":null,"transaction_details":{"amount":null,"currency":""},
+               "subject":null,"transaction_category":"kyc","travel_rule_details":{"status":null}}"#,
+            &[
+                ("external_id", NullValue),
+                ("subject.full_name", Required),
+                ("subject.vendor_data", Required),
+                ("transaction_at", NullValue),
+                ("transaction_details.amount", NullValue),
+                ("transaction_details.currency", Required),
+                ("transaction_details.direction", Required),
+                ("travel_rule_details.status", NullValue),
+            ],
+        ),
+        (
+            ImportType::StatusRules,
+            r#"{"feature":null,"field":"kyc.a","operator":"fuzzy_match","score":null,"value":null}"#,
+            &[("feature", NullValue), ("score", NullValue), ("status", Required), ("value", NullValue)],
+        ),
+        (
+            ImportType::StatusRules,
+            r#"{"feature":"OCR","field":"kyc.a","operator":"equals","status":null,"value_json":"null"}"#,
+            &[("status", NullValue), ("value", NullValue)],
+        ),
+        // A CSV cell is blank, unless it holds JSON.
+        (ImportType::UserVerification, "external_id,first_name\n,A\n", &[("external_id", Required)]),
+        (
+            ImportType::StatusRules,
+            "feature,field,operator,status,value\nOCR,kyc.a,equals,,null\n",
+            &[("status", Required), ("value", NullValue)],
+        ),
+        (
+            ImportType::StatusRules,
+            "feature,field,operator,status,value\nOCR,kyc.a,equals,Declined,\n",
+            &[("value", Required)],
+        ),
+        (
+            ImportType::BusinessVerification,
+            "external_id,company_name,officers_json\nk,,[{\"name\":null}]\n",
+            &[("company_name", Required), ("officers[0].name", NullValue)],
+        ),
+    ];
+    for (import_type, file, wanted) in cases {
+        let tenant = server.tenant().await;
+        let spec = spec_of(&server, &tenant, import_type).await;
+        let file = if file.starts_with('{') { file.replace('\n', "") } else { file.to_owned() };
+        let import = tenant.import_as(spec, &file).await.expect("an import");
+        assert_eq!(counters(&import), (0, 0, 1), "{file}");
+        let error = &tenant.row_errors(&import.uuid).await[0];
+        let mut found: Vec<_> =
+            error.issues.iter().map(|issue| (issue.field.as_str(), issue.code())).collect();
+        found.sort_unstable();
+        assert_eq!(found, wanted, "{file}: {}", error.error);
+    }
 }
 
 async fn files_that_are_something_else_fail(database: Database) {

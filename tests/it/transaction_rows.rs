@@ -219,7 +219,7 @@ async fn parties_and_what_is_attached_are_checked(database: Database) {
 
 /// Travel Rule data and networks: what the API serves with a type has it, or the row says so.
 async fn members_are_what_is_served(database: Database) {
-    use IssueCode::{OutOfRange, Required, WrongType};
+    use IssueCode::{NullValue, OutOfRange, Required, WrongType};
     let rule = |members: Value| {
         let mut rule = json!({"status": "COMPLETED"});
         rule.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
@@ -243,6 +243,7 @@ async fn members_are_what_is_served(database: Database) {
             &[("travel_rule_details.status", WrongType)],
         ),
         refused("a blank status", rule(json!({"status": " "})), &[("travel_rule_details.status", Required)]),
+        refused("a null status", rule(json!({"status": null})), &[("travel_rule_details.status", NullValue)]),
         refused(
             "a count in a text",
             rule(json!({"obligations_count": "2"})),

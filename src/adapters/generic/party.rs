@@ -1,10 +1,10 @@
 //! Officers, beneficial owners and documents of a company: lists of objects, checked item by item and
 //! kept in the form the contract gives them. They are few and rare, so each is read on its own.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::reader::{Reader, TEXT_CHARS};
+use super::reader::{Reader, TEXT_CHARS, missing};
 use crate::{
     canonical::{
         arena::Text,
@@ -18,9 +18,35 @@ use crate::{
     guard,
 };
 
+/// A text that must be given.
+#[derive(Default)]
+enum Given {
+    #[default]
+    Missing,
+    Null,
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Text))
+    }
+}
+
+impl Given {
+    /// What it says, unless that is blank.
+    fn text(&self) -> Option<&String> {
+        match self {
+            Self::Text(text) if !text.trim().is_empty() => Some(text),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Officer {
-    name: Option<String>,
+    #[serde(default)]
+    name: Given,
     designation: Option<String>,
     role: Option<String>,
     nationality: Option<String>,
@@ -32,7 +58,8 @@ struct Officer {
 
 #[derive(Deserialize)]
 struct Owner {
-    name: Option<String>,
+    #[serde(default)]
+    name: Given,
     first_name: Option<String>,
     last_name: Option<String>,
     entity_type: Option<String>,
@@ -53,7 +80,8 @@ struct Owner {
 #[derive(Deserialize)]
 struct Document {
     document_type: Option<String>,
-    file_url: Option<String>,
+    #[serde(default)]
+    file_url: Given,
 }
 
 /// Reads one item of a list and writes its members; where an item breaks a rule is told by its path.
@@ -69,10 +97,15 @@ impl Item<'_, '_> {
         self.reader.issues.push(Issue::of_field(code, &path, message));
     }
 
-    fn name(&mut self, name: Option<&String>, out: &mut ObjectWriter<'_>) {
-        match name.map(|name| name.trim()).filter(|name| !name.is_empty()) {
-            Some(_) => self.text("name", name, 512, out),
-            None => self.refuse("name", IssueCode::Required, "must be given"),
+    fn require(&mut self, member: &str, given: &Given) {
+        let (code, message) = missing(matches!(given, Given::Null), "must be given");
+        self.refuse(member, code, message);
+    }
+
+    fn name(&mut self, name: &Given, out: &mut ObjectWriter<'_>) {
+        match name.text() {
+            Some(text) => self.text("name", Some(text), 512, out),
+            None => self.require("name", name),
         }
     }
 
@@ -166,7 +199,7 @@ fn list<T: for<'de> Deserialize<'de>>(
 /// Officers, as the contract shows them.
 pub(super) fn officers(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
     list(reader, cell, |item, officer: Officer, out| {
-        item.name(officer.name.as_ref(), out);
+        item.name(&officer.name, out);
         item.designation(officer.designation.as_ref(), "role", officer.role.as_ref(), out);
         if let Some(role) = officer.role.as_deref().map(role) {
             out.word("role", role.as_str());
@@ -182,7 +215,7 @@ pub(super) fn officers(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
 /// Beneficial owners, as the contract shows them.
 pub(super) fn beneficial_owners(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
     list(reader, cell, |item, owner: Owner, out| {
-        item.name(owner.name.as_ref(), out);
+        item.name(&owner.name, out);
         item.text("first_name", owner.first_name.as_ref(), TEXT_CHARS, out);
         item.text("last_name", owner.last_name.as_ref(), TEXT_CHARS, out);
         let entity_type = owner.entity_type.as_deref().map(|word| word.trim().to_lowercase());
@@ -239,10 +272,10 @@ pub(super) fn documents(reader: &mut Reader<'_>, cell: Cell) -> Option<String> {
                 item.refuse("document_type", IssueCode::InvalidValue, message);
             }
         }
-        match document.file_url.as_deref().map(guard::check_url) {
-            None => item.refuse("file_url", IssueCode::Required, "must be given"),
-            Some(Err(refused)) => item.refuse("file_url", IssueCode::UnsafeUrl, refused.to_string()),
-            Some(Ok(())) => item.text("file_url", document.file_url.as_ref(), 2_048, out),
+        let Some(url) = document.file_url.text() else { return item.require("file_url", &document.file_url) };
+        match guard::check_url(url) {
+            Err(refused) => item.refuse("file_url", IssueCode::UnsafeUrl, refused.to_string()),
+            Ok(()) => item.text("file_url", Some(url), 2_048, out),
         }
     })
 }

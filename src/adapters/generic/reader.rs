@@ -13,7 +13,7 @@ use crate::{
         json::{self, JsonFault, JsonType},
         object_writer::push_json_text,
         scalar,
-        schema::{FieldId, Schema},
+        schema::{FieldId, FieldSet, Schema},
     },
     domain::issue::{Issue, IssueCode},
     guard,
@@ -28,9 +28,20 @@ const TAGS: usize = 100;
 /// Most characters of a URL.
 const URL_CHARS: usize = 2_048;
 
+/// The issue of what must be given and was not: whoever wrote null has said something else than who wrote
+/// nothing.
+pub(super) fn missing(is_null: bool, message: &str) -> (IssueCode, String) {
+    match is_null {
+        true => (IssueCode::NullValue, format!("is null; {message}")),
+        false => (IssueCode::Required, message.to_owned()),
+    }
+}
+
 /// A row and where its issues go.
 pub(super) struct Reader<'r> {
     pub(super) cells: &'r [Cell],
+    /// Fields that are null.
+    pub(super) nulls: FieldSet,
     pub(super) schema: &'static Schema,
     pub(super) arena: &'r mut Arena,
     pub(super) now: DateTime<Utc>,
@@ -58,7 +69,8 @@ impl Reader<'_> {
     pub(super) fn require(&mut self, given: bool, field: FieldId) {
         let name = self.schema.spec(field).name;
         if !given && !self.issues.iter().any(|issue| issue.field == name) {
-            self.issues.push(Issue::of_field(IssueCode::Required, name, "must be given"));
+            let (code, message) = missing(self.nulls.contains(field), "must be given");
+            self.issues.push(Issue::of_field(code, name, message));
         }
     }
 

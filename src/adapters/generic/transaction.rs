@@ -4,7 +4,7 @@ mod attached;
 
 use serde::Deserialize;
 
-use super::reader::{Reader, TEXT_CHARS};
+use super::reader::{Reader, TEXT_CHARS, missing};
 use crate::{
     canonical::{
         arena::Text,
@@ -90,8 +90,9 @@ impl Draft {
     fn finish(self, reader: &mut Reader<'_>, details: Option<Text>) -> Transaction {
         let key = self.external_id.or(self.transaction_id);
         if key.is_none() && !reader.issues.iter().any(|issue| issue.field.ends_with("_id")) {
-            let message = "must be given, or transaction_id";
-            reader.issues.push(Issue::of_field(IssueCode::Required, "external_id", message));
+            let is_null = [F::ExternalId, F::TransactionId].map(|id| reader.nulls.contains(id.id()));
+            let (code, message) = missing(is_null.contains(&true), "must be given, or transaction_id");
+            reader.issues.push(Issue::of_field(code, "external_id", message));
         }
         for (given, field) in [
             (self.transaction_at.is_some(), F::TransactionAt),

@@ -4,9 +4,15 @@ use regex::RegexBuilder;
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::{super::reader::Reader, is_path, path_wanted};
+use super::{
+    super::reader::{Reader, missing},
+    is_path, path_wanted,
+};
 use crate::{
-    canonical::status_rule::{Operator, StatusRule, ValueType},
+    canonical::{
+        cell::Cell,
+        status_rule::{Operator, RuleField, StatusRule, ValueType},
+    },
     domain::issue::{Issue, IssueCode},
 };
 
@@ -22,6 +28,8 @@ type Fault = (IssueCode, String);
 pub(super) fn check(rule: &StatusRule, reader: &mut Reader<'_>) {
     let is_refused = |field: &str| reader.issues.iter().any(|issue| issue.field == field);
     let (type_refused, score_refused) = (is_refused("value_type"), is_refused("score"));
+    let value_is_null = is_null(reader, RuleField::Value) || is_null(reader, RuleField::ValueJson);
+    let score_is_null = is_null(reader, RuleField::Score);
     let mut refuse =
         |field: &str, (code, message): Fault| reader.issues.push(Issue::of_field(code, field, message));
     let operator = rule.operator.as_str();
@@ -31,7 +39,7 @@ pub(super) fn check(rule: &StatusRule, reader: &mut Reader<'_>) {
             refuse("value", (IssueCode::InvalidValue, format!("must not be given with {operator}")));
         }
         None if takes_none => {}
-        None => refuse("value", (IssueCode::Required, format!("must be given with {operator}"))),
+        None => refuse("value", missing(value_is_null, &format!("must be given with {operator}"))),
         // What it must be is not known.
         Some(_) if type_refused => {}
         Some(value) => {
@@ -41,8 +49,14 @@ pub(super) fn check(rule: &StatusRule, reader: &mut Reader<'_>) {
         }
     }
     if rule.operator == Operator::FuzzyMatch && rule.score.is_none() && !score_refused {
-        refuse("score", (IssueCode::Required, "must be given with fuzzy_match".to_owned()));
+        refuse("score", missing(score_is_null, "must be given with fuzzy_match"));
     }
+}
+
+/// Whether a field is null, in NDJSON or in a cell that holds JSON.
+fn is_null(reader: &Reader<'_>, field: RuleField) -> bool {
+    let is_cell = |cell: &Cell| cell.field == field.id() && reader.arena.get(cell.value.text()) == "null";
+    reader.nulls.contains(field.id()) || reader.cells.iter().any(is_cell)
 }
 
 fn of_type(value_type: ValueType, value: &str) -> Result<(), Fault> {

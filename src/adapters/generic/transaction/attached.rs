@@ -140,8 +140,9 @@ fn object_of(reader: &mut Reader<'_>, cell: Cell, members: &[(&str, Kind)]) -> O
 /// What is wrong with a member, as JSON; null is the same as none.
 fn fault(raw: Option<&str>, kind: Kind, max_depth: usize) -> Option<(IssueCode, &'static str)> {
     let raw = match (raw, kind) {
-        (None | Some("null"), Kind::RequiredText) => {
-            return Some((IssueCode::Required, "must be given as text"));
+        (None, Kind::RequiredText) => return Some((IssueCode::Required, "must be given as text")),
+        (Some("null"), Kind::RequiredText) => {
+            return Some((IssueCode::NullValue, "is null; must be given as text"));
         }
         (None | Some("null"), _) => return None,
         (Some(raw), _) => raw,
