@@ -9,6 +9,7 @@ use super::{
     ids::{ApplicationId, ImportId, WorkflowId},
     ledger::Outcome,
     limits::Limits,
+    lines::LineEnds,
 };
 
 /// Makes an enum that is kept as a word in the database.
@@ -253,6 +254,8 @@ pub struct Import {
     pub completed_at: Option<DateTime<Utc>>,
     /// When its source was deleted.
     pub source_deleted_at: Option<DateTime<Utc>>,
+    /// Kinds of line ends between its rows, as far as they are stored.
+    pub line_ends: LineEnds,
 }
 
 impl Import {

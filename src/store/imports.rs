@@ -21,6 +21,7 @@ use crate::domain::{
     ids::{ApplicationId, ImportId},
     import::{Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, SourceFormat, StartMode},
     limits::Limits,
+    lines::LineEnds,
     refusal::Refusal,
 };
 
@@ -94,6 +95,7 @@ impl import::Model {
             started_at: self.started_at,
             completed_at: self.completed_at,
             source_deleted_at: self.source_deleted_at,
+            line_ends: LineEnds::from_bits(self.line_ends),
         })
     }
 }
@@ -177,6 +179,7 @@ impl Store {
                     encoding: Set(None),
                     stored_error_count: Set(0),
                     source_deleted_at: Set(None),
+                    line_ends: Set(LineEnds::default().bits()),
                 };
                 import::Entity::insert(row).exec_with_returning(tx).await?.into_domain()
             })
