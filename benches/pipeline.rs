@@ -94,6 +94,7 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
         started_at: Some(now),
         completed_at: None,
         source_deleted_at: None,
+        line_ends: Default::default(),
         created_by: None,
         pause_requested: false,
         resume_needs_operator: false,

@@ -5,6 +5,7 @@ use sea_orm_migration::prelude::*;
 mod m0001_spine;
 mod m0002_all_types;
 mod m0003_erasures;
+mod m0004_line_ends;
 mod m0005_control;
 mod m0006_row_tallies;
 
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_spine::Migration),
             Box::new(m0002_all_types::Migration),
             Box::new(m0003_erasures::Migration),
+            Box::new(m0004_line_ends::Migration),
             Box::new(m0005_control::Migration),
             Box::new(m0006_row_tallies::Migration),
         ]

@@ -4,6 +4,7 @@
 //! store makes the client wait by HTTP/2 flow control, and memory is bounded by one segment.
 
 mod decompress;
+mod line_ends;
 mod scanner;
 mod segment_writer;
 mod sniff;

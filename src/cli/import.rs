@@ -344,6 +344,10 @@ pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
     if import.source_bytes > 0 {
         output::line(&format!("source     {}", source(import)))?;
     }
+    if import.line_ends.len() > 1 {
+        let ends: Vec<_> = import.line_ends().map(|end| end.as_str_name().replace("LINE_END_", "")).collect();
+        output::line(&format!("lines      end in different ways: {}", ends.join(", ")))?;
+    }
     if !import.ignored_columns.is_empty() {
         let names = output::printable(&import.ignored_columns.join(", "));
         output::line(&format!("ignored    columns nobody knows: {names}"))?;

@@ -11,6 +11,7 @@ use super::{
     issue::IssueCode,
     ledger::Outcome,
     limits::Limits,
+    lines::LineEnds,
     refusal::Refusal,
 };
 
@@ -304,6 +305,8 @@ pub struct Import {
     pub completed_at: Option<DateTime<Utc>>,
     /// When its source was deleted.
     pub source_deleted_at: Option<DateTime<Utc>>,
+    /// Kinds of line ends between its rows, as far as they are stored.
+    pub line_ends: LineEnds,
     /// The key that made it; none for the server, and for imports from before that was kept.
     pub created_by: Option<ApiKeyId>,
     /// Somebody wants it paused, and segments are still in work.

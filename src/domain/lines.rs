@@ -1,5 +1,38 @@
 //! Physical lines: `\n`, `\r\n` and a lone `\r` each end one.
 
+/// Kinds of line ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LineEnds(u8);
+
+impl LineEnds {
+    /// `\n`.
+    pub const LF: Self = Self(1);
+    /// `\r\n`.
+    pub const CRLF: Self = Self(2);
+    /// `\r`.
+    pub const CR: Self = Self(4);
+
+    /// Adds others.
+    pub const fn add(&mut self, others: Self) {
+        self.0 |= others.0;
+    }
+
+    /// Whether all of the others are among them.
+    pub const fn contains(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    /// A number that keeps them, a bit each.
+    pub const fn bits(self) -> i32 {
+        self.0 as i32
+    }
+
+    /// Those that a number keeps.
+    pub const fn from_bits(bits: i32) -> Self {
+        Self(bits as u8)
+    }
+}
+
 /// Counts lines over bytes that come in any pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LineCounter {

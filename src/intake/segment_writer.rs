@@ -17,6 +17,7 @@ use crate::{
     domain::{
         fault::SourceFault,
         import::{Compression, Import, SourceFormat, StartMode},
+        lines::LineEnds,
         refusal::Refusal,
         segment::{SegmentKind, SegmentRange},
     },
@@ -113,7 +114,7 @@ impl SegmentWriter {
             let range = segments[last];
             let bytes = self.intake.objects.get_segment(application, id, &range).await?;
             let delimiter = self.import.delimiter.unwrap_or(b',');
-            let last = Cut { range, bytes };
+            let last = Cut { range, bytes, line_ends: LineEnds::default() };
             self.splitter = Some(Splitter::resume(format, delimiter, self.import.limits, &last));
             let columns = self.import.columns.clone();
             let encoding = UTF_8.name().to_owned();
@@ -199,7 +200,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    async fn store_segment(&mut self, Cut { range, bytes }: Cut) -> Result<(), Halt> {
+    async fn store_segment(&mut self, Cut { range, bytes, line_ends }: Cut) -> Result<(), Halt> {
         if let Some(existing) = self.existing.next() {
             return if existing == range {
                 Ok(())
@@ -218,8 +219,9 @@ impl SegmentWriter {
         if as_sent && range.kind == SegmentKind::Records {
             self.committed = range.byte_end();
         }
+        let store = &self.intake.store;
         let added =
-            self.intake.store.add_segment(self.lease, range, shape, self.committed, clock::now()).await;
+            store.add_segment(self.lease, range, line_ends, shape, self.committed, clock::now()).await;
         added.map_err(Error::from)?;
         fault_points::reach("segment_added");
         self.intake.feed.changed(import);

@@ -3,12 +3,15 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::scanner::{Event, Scanner};
+use super::{
+    line_ends::LineEndNotes,
+    scanner::{Event, Scanner},
+};
 use crate::domain::{
     fault::SourceFault,
     import::SourceFormat,
     limits::Limits,
-    lines::LineCounter,
+    lines::{LineCounter, LineEnds},
     segment::{SegmentKind, SegmentRange},
 };
 
@@ -22,6 +25,8 @@ pub struct Cut {
     pub range: SegmentRange,
     /// Its bytes.
     pub bytes: Bytes,
+    /// How its lines end.
+    pub line_ends: LineEnds,
 }
 
 /// Where the records of a segment of whole records stand in it, in row order.
@@ -69,6 +74,7 @@ pub struct Splitter {
     first_row: i64,
     byte_offset: i64,
     lines: LineCounter,
+    ends: LineEndNotes,
     /// The BOM has been looked for.
     begun: bool,
     /// The next record is the header.
@@ -96,6 +102,7 @@ impl Splitter {
             first_row: 1,
             byte_offset: 0,
             lines: LineCounter::at(1),
+            ends: LineEndNotes::new(format),
             begun: false,
             header_due: format == SourceFormat::Csv,
             header: None,
@@ -146,9 +153,13 @@ impl Splitter {
 
     fn scan(&mut self, cuts: &mut Vec<Cut>) -> Result<(), SourceFault> {
         while let Some((length, event)) = self.scanner.scan(&self.buffer[self.scanned..]) {
+            let from = self.scanned;
             self.scanned += length;
             match event {
-                Event::Blank => self.blank_ended(cuts),
+                Event::Blank => {
+                    self.ends.blank(&self.buffer[from..self.scanned]);
+                    self.blank_ended(cuts);
+                }
                 Event::Record if self.header_due => self.header_ended()?,
                 Event::Record => self.record_ended(cuts)?,
             }
@@ -168,6 +179,7 @@ impl Splitter {
             return Err(SourceFault::HeaderTooLarge { limit: self.limits.row_bytes });
         }
         self.header_due = false;
+        self.ends.record(&self.buffer[self.whole..self.scanned]);
         self.header = Some(Bytes::copy_from_slice(&self.buffer[self.whole..self.scanned]));
         self.whole = self.scanned;
         self.preamble = self.scanned;
@@ -200,6 +212,7 @@ impl Splitter {
             self.cut(SegmentKind::Records, self.rows, cuts);
         }
         self.count_row()?;
+        self.ends.record(&self.buffer[self.whole..self.scanned]);
         self.whole = self.scanned;
         self.rows += 1;
         if self.rows as usize == self.limits.segment_rows || self.whole == self.limits.segment_bytes {
@@ -225,6 +238,7 @@ impl Splitter {
     }
 
     fn oversized_ended(&mut self, cuts: &mut Vec<Cut>) -> Result<(), SourceFault> {
+        self.ends.record(&self.buffer[..self.scanned]);
         let tail = self.buffer.split_off(self.scanned);
         self.oversize(cuts)?;
         if !self.buffer.is_empty() {
@@ -270,6 +284,7 @@ impl Splitter {
                 crc32c: crc32c::crc32c(&bytes),
                 revision: 0,
             },
+            line_ends: self.ends.cut(bytes.last().copied()),
             bytes: bytes.clone(),
         });
         self.lines.advance(&bytes);
@@ -283,6 +298,7 @@ impl Splitter {
     /// Ends the source. Whole records before a fault are still cut.
     pub fn finish(&mut self, cuts: &mut Vec<Cut>) -> Result<(), SourceFault> {
         let ended = self.end_last_record(cuts);
+        self.ends.close();
         if ended.is_ok() {
             self.whole = self.buffer.len();
         }

@@ -24,6 +24,7 @@ use crate::domain::{
         StartMode,
     },
     limits::Limits,
+    lines::LineEnds,
     refusal::Refusal,
 };
 
@@ -144,6 +145,7 @@ impl import::Model {
             started_at: self.started_at,
             completed_at: self.completed_at,
             source_deleted_at: self.source_deleted_at,
+            line_ends: LineEnds::from_bits(self.line_ends),
             created_by: self.created_by.map(ApiKeyId),
             pause_requested: self.pause_requested,
             resume_needs_operator: self.resume_needs_operator,
@@ -316,6 +318,7 @@ fn new_row(
         encoding: Set(None),
         stored_error_count: Set(0),
         source_deleted_at: Set(None),
+        line_ends: Set(LineEnds::default().bits()),
         created_by: Set(None),
         pause_requested: Set(false),
         resume_needs_operator: Set(false),

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+    sea_query::{BinOper, Expr},
 };
 
 use super::{
@@ -20,6 +22,7 @@ use crate::domain::{
     fault::SourceFault,
     ids::{ApplicationId, ImportId},
     import::{Compression, Import, ImportStatus, SourceFormat},
+    lines::LineEnds,
     refusal::Refusal,
     segment::SegmentRange,
 };
@@ -112,6 +115,7 @@ impl Store {
         &self,
         lease: UploadLease,
         range: SegmentRange,
+        line_ends: LineEnds,
         shape: SourceShape,
         committed_size: i64,
         now: DateTime<Utc>,
@@ -128,6 +132,10 @@ impl Store {
                     .col_expr(
                         import::Column::TotalRows,
                         Expr::col(import::Column::TotalRows).add(i64::from(range.rows)),
+                    )
+                    .col_expr(
+                        import::Column::LineEnds,
+                        Expr::col(import::Column::LineEnds).binary(BinOper::BitOr, line_ends.bits()),
                     )
                     .col_expr(import::Column::SourceBytes, Expr::value(range.byte_end()))
                     .col_expr(import::Column::CommittedSize, Expr::value(committed_size));

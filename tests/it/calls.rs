@@ -36,7 +36,7 @@ async fn assert_unharmed(tenant: &Tenant, name: &str) {
 async fn creating_at_a_time_gives_one_import_and_harms_nobody_else(database: Database) {
     let server = Server::start(database).await;
     let (greedy, other) = (server.tenant().await, server.tenant().await);
-    let calls: Vec<_> = (0..150)
+    let calls: Vec<_> = (0..1000)
         .map(|_| {
             let (mut imports, spec) = (greedy.client.imports(), Some(greedy.spec()));
             let request = pb::CreateImportRequest { spec, request_id: String::new() };

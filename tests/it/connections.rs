@@ -6,7 +6,7 @@ use carryover::grpc::{client::Client, pb};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpSocket, TcpStream},
-    process::Command,
+    process::{Child, Command},
     sync::mpsc,
 };
 
@@ -14,6 +14,7 @@ use crate::{
     h2::{PREFACE, Peer},
     harness::{Database, Server, Tenant},
     waits::eventually,
+    web::exchange,
 };
 
 /// Waits for the end of a connection on which nothing may have been said.
@@ -82,12 +83,12 @@ async fn who_does_not_begin_in_time_is_closed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn surplus_connections_are_closed_at_once() {
-    let flags = ["--max-connections", "30", "--max-connections-per-peer", "20"];
+    let flags = ["--max-connections", "450", "--max-connections-per-peer", "300"];
     let server = Server::start_with(Database::Sqlite, &flags).await;
     let tenant = server.tenant().await;
     // The tenant's own connection is the first of 127.0.0.1.
     let mut served = Vec::new();
-    for (peer, connections, room) in [(1, 60, 19), (2, 60, 10), (3, 60, 0)] {
+    for (peer, connections, room) in [(1, 3000, 299), (2, 1000, 150), (3, 200, 0)] {
         let mut of_peer = 0;
         for _ in 0..connections {
             let mut connection = Peer::over(connect_from([127, 0, 0, peer], &server).await).await;
@@ -99,7 +100,7 @@ async fn surplus_connections_are_closed_at_once() {
         assert_eq!(of_peer, room, "E012: connections of peer {peer}");
         assert_unharmed(&tenant, "E012").await;
     }
-    served.drain(..20);
+    served.drain(..100);
     // The server sees their end a moment later.
     for _ in 0..10 {
         let next = eventually("a place that was given back", async || {
@@ -131,46 +132,113 @@ async fn silent_connections_cannot_keep_others_out() {
     .await;
 }
 
-/// E013: the program itself, under a limit that few connections use up.
+/// The program as a process of its own, whose log is read.
+struct Program {
+    child: Child,
+    log: mpsc::Receiver<String>,
+    address: SocketAddr,
+    key: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Program {
+    /// Starts it with so many file descriptors.
+    async fn start(descriptors: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let run =
+            format!("ulimit -n {descriptors} && exec \"$0\" serve --listen 127.0.0.1:0 --data-dir \"$1\"");
+        let mut child = Command::new("bash")
+            .args(["-c", &run])
+            .args([env!("CARGO_BIN_EXE_carryover").as_ref(), folder.path()])
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it starts");
+        let (sender, log) = mpsc::channel(10_000);
+        let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let _ = sender.send(line).await;
+            }
+        });
+        let address = SocketAddr::from(([0; 4], 0));
+        let mut program = Self { child, log, address, key: String::new(), _folder: folder };
+        let served_on = program.line_with("serves gRPC on ").await;
+        program.address = served_on.split(' ').next().expect("a word").parse().expect("an address");
+        let key = std::fs::read_to_string(program._folder.path().join("admin.key")).expect("the first key");
+        key.trim().clone_into(&mut program.key);
+        program
+    }
+
+    /// What follows `text` in the next line that has it.
+    async fn line_with(&mut self, text: &str) -> String {
+        loop {
+            let line = tokio::time::timeout(Duration::from_secs(60), self.log.recv()).await;
+            if let Some((_, rest)) = line.expect(text).expect(text).split_once(text) {
+                break rest.to_owned();
+            }
+        }
+    }
+
+    async fn connect(&self) -> Client {
+        Client::connect(&self.address.to_string(), &self.key).await.expect("connects")
+    }
+
+    /// Ends it; gives the lines of the log that nobody has read.
+    async fn end(mut self) -> Vec<String> {
+        assert!(self.child.try_wait().expect("known").is_none(), "it runs to the end");
+        self.child.kill().await.expect("ends");
+        let mut rest = Vec::new();
+        while let Some(line) = self.log.recv().await {
+            rest.push(line);
+        }
+        rest
+    }
+}
+
+/// E013.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_file_descriptors_recovers() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut child = Command::new("bash")
-        .args(["-c", "ulimit -n 80 && exec \"$0\" serve --listen 127.0.0.1:0 --data-dir \"$1\""])
-        .args([env!("CARGO_BIN_EXE_carryover").as_ref(), folder.path()])
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("it starts");
-    let (sender, mut log) = mpsc::channel(1000);
-    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-    tokio::spawn(async move {
-        while let Ok(Some(line)) = lines.next_line().await {
-            let _ = sender.send(line).await;
-        }
-    });
-    let mut line_with = async |text: &str| loop {
-        let line = tokio::time::timeout(Duration::from_secs(60), log.recv()).await.expect(text).expect(text);
-        if let Some((_, rest)) = line.split_once(text) {
-            break rest.to_owned();
-        }
-    };
-    let served_on = line_with("serves gRPC on ").await;
-    let address: SocketAddr = served_on.split(' ').next().expect("a word").parse().expect("an address");
-    let key = std::fs::read_to_string(folder.path().join("admin.key")).expect("the first admin key");
-    let admin = Client::connect(&address.to_string(), key.trim()).await.expect("connects");
+    let mut program = Program::start(80).await;
+    let admin = program.connect().await;
     let list = pb::ListApplicationsRequest::default;
     admin.admin().list_applications(list()).await.expect("an answer");
 
     let mut crowd = Vec::new();
     for _ in 0..100 {
-        crowd.push(TcpStream::connect(address).await.expect("the system accepts"));
+        crowd.push(TcpStream::connect(program.address).await.expect("the system accepts"));
     }
-    line_with("a connection cannot be accepted").await;
+    program.line_with("a connection cannot be accepted").await;
     drop(crowd);
-    let late = Client::connect(&address.to_string(), key.trim()).await.expect("connects");
+    let late = program.connect().await;
     late.admin().list_applications(list()).await.expect("a new connection is served");
     admin.admin().list_applications(list()).await.expect("the old one, too");
-    assert!(child.try_wait().expect("known").is_none(), "it runs on");
-    child.kill().await.expect("ends");
+    program.end().await;
+}
+
+/// E046.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_are_refused_without_a_word_in_the_log() {
+    const STRANGERS: usize = 1000;
+    let program = Program::start(1000).await;
+    let admin = program.connect().await;
+    let get = b"GET /index.html HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let post = b"POST /carryover.v1.ImportService/GetImport HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        content-length: 2\r\nconnection: close\r\n\r\n{}";
+    let garbage = &[0xff; 100];
+    for (name, request, refusals) in [
+        ("a GET", &get[..], &["HTTP/1.1 4", "grpc-status: 12", "grpc-status:12"][..]),
+        ("JSON", &post[..], &["HTTP/1.1 4"]),
+        ("garbage", &garbage[..], &[""]),
+    ] {
+        for _ in 0..STRANGERS {
+            let answer = exchange(program.address, request).await;
+            assert!(refusals.iter().any(|refusal| answer.contains(refusal)), "E046 {name}: {answer}");
+            assert!(!answer.contains("grpc-status: 0") && !answer.contains("grpc-status:0"), "E046 {name}");
+        }
+    }
+    let list = pb::ListApplicationsRequest::default();
+    admin.admin().list_applications(list).await.expect("who speaks gRPC is served");
+    let log = program.end().await;
+    assert!(log.len() < 10, "E046: {} lines, such as {:?}", log.len(), log.last());
 }

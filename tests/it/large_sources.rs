@@ -82,6 +82,25 @@ async fn lines_without_end_are_never_held(database: Database) {
     assert!(more < PIECES * PIECE * 3 / 4, "no line was ever in memory as a whole: {} MiB more", more >> 20);
 }
 
+/// G035, half as long: twice that takes this test twice the time, and shows nothing more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_of_a_gibibyte_is_never_held() {
+    const PIECES: usize = 1024;
+    let server = Server::start(Database::Sqlite).await;
+    let tenant = server.tenant().await;
+    tenant.import(plain_csv("warm", 0, 10_000)).await;
+    let before = most_memory();
+    let import = upload(&tenant, "external_id,address\na,A\nb,", PIECES, "\nc,C\nd\n").await;
+    assert_eq!(import.status(), ImportStatus::Completed, "{}", import.last_error());
+    assert_eq!((counters(&import), import.total_rows), ((2, 0, 2), 4));
+    let errors = tenant.row_errors(&import.uuid).await;
+    let found: Vec<_> = errors.iter().map(|error| (error.line_number, codes(error)[0])).collect();
+    assert_eq!(found, [(3, IssueCode::RecordTooLarge), (5, IssueCode::ColumnCount)]);
+    assert!(errors[1].byte_offset > 1 << 30, "{}", errors[1].byte_offset);
+    let more = most_memory() - before;
+    assert!(more < 256 << 20, "{} MiB more", more >> 20);
+}
+
 /// G036, on a source whose first rows are said to stand far behind.
 async fn rows_are_counted_beyond_32_bits(database: Database) {
     const BEFORE: i64 = 5_000_000_000;

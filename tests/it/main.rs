@@ -41,6 +41,7 @@ mod kinds;
 mod large_rows;
 mod large_sources;
 mod limits;
+mod line_ends;
 mod ndjson;
 mod on_existing;
 mod ordering;

@@ -1,6 +1,6 @@
 //! Requests of HTTP/1.1 as text, and gRPC-web calls made of them.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,7 +11,12 @@ use crate::harness::Server;
 
 /// Sends bytes to the port as they are; gives what came back.
 pub async fn raw(server: &Server, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(server.app.address).await.expect("connects");
+    exchange(server.app.address, request).await
+}
+
+/// Sends bytes to an address as they are; gives what came back.
+pub async fn exchange(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("connects");
     // The server may answer and close before it has read everything.
     let _ = stream.write_all(request).await;
     let mut answer = Vec::new();

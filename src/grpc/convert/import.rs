@@ -12,6 +12,7 @@ use crate::{
         ids::{ApplicationId, ImportId, RecordKind, derive},
         import::{Compression, Import, ImportType, OnExisting, SourceFormat, StartMode},
         issue::{Issue, IssueCode},
+        lines::LineEnds,
     },
     grpc::pb,
     imports::RowError,
@@ -84,6 +85,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         encoding: import.encoding.or(import.spec.encoding).unwrap_or_default(),
         stored_error_count: import.stored_errors,
         source_deleted_at: import.source_deleted_at.map(timestamp),
+        line_ends: line_ends(import.line_ends),
         start: match import.spec.start {
             StartMode::OnArrival => pb::StartMode::OnArrival,
             StartMode::AfterUpload => pb::StartMode::AfterUpload,
@@ -112,6 +114,15 @@ fn control(import: &Import) -> pb::Import {
         reverted_at: import.reverted_at.map(timestamp),
         ..Default::default()
     }
+}
+
+fn line_ends(ends: LineEnds) -> Vec<i32> {
+    let wire = [
+        (LineEnds::LF, pb::LineEnd::Lf),
+        (LineEnds::CRLF, pb::LineEnd::Crlf),
+        (LineEnds::CR, pb::LineEnd::Cr),
+    ];
+    wire.into_iter().filter(|(end, _)| ends.contains(*end)).map(|(_, wire)| wire as i32).collect()
 }
 
 /// Columns of a CSV source that are no field.

@@ -40,6 +40,7 @@ pub(crate) struct Model {
     pub(crate) encoding: Option<String>,
     pub(crate) stored_error_count: i64,
     pub(crate) source_deleted_at: Option<DateTimeUtc>,
+    pub(crate) line_ends: i32,
     pub(crate) created_by: Option<Uuid>,
     pub(crate) pause_requested: bool,
     pub(crate) resume_needs_operator: bool,
