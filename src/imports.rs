@@ -86,6 +86,11 @@ impl Imports {
 
     /// Opens an upload stream; the import itself when its upload is finished already.
     pub async fn open_upload(&self, caller: Caller, id: ImportId, offset: i64) -> Result<Opened, Error> {
+        let application = caller.application.ok_or(Refusal::NoApplication)?;
+        if self.get(application, id).await?.parent.is_some() {
+            let text = "is a retry, whose source is made by the server of its parent's";
+            return Err(Refusal::field("import_id", text).into());
+        }
         self.intake.open(caller, id, offset).await
     }
 

@@ -53,10 +53,24 @@ impl Reverter {
         self.store.claim_revert(owner, now, now + self.lease).await
     }
 
+    /// Holds a revert that stands still, for `reason`, or without one gives it back.
+    async fn hold(&self, revert: &Revert, reason: Option<&'static str>) {
+        let now = clock::now();
+        let lease_until = if reason.is_some() { now + self.lease } else { now };
+        if let Err(error) = self.store.hold_revert(revert, reason, now, lease_until).await {
+            // Nothing is lost: the lease runs out.
+            warn!(error = &error as &dyn std::error::Error, "could not hold a revert or give it back");
+        }
+        self.feed.changed(revert.import_id());
+    }
+
     async fn revert(&self, revert: &Revert, stop: &CancellationToken) {
         let id = revert.import_id();
         let mut attempts = 0;
-        while !stop.is_cancelled() {
+        loop {
+            if stop.is_cancelled() {
+                return self.hold(revert, None).await;
+            }
             let now = clock::now();
             fault_points::reach("revert_step");
             match self.store.revert_step(revert, attempts >= ATTEMPTS, now, now + self.lease).await {
@@ -76,6 +90,7 @@ impl Reverter {
                     // What passes by itself is waited for, however long that takes.
                     attempts += u32::from(!error.is_transient());
                     error!(import.id = %id, attempts, error = &error as &dyn std::error::Error, "could not revert");
+                    self.hold(revert, Some(error.reason())).await;
                     let wait = (POLL / 5).saturating_mul(1 << attempts.min(6)).min(MAX_BACKOFF);
                     tokio::time::sleep(wait).await;
                 }

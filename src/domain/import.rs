@@ -387,7 +387,7 @@ impl Import {
         };
         let elapsed = (now - self.started_at?).as_seconds_f64();
         let left = total.checked_sub(self.processed_bytes).filter(|left| *left >= 0)?;
-        (self.processed_bytes > 0 && !self.status.is_terminal())
+        (self.processed_bytes > 0 && !self.status.has_ended())
             .then(|| left as f64 * elapsed / self.processed_bytes as f64)
     }
 }

@@ -166,10 +166,7 @@ async fn begin(
     tx: &DatabaseTransaction,
     application: ApplicationId,
 ) -> Result<Vec<u8>, Error> {
-    if let Bulk::Postgres(_) = store.bulk {
-        let lock = [ERASURE_LOCK.into(), lock_of(application).into()];
-        tx.execute_raw(store.statement("SELECT pg_advisory_xact_lock($1, $2)", lock)).await?;
-    }
+    keep_out(store, tx, application).await?;
     if let Some(active) = active_of(application.0).one(tx).await? {
         return Err(Refusal::ImportInWork { import: ImportId(active.id) }.into());
     }
@@ -184,6 +181,19 @@ async fn begin(
         .exec(tx)
         .await?;
     Ok(salt)
+}
+
+/// Keeps segments and erasures of an application out until the transaction ends.
+pub(super) async fn keep_out(
+    store: &Store,
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+) -> Result<(), Error> {
+    if let Bulk::Postgres(_) = store.bulk {
+        let lock = [ERASURE_LOCK.into(), lock_of(application).into()];
+        tx.execute_raw(store.statement("SELECT pg_advisory_xact_lock($1, $2)", lock)).await?;
+    }
+    Ok(())
 }
 
 /// Which sessions are meant.

@@ -21,12 +21,13 @@ use super::{
         application,
         import::{self, Column},
     },
+    erasure,
     error::Error,
-    imports,
+    imports, status_rules,
 };
 use crate::domain::{
     ids::{ApplicationId, ImportId},
-    import::{Import, ImportStatus},
+    import::{Import, ImportStatus, ImportType},
     refusal::Refusal,
 };
 use step::Step;
@@ -45,11 +46,13 @@ impl Revert {
     }
 }
 
-/// Takes a revert nobody has in hand: `$1` is the owner, `$2` the lease, `$3` the time.
+/// Takes a revert nobody has in hand, of an application one after the other: `$1` is the owner, `$2` the lease, `$3` the time.
 const CLAIM: &str = "UPDATE imports SET revert_owner = $1, revert_lease_expires_at = $2 \
-    WHERE (application_id, id) = (SELECT application_id, id FROM imports WHERE revert_state = 'REVERTING' \
-        AND (revert_lease_expires_at IS NULL OR revert_lease_expires_at < $3) \
-        ORDER BY application_id, id LIMIT 1 {lock}) \
+    WHERE (application_id, id) = (SELECT i.application_id, i.id FROM imports i WHERE i.revert_state = 'REVERTING' \
+        AND (i.revert_lease_expires_at IS NULL OR i.revert_lease_expires_at < $3) \
+        AND NOT EXISTS (SELECT 1 FROM imports e WHERE e.application_id = i.application_id AND e.id < i.id \
+            AND e.revert_state = 'REVERTING') \
+        ORDER BY i.application_id, i.id LIMIT 1 {lock}) \
     RETURNING application_id, id";
 
 #[derive(FromQueryResult)]
@@ -67,11 +70,13 @@ impl Store {
         caller: Caller,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
-        let is_postgres = matches!(self.bulk, Bulk::Postgres(_));
+        let store = self.clone();
         self.write(move |tx| {
             Box::pin(async move {
+                // An erasure that is under way is waited for: what it takes out must not be put back.
+                erasure::keep_out(&store, tx, application).await?;
                 let mut owner = application::Entity::find_by_id(application.0);
-                if is_postgres {
+                if matches!(store.bulk, Bulk::Postgres(_)) {
                     owner = owner.lock_exclusive();
                 }
                 let owner = owner.one(tx).await?.ok_or(Refusal::NotFound("application"))?;
@@ -89,6 +94,11 @@ impl Store {
                     return Err(Refusal::WrongState { status, needed }.into());
                 }
                 imports::check_active(tx, &owner).await?;
+                if let (ImportType::StatusRules, Some(workflow)) =
+                    (import.spec.import_type, import.spec.workflow_id)
+                {
+                    status_rules::check_alone(tx, application.0, workflow.0).await?;
+                }
                 update(application, id, now)
                     .col_expr(Column::RevertState, Expr::value(ImportStatus::Reverting.as_str()))
                     .exec(tx)
@@ -120,6 +130,30 @@ impl Store {
                 let Key { application_id, id } = Key::from_query_result(&row, "")?;
                 let import = get(tx, ApplicationId(application_id), ImportId(id)).await?;
                 Ok(Some(Revert { import, owner }))
+            })
+        })
+        .await
+    }
+
+    /// Holds a revert that stands still until `lease_until`, which may be now; its import says why.
+    pub async fn hold_revert(
+        &self,
+        revert: &Revert,
+        reason: Option<&'static str>,
+        now: DateTime<Utc>,
+        lease_until: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let (application, id, owner) = (revert.import.application_id, revert.import.id, revert.owner);
+        self.write(move |tx| {
+            Box::pin(async move {
+                update(application, id, now)
+                    .col_expr(Column::RevertLeaseExpiresAt, Expr::value(lease_until))
+                    .col_expr(Column::WaitingReason, Expr::value(reason))
+                    .filter(Column::RevertOwner.eq(owner))
+                    .filter(Column::RevertState.eq(ImportStatus::Reverting.as_str()))
+                    .exec(tx)
+                    .await?;
+                Ok(())
             })
         })
         .await

@@ -18,7 +18,7 @@ use super::{
     Store,
     entities::{import, status_rule, workflow, workflow_version},
     error::Error,
-    imports::ACTIVE,
+    imports::{self, active_of},
 };
 use crate::domain::{
     ids::{ApplicationId, ImportId, WorkflowId},
@@ -102,18 +102,13 @@ fn in_version(application: Uuid, workflow: Uuid, version: i32) -> sea_orm::Selec
         .filter(behind)
 }
 
-/// Refuses a second import of rules into one workflow: both would be compared with the same version.
+/// Refuses a second import of rules into one workflow, or the revert of one: both would go by the same version.
 pub(super) async fn check_alone(
     tx: &DatabaseTransaction,
     application: Uuid,
     workflow: Uuid,
 ) -> Result<(), Error> {
-    let active = import::Entity::find()
-        .filter(import::Column::ApplicationId.eq(application))
-        .filter(import::Column::Status.is_in(ACTIVE.map(ImportStatus::as_str)))
-        .all(tx)
-        .await?;
-    for row in active {
+    for row in active_of(application).all(tx).await? {
         let active = row.into_domain()?;
         let spec = &active.spec;
         if spec.import_type == ImportType::StatusRules && spec.workflow_id == Some(WorkflowId(workflow)) {
@@ -225,8 +220,38 @@ async fn publish(
 }
 
 /// Takes back the version that an import published, as if it had never been; tells whether it was in force,
-/// without which nothing is done.
+/// without which nothing is done. Versions below it whose imports were reverted before go with it.
 pub(super) async fn withdraw(tx: &DatabaseTransaction, import: &Import) -> Result<bool, Error> {
+    let withdrawn = withdraw_version(tx, import).await?;
+    let mut below = withdrawn;
+    while below {
+        below = match import_in_force(tx, import).await? {
+            Some(earlier) if earlier.status == ImportStatus::Reverted => {
+                withdraw_version(tx, &earlier).await?
+            }
+            _ => false,
+        };
+    }
+    Ok(withdrawn)
+}
+
+/// The import that published the version in force of a workflow.
+async fn import_in_force(tx: &DatabaseTransaction, import: &Import) -> Result<Option<Import>, Error> {
+    let application = import.application_id;
+    let workflow_id = import.spec.workflow_id.map(|id| id.0).ok_or(Error::Corrupt("imports.spec"))?;
+    let newest = workflow_version::Entity::find()
+        .filter(workflow_version::Column::ApplicationId.eq(application.0))
+        .filter(workflow_version::Column::WorkflowId.eq(workflow_id))
+        .order_by_desc(workflow_version::Column::Version)
+        .one(tx)
+        .await?;
+    match newest {
+        Some(version) => imports::find(tx, application, ImportId(version.import_id)).await,
+        None => Ok(None),
+    }
+}
+
+async fn withdraw_version(tx: &DatabaseTransaction, import: &Import) -> Result<bool, Error> {
     use status_rule::Column;
     let (application, workflow_id) = (import.application_id.0, import.spec.workflow_id.map(|id| id.0));
     let workflow_id = workflow_id.ok_or(Error::Corrupt("imports.spec"))?;

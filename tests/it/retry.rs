@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::{
-    harness::{Database, Server, Tenant, assert_refused, codes, counters, plain_csv},
+    harness::{Database, Server, Tenant, assert_refused, chunk, codes, counters, finish, plain_csv, resume},
     on_both_databases,
     processes::{World, create, get},
     stored,
@@ -202,6 +202,10 @@ async fn what_cannot_be_retried_is_refused(database: Database) {
     let wanted =
         [(0, "row_number"), (1, "row"), (2, "row"), (4, "row_number"), (5, "row_number"), (6, "row_number")];
     assert_eq!(told, wanted.map(|(at, member)| of(at, member)));
+
+    let child = retry(&tenant, all(&parent.uuid)).await.expect("a retry");
+    let upload = tenant.upload(vec![resume(&child.uuid, 0), chunk(0, b"x"), finish(1)]).await;
+    assert_refused(upload, Code::InvalidArgument, "INVALID_FIELDS");
 
     let active = tenant.create().await.uuid;
     assert_refused(retry(&tenant, all(&active)).await, Code::FailedPrecondition, "WRONG_IMPORT_STATUS");

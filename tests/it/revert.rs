@@ -201,8 +201,52 @@ async fn rules_are_withdrawn_while_they_are_in_force(database: Database) {
     assert_eq!((second.created_count, second.updated_count, version().await), (1, 1, 2));
     assert_eq!(revert(&operator, &first.uuid).await, (0, 2, 0), "another version is in force");
     assert_eq!(version().await, 2);
+    let request = pb::UpdateApplicationRequest {
+        application_id: tenant.application.clone(),
+        max_active_imports: Some(5),
+        ..Default::default()
+    };
+    server.admin.admin().update_application(request).await.expect("updated");
+    let open = pb::CreateImportRequest { spec: Some(spec.clone()), request_id: String::new() };
+    let open = tenant.client.imports().create_import(open).await.expect("made").into_inner();
+    let refused = begin(&operator, &second.uuid).await;
+    assert_refused(refused, Code::FailedPrecondition, "STATUS_RULES_IN_WORK");
+    crate::control::cancel(&tenant.client, &open.import.expect("one").uuid).await.expect("cancelled");
+
     assert_eq!(revert(&operator, &second.uuid).await, (2, 0, 0));
-    assert_eq!((rules().await, version().await), (after_one, 1));
+    assert_eq!(
+        (rules().await, version().await),
+        (vec![], 0),
+        "the first was reverted before, and goes with it"
+    );
+    let again = import(ONE).await;
+    assert_eq!((again.created_count, version().await), (2, 1));
+    assert_eq!(rules().await.len(), after_one.len());
+    let third = import(&ONE.replace("18", "21")).await;
+    assert_eq!(revert(&operator, &third.uuid).await, (1, 0, 0));
+    assert_eq!(version().await, 1, "one that was not reverted stays");
+}
+
+/// Something that the database will not have is told while it lasts, and counted when it is given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_taken_back_is_counted() {
+    let server = Server::start_with(Database::Postgres, &["--segment-rows", "5"]).await;
+    let tenant = server.tenant().await;
+    let operator = operator(&server, &tenant).await;
+    let import = tenant.import(plain_csv("f", 0, 15)).await;
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF OLD.external_id = 'f7' THEN RAISE 'no'; END IF; RETURN OLD; END $$; \
+         CREATE TRIGGER refuse BEFORE DELETE ON user_sessions FOR EACH ROW EXECUTE FUNCTION refuse();";
+    server.sql(refuse).await;
+    begin(&operator, &import.uuid).await.expect("it begins");
+    let seen = tenant.watch(&import.uuid).await;
+    assert!(seen.iter().any(|state| state.waiting_reason() == "DATABASE_REFUSED"), "told while it lasts");
+    assert!(seen.iter().all(|state| state.eta_seconds.is_none()), "nothing is left to settle");
+    let ended = seen.last().expect("a state");
+    assert_eq!((ended.status(), ended.waiting_reason.as_deref()), (ImportStatus::Reverted, None));
+    let buckets = (ended.reverted_count, ended.revert_kept_count, ended.revert_failed_count);
+    assert_eq!(buckets, (10, 0, 5));
+    assert_eq!(tenant.sessions(Default::default()).await.len(), 5);
 }
 
 async fn only_what_has_ended_is_reverted_by_an_operator(database: Database) {

@@ -64,6 +64,7 @@ impl Step {
             .col_expr(Column::RevertedCount, count(Column::RevertedCount, done.reverted))
             .col_expr(Column::RevertFailedCount, count(Column::RevertFailedCount, done.failed))
             .col_expr(Column::RevertLeaseExpiresAt, Expr::value(self.lease_until))
+            .col_expr(Column::WaitingReason, Expr::value(Option::<String>::None))
             .exec(tx)
             .await?;
         if is_last {
@@ -238,7 +239,9 @@ impl Step {
         }
         let delete = format!(
             "DELETE FROM replaced_{name} AS l WHERE l.application_id = $1 AND l.import_id = $2 \
-             AND l.replaced_by <> $2 AND l.id IN (SELECT b.id FROM replaced_{name} b \
+             AND l.replaced_by <> $2 \
+             AND NOT EXISTS (SELECT 1 FROM {name} t WHERE t.application_id = $1 AND t.id = l.id AND t.import_id = $2) \
+             AND l.id IN (SELECT b.id FROM replaced_{name} b \
                  WHERE b.application_id = $1 AND b.replaced_by = $2 AND b.id <= $3) \
              RETURNING replaced_by, id"
         );
