@@ -5,8 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -17,7 +16,7 @@ use super::{
     commit::{COMPLETE, FORGET_KEYS, OBEY_PAUSE},
     entities::import::{self, Column},
     error::Error,
-    imports::{ACTIVE, find},
+    imports::{ACTIVE, changed, get},
     retries, status_rules,
 };
 use crate::domain::{
@@ -208,10 +207,6 @@ impl Store {
     }
 }
 
-async fn get(tx: &DatabaseTransaction, application: ApplicationId, id: ImportId) -> Result<Import, Error> {
-    find(tx, application, id).await?.ok_or_else(|| Refusal::NotFound("import").into())
-}
-
 /// Importers control what their own key made, operators all.
 fn check_control(import: &Import, caller: Caller) -> Result<(), Refusal> {
     let is_own = import.created_by.is_none() || import.created_by == caller.key;
@@ -219,13 +214,6 @@ fn check_control(import: &Import, caller: Caller) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::RoleTooLow { needed: Role::Operator, actual: caller.role })
-}
-
-/// An update that watchers see.
-fn changed(now: DateTime<Utc>) -> sea_orm::UpdateMany<import::Entity> {
-    import::Entity::update_many()
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .col_expr(Column::Sequence, Expr::col(Column::Sequence).add(1))
 }
 
 fn is_active(application: ApplicationId, id: ImportId) -> sea_orm::Condition {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
+    QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -173,6 +173,22 @@ pub(super) async fn find(
 ) -> Result<Option<Import>, Error> {
     let row = import::Entity::find_by_id((application.0, id.0)).one(db).await?;
     row.map(import::Model::into_domain).transpose()
+}
+
+/// The import; refused where the application has none such.
+pub(super) async fn get(
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+    id: ImportId,
+) -> Result<Import, Error> {
+    find(tx, application, id).await?.ok_or_else(|| Refusal::NotFound("import").into())
+}
+
+/// An update of imports that watchers see.
+pub(super) fn changed(now: DateTime<Utc>) -> sea_orm::UpdateMany<import::Entity> {
+    import::Entity::update_many()
+        .col_expr(import::Column::UpdatedAt, Expr::value(now))
+        .col_expr(import::Column::Sequence, Expr::col(import::Column::Sequence).add(1))
 }
 
 impl Store {

@@ -8,8 +8,7 @@ mod step;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
-    QuerySelect, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -23,7 +22,8 @@ use super::{
     },
     erasure,
     error::Error,
-    imports, status_rules,
+    imports::{self, changed, get},
+    status_rules,
 };
 use crate::domain::{
     ids::{ApplicationId, ImportId},
@@ -181,19 +181,11 @@ impl Store {
     }
 }
 
-async fn get(tx: &DatabaseTransaction, application: ApplicationId, id: ImportId) -> Result<Import, Error> {
-    imports::find(tx, application, id).await?.ok_or_else(|| Refusal::NotFound("import").into())
-}
-
 /// An update of an import that watchers see.
 fn update(
     application: ApplicationId,
     id: ImportId,
     now: DateTime<Utc>,
 ) -> sea_orm::UpdateMany<import::Entity> {
-    import::Entity::update_many()
-        .col_expr(Column::UpdatedAt, Expr::value(now))
-        .col_expr(Column::Sequence, Expr::col(Column::Sequence).add(1))
-        .filter(Column::ApplicationId.eq(application.0))
-        .filter(Column::Id.eq(id.0))
+    changed(now).filter(Column::ApplicationId.eq(application.0)).filter(Column::Id.eq(id.0))
 }
