@@ -1,11 +1,14 @@
 //! Which URLs are refused by their text alone: scheme, userinfo, port, host.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::LazyLock};
 
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::address;
+use super::policy::Policy;
+
+/// Longer URLs are not looked at. A row's link may have 2,048 characters, which is this many bytes at most.
+const MAX_BYTES: usize = 8_192;
 
 /// Why a URL is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -13,8 +16,14 @@ pub enum Refused {
     /// Not a URL.
     #[error("is not a URL")]
     Syntax,
-    /// A control character or backslash, which parsers drop or bend in silence.
-    #[error("holds a control character, blank or backslash")]
+    /// Longer than anybody's.
+    #[error("must have at most {MAX_BYTES} bytes")]
+    TooLong,
+    /// A control character, which parsers drop in silence.
+    #[error("holds a control character")]
+    Control,
+    /// A blank or backslash, which parsers bend in silence.
+    #[error("holds a blank or backslash")]
     Character,
     /// Another scheme.
     #[error("must begin with https://")]
@@ -22,7 +31,7 @@ pub enum Refused {
     /// A user name or password.
     #[error("must hold no user name or password")]
     UserInfo,
-    /// Another port than 443.
+    /// Another port than those allowed.
     #[error("must use port 443")]
     Port,
     /// A name that is not one of the public internet.
@@ -31,6 +40,26 @@ pub enum Refused {
     /// An address that is not public.
     #[error("must not point to a private or reserved address")]
     Address,
+    /// An address of this server.
+    #[error("must not point to this server")]
+    Own,
+}
+
+impl Refused {
+    /// A word for it that does not change.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Syntax | Self::Character => "url_syntax",
+            Self::TooLong => "url_too_long",
+            Self::Control => "url_control_char",
+            Self::Scheme => "url_scheme",
+            Self::UserInfo => "url_userinfo",
+            Self::Port => "url_port",
+            Self::Host => "url_host",
+            Self::Address => "url_address",
+            Self::Own => "url_self",
+        }
+    }
 }
 
 /// Names under these suffixes never belong to the public internet.
@@ -51,9 +80,10 @@ const PRIVATE_SUFFIXES: &[&str] = &[
     "cluster.local",
 ];
 
-/// Checks a URL before any lookup.
+/// Checks a URL before any lookup, as a server without settings of its own would.
 pub fn check_url(text: &str) -> Result<(), Refused> {
-    if is_plain(text) { Ok(()) } else { parse(text).map(drop) }
+    static USUAL: LazyLock<Policy> = LazyLock::new(Policy::default);
+    if is_plain(text) { Ok(()) } else { parse(text, &USUAL).map(drop) }
 }
 
 /// Whether a URL has nothing in it that a parser could read in another way: a lower-case public name
@@ -63,61 +93,92 @@ fn is_plain(text: &str) -> bool {
         return false;
     };
     let Some((rest, last)) = host.rsplit_once('.') else { return false };
-    host.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
+    text.len() <= MAX_BYTES
+        && host.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.'))
         // Not an address: those end in a number.
         && is_word(last)
         && !PRIVATE_SUFFIXES.iter().any(|suffix| is_below(suffix, last))
         && host.len() <= 253
         && last.len() <= 63
         // Not punycode, which may be wrong.
-        && rest.split('.').all(|label| matches!(label.len(), 1..=63) && !label.starts_with("xn--"))
+        && rest.split('.').all(|label| is_label(label) && !label.starts_with("xn--"))
         && path.bytes().all(|b| matches!(b, b'!'..=b'~') && b != b'\\')
 }
 
 /// Checks a URL; the parsed form is the one to use from here on.
-fn parse(text: &str) -> Result<Url, Refused> {
-    if text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\') {
-        return Err(Refused::Character);
+pub(super) fn parse(text: &str, policy: &Policy) -> Result<Url, Refused> {
+    if text.len() > MAX_BYTES {
+        return Err(Refused::TooLong);
     }
-    let url = Url::parse(text).map_err(|_| Refused::Syntax)?;
+    check_characters(text)?;
+    let mut url = Url::parse(text).map_err(|_| Refused::Syntax)?;
     if url.scheme() != "https" {
         return Err(Refused::Scheme);
     }
-    // The parser forgives missing slashes ("https:host") and counts what it then finds.
-    if text.get(5..8) != Some("://") {
-        return Err(Refused::Syntax);
-    }
-    let authority = text[8..].split(['/', '?', '#']).next().unwrap_or_default();
+    // The parser forgives missing or superfluous slashes, and counts what it then finds.
+    let authority = text.get(5..).and_then(|rest| rest.strip_prefix("://"));
+    let authority = authority.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     if authority.contains('@') || !url.username().is_empty() || url.password().is_some() {
         return Err(Refused::UserInfo);
     }
-    if url.port().is_some() {
+    if !url.port_or_known_default().is_some_and(|port| policy.ports.contains(&port)) {
         return Err(Refused::Port);
     }
     match url.host().ok_or(Refused::Syntax)? {
-        Host::Ipv4(v4) if !address::is_public(IpAddr::V4(v4)) => return Err(Refused::Address),
-        Host::Ipv6(v6) if !address::is_public(IpAddr::V6(v6)) => return Err(Refused::Address),
-        Host::Domain(name) if !is_public_name(name) => return Err(Refused::Host),
-        _ => {}
+        Host::Ipv4(v4) => policy.judge_address(IpAddr::V4(v4))?,
+        Host::Ipv6(v6) => policy.judge_address(IpAddr::V6(v6))?,
+        Host::Domain(name) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            if !is_host_name(name) {
+                return Err(Refused::Host);
+            }
+            policy.judge_name(name)?;
+            // Certificates and servers know a name without its last dot only.
+            let name = name.to_owned();
+            url.set_host(Some(&name)).map_err(|_| Refused::Syntax)?;
+        }
     }
+    if authority.is_empty() {
+        return Err(Refused::Syntax);
+    }
+    url.set_fragment(None);
     Ok(url)
+}
+
+/// Looks for characters that parsers drop or bend.
+pub(super) fn check_characters(text: &str) -> Result<(), Refused> {
+    if text.contains(char::is_control) {
+        return Err(Refused::Control);
+    }
+    if text.contains(|c: char| c.is_whitespace() || c == '\\') {
+        return Err(Refused::Character);
+    }
+    Ok(())
 }
 
 fn is_word(label: &str) -> bool {
     !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
-fn is_public_name(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let labels = name.split('.').count();
-    labels >= 2
-        && name.len() <= 253
-        && name.split('.').all(|label| !label.is_empty() && label.len() <= 63)
-        && !PRIVATE_SUFFIXES.iter().any(|suffix| is_below(name, suffix))
+/// Whether a name may be one of a host; the parser takes any that a URL may hold.
+fn is_host_name(name: &str) -> bool {
+    name.contains('.') && name.len() <= 253 && name.split('.').all(is_label)
+}
+
+fn is_label(label: &str) -> bool {
+    matches!(label.len(), 1..=63)
+        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+/// Whether a name is known to lie outside the public internet.
+pub(super) fn is_private_name(name: &str) -> bool {
+    PRIVATE_SUFFIXES.iter().any(|suffix| is_below(name, suffix))
 }
 
 /// Whether a name is `suffix` or ends in it.
-fn is_below(name: &str, suffix: &str) -> bool {
+pub(super) fn is_below(name: &str, suffix: &str) -> bool {
     name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
@@ -133,7 +194,7 @@ mod tests {
             url in r"https:/{1,3}[a-z0-9.@:-]{0,20}(xn--)?[a-z0-9-]{0,9}\.(com|net|example|local|1)?/?[ -~]{0,20}",
         ) {
             if is_plain(&url) {
-                prop_assert_eq!(parse(&url).err(), None);
+                prop_assert_eq!(parse(&url, &Policy::default()).err(), None);
             }
         }
     }
@@ -162,10 +223,12 @@ mod tests {
             ("example.com/x", Some(Refused::Syntax)),
             ("", Some(Refused::Syntax)),
             ("https://", Some(Refused::Syntax)),
-            ("https:127.0.0.1/", Some(Refused::Syntax)),
+            ("https:127.0.0.1/", Some(Refused::Address)),
+            ("https:example.com/", Some(Refused::Syntax)),
+            ("https:///example.com/", Some(Refused::Syntax)),
             ("https:\\\\127.0.0.1/", Some(Refused::Character)),
-            ("https://exam\tple.com/", Some(Refused::Character)),
-            ("https://example.com/a\r\nb", Some(Refused::Character)),
+            ("https://exam\tple.com/", Some(Refused::Control)),
+            ("https://example.com/a\r\nb", Some(Refused::Control)),
             ("https://127.0.0.1/", Some(Refused::Address)),
             ("https://2130706433/", Some(Refused::Address)),
             ("https://0x7f000001/", Some(Refused::Address)),
@@ -188,7 +251,7 @@ mod tests {
             ("https://example.com:8443/", Some(Refused::Port)),
         ] {
             assert_eq!(check_url(url).err(), refused, "{url:?}");
-            assert_eq!(parse(url).err(), refused, "{url:?}");
+            assert_eq!(parse(url, &Policy::default()).err(), refused, "{url:?}");
         }
     }
 }
