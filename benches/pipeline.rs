@@ -61,6 +61,7 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
             workflow_id: Some(WorkflowId(clock::new_id())),
             source_format: Some(format),
             source_filename: String::new(),
+            source_file_url: None,
             csv_delimiter: None,
             start: StartMode::OnArrival,
             dry_run: false,

@@ -1,7 +1,7 @@
 //! The composition root: the only room that knows all others.
 
 use std::{
-    fs, io,
+    env, fs, io,
     net::SocketAddr,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -11,7 +11,6 @@ use std::{
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
-use url::Url;
 
 use crate::{
     administration::Administration,
@@ -19,7 +18,9 @@ use crate::{
     erasure::Erasure,
     error,
     feed::Feed,
+    fetcher::Fetcher,
     grpc::{self, CertificateError},
+    guard::{Guard, GuardError},
     imports::Imports,
     intake::Intake,
     lifecycle::Lifecycle,
@@ -91,9 +92,12 @@ pub enum StartError {
     /// The object store cannot be used.
     #[error("open the object store")]
     Objects(#[from] objects::Error),
-    /// The object store URL is of no known kind.
-    #[error("--object-store must be a file:// URL")]
-    ObjectStoreUrl,
+    /// The certificates to trust when fetching cannot be read.
+    #[error("read the file of --fetch-roots")]
+    FetchRoots(#[source] io::Error),
+    /// Nothing can be fetched as it is set.
+    #[error("prepare fetching")]
+    Guard(#[from] GuardError),
     /// The first admin key cannot be made.
     #[error("make the first admin key")]
     AdminKey(#[source] error::Error),
@@ -129,8 +133,9 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         tasks.clone(),
         stop.clone(),
     );
+    let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
     let erasure = Erasure::new(store.clone(), objects.clone());
-    let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake);
+    let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard);
     if args.role != Role::Api {
         Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
         let sweeper = Sweeper {
@@ -144,6 +149,8 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         sweeper.spawn(tasks, stop.clone());
         let lease = args.settings().lease;
         Reverter { store: store.clone(), feed: feed.clone(), lease }.spawn(tasks, stop.clone());
+        let (store, imports) = (store.clone(), imports.clone());
+        Fetcher { store, imports, feed: feed.clone(), lease }.spawn(tasks, stop.clone());
     }
     let database = store.backend_name();
     let parts = (args.role != Role::Worker).then(|| grpc::Parts {
@@ -189,14 +196,15 @@ async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {
 }
 
 fn open_objects(storage: &StorageArgs) -> Result<Objects, StartError> {
-    let folder = match &storage.object_store {
-        None => storage.data_dir.join("objects"),
-        Some(url) => {
-            let url = Url::parse(url).ok().filter(|url| url.scheme() == "file");
-            url.and_then(|url| url.to_file_path().ok()).ok_or(StartError::ObjectStoreUrl)?
-        }
-    };
-    Ok(Objects::open_folder(&folder)?)
+    Ok(match &storage.object_store {
+        None => Objects::open_folder(&storage.data_dir.join("objects"))?,
+        Some(url) => Objects::open(url, text_variables())?,
+    })
+}
+
+/// Variables of the environment, but those that are no text.
+fn text_variables() -> impl Iterator<Item = (String, String)> {
+    env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 async fn bootstrap(

@@ -1,13 +1,14 @@
 //! Configuration of a server: flags, each with an environment variable; `carryover serve --help` is
 //! the manual.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 use crate::{
     domain::limits::Limits,
     grpc::{CallRates, Certificate, CertificateError, Connections, Transport},
+    guard::{Cidr, Policy},
     sweeper,
     telemetry::LogFormat,
     worker::Settings,
@@ -47,6 +48,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group of flags")]
     pub work: WorkArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub fetching: FetchArgs,
 
     /// Do not tell callers what services and messages there are; grpcurl then needs the .proto files
     #[arg(long, env = "CARRYOVER_NO_REFLECTION", value_parser = BoolishValueParser::new())]
@@ -92,7 +97,7 @@ pub struct StorageArgs {
     #[arg(long, env = "CARRYOVER_DATABASE_WAIT_SECONDS", default_value_t = 30, value_name = "N")]
     pub database_wait_seconds: u64,
 
-    /// Object store for sources (file:///folder); a folder in the data folder without it
+    /// Object store for sources: file:///folder, s3://bucket/folder, gs://bucket or az://container, with credentials from the environment as for their own tools; a folder in the data folder without it
     #[arg(long, env = "CARRYOVER_OBJECT_STORE", value_name = "URL")]
     pub object_store: Option<String>,
 }
@@ -205,6 +210,71 @@ pub struct WorkArgs {
     /// Seconds a claim on a segment holds unless it is renewed, which a worker that lives does
     #[arg(long, env = "CARRYOVER_LEASE_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub lease_seconds: u64,
+}
+
+/// What may be fetched for callers, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Fetching")]
+pub struct FetchArgs {
+    /// Port that URLs may name; may be repeated
+    #[arg(
+        long = "fetch-port",
+        env = "CARRYOVER_FETCH_PORTS",
+        value_delimiter = ',',
+        default_value = "443",
+        value_name = "PORT"
+    )]
+    pub ports: Vec<u16>,
+
+    /// Network whose addresses are never asked, such as 203.0.113.0/24; may be repeated
+    #[arg(long = "fetch-deny", env = "CARRYOVER_FETCH_DENY", value_delimiter = ',', value_name = "CIDR")]
+    pub deny: Vec<Cidr>,
+
+    /// Private network whose addresses may be asked all the same, such as that of an own file server
+    #[arg(long = "fetch-allow", env = "CARRYOVER_FETCH_ALLOW", value_delimiter = ',', value_name = "CIDR")]
+    pub allow: Vec<Cidr>,
+
+    /// Name that is never asked, nor any name below it; may be repeated
+    #[arg(
+        long = "fetch-deny-host",
+        env = "CARRYOVER_FETCH_DENY_HOSTS",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub deny_hosts: Vec<String>,
+
+    /// Name server to ask instead of the system's; may be repeated
+    #[arg(long = "fetch-dns", env = "CARRYOVER_FETCH_DNS", value_delimiter = ',', value_name = "ADDR")]
+    pub name_servers: Vec<SocketAddr>,
+
+    /// Certificates to trust instead of the system's, as PEM
+    #[arg(long = "fetch-roots", env = "CARRYOVER_FETCH_ROOTS", value_name = "FILE")]
+    pub roots: Option<PathBuf>,
+
+    /// Seconds for lookup, connection and TLS of one hop
+    #[arg(long = "fetch-connect-seconds", env = "CARRYOVER_FETCH_CONNECT_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub connect_seconds: u64,
+
+    /// Seconds that a server may keep the fetching of one source waiting in all
+    #[arg(long = "fetch-seconds", env = "CARRYOVER_FETCH_SECONDS", default_value_t = 6 * 3600, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    pub total_seconds: u64,
+}
+
+impl FetchArgs {
+    /// What the guard is to let out.
+    pub fn policy(&self) -> io::Result<Policy> {
+        Ok(Policy {
+            ports: self.ports.clone(),
+            deny: self.deny.clone(),
+            allow: self.allow.clone(),
+            denied_hosts: self.deny_hosts.clone(),
+            connect_timeout: Duration::from_secs(self.connect_seconds),
+            total_time: Duration::from_secs(self.total_seconds),
+            name_servers: Some(self.name_servers.clone()).filter(|servers| !servers.is_empty()),
+            root_certificates: self.roots.as_deref().map(std::fs::read).transpose()?,
+            ..Policy::default()
+        })
+    }
 }
 
 impl ServeArgs {

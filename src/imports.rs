@@ -1,6 +1,7 @@
 //! What a caller may ask of imports.
 
 mod export;
+mod fetch;
 mod retry;
 mod source;
 mod watch;
@@ -21,11 +22,13 @@ use crate::{
     },
     error::Error,
     feed::Feed,
+    guard::Guard,
     intake::{Intake, Opened},
     objects::Objects,
     store::{AuditEvent, Caller, ImportPage, NewImport, Store, StoredRowError},
 };
 use export::Take;
+pub use fetch::FetchFailure;
 pub use retry::{Correction, RetryRequest};
 use source::SourceReader;
 pub use watch::WatchEvent;
@@ -38,6 +41,7 @@ pub struct Imports {
     objects: Objects,
     feed: Feed,
     intake: Intake,
+    guard: Guard,
     watches: Watches,
 }
 
@@ -67,19 +71,28 @@ const ERROR_PAGE_BYTES: i64 = 4 << 20;
 
 impl Imports {
     /// Imports over these parts.
-    pub fn new(store: Store, objects: Objects, feed: Feed, intake: Intake) -> Self {
-        Self { store, objects, feed, intake, watches: Watches::default() }
+    pub fn new(store: Store, objects: Objects, feed: Feed, intake: Intake, guard: Guard) -> Self {
+        Self { store, objects, feed, intake, guard, watches: Watches::default() }
     }
 
     /// Makes an import, or finds the one this request id made.
     pub async fn create(
         &self,
         caller: Caller,
-        spec: ImportSpec,
+        mut spec: ImportSpec,
         request_id: Option<String>,
     ) -> Result<Import, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
-        let new = NewImport { id: ImportId(clock::new_id()), spec, request_id, retry: None };
+        let source_url = spec.source_file_url.take();
+        if let Some(url) = &source_url {
+            let shown = self.check_source_url(url)?;
+            if spec.source_filename.is_empty() {
+                spec.source_filename =
+                    shown.rsplit('/').next().unwrap_or_default().chars().take(255).collect();
+            }
+            spec.source_file_url = Some(shown);
+        }
+        let new = NewImport { id: ImportId(clock::new_id()), spec, request_id, retry: None, source_url };
         let limits = *self.intake.limits();
         Ok(self.store.create_import(application, new, limits, caller, clock::now()).await?)
     }
@@ -87,7 +100,11 @@ impl Imports {
     /// Opens an upload stream; the import itself when its upload is finished already.
     pub async fn open_upload(&self, caller: Caller, id: ImportId, offset: i64) -> Result<Opened, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
-        if self.get(application, id).await?.parent.is_some() {
+        let import = self.get(application, id).await?;
+        if import.spec.source_file_url.is_some() {
+            return Err(Refusal::field("import_id", "has a source that the server fetches itself").into());
+        }
+        if import.parent.is_some() {
             let text = "is a retry, whose source is made by the server of its parent's";
             return Err(Refusal::field("import_id", text).into());
         }

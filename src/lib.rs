@@ -13,6 +13,7 @@ pub mod erasure;
 pub mod error;
 mod fault_points;
 pub mod feed;
+pub mod fetcher;
 pub mod grpc;
 pub mod guard;
 pub mod imports;

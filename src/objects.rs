@@ -4,9 +4,13 @@ use std::{collections::HashSet, os::unix::fs::DirBuilderExt, path::Path, sync::A
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, local::LocalFileSystem, path::Path as Key};
+use object_store::{
+    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, local::LocalFileSystem, path::Path as Key,
+    prefix::PrefixStore,
+};
 use thiserror::Error;
 use tokio_stream::StreamExt;
+use url::Url;
 
 use crate::domain::{
     ids::{ApplicationId, ImportId},
@@ -28,6 +32,11 @@ pub enum Error {
     /// Its folder cannot be made.
     #[error("make the object store's folder")]
     Folder(#[from] std::io::Error),
+    /// Its URL is of no kind that is known.
+    #[error(
+        "--object-store must be a URL such as file:///folder, s3://bucket/folder, gs://bucket or az://container"
+    )]
+    Url,
     /// It is gone.
     #[error("the object is not in the store")]
     Gone,
@@ -53,6 +62,26 @@ impl Objects {
             // What was acknowledged must survive a power loss.
             .with_fsync(true);
         Ok(Self(Arc::new(store)))
+    }
+
+    /// The store at a URL: a local folder (`file://`), or S3, Google Cloud Storage or Azure Blob Storage, whose
+    /// credentials and settings come from `settings`, named as in the environment of their own tools
+    /// (`AWS_ACCESS_KEY_ID`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_KEY`, …).
+    pub fn open(url: &str, settings: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
+        let url = Url::parse(url).map_err(|_| Error::Url)?;
+        let (scheme, _) = ObjectStoreScheme::parse(&url).map_err(|_| Error::Url)?;
+        match scheme {
+            ObjectStoreScheme::Local => Self::open_folder(&url.to_file_path().map_err(|()| Error::Url)?),
+            ObjectStoreScheme::AmazonS3
+            | ObjectStoreScheme::GoogleCloudStorage
+            | ObjectStoreScheme::MicrosoftAzure => {
+                let opened = object_store::parse_url_opts(&url, settings);
+                let (store, prefix) =
+                    opened.map_err(|source| Error::Store { action: "open the bucket", source })?;
+                Ok(Self(Arc::new(PrefixStore::new(store, prefix))))
+            }
+            _ => Err(Error::Url),
+        }
     }
 
     /// Stores a segment for good; storing the same one again replaces it.

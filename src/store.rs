@@ -13,6 +13,7 @@ mod control;
 mod entities;
 mod erasure;
 mod error;
+mod fetches;
 mod imports;
 #[path = "../migrations/migrator.rs"]
 mod migrations;
@@ -45,6 +46,7 @@ pub use claims::Claim;
 pub use commit::{Batch, Committed, RecordRow, RowFailure};
 pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
+pub use fetches::SourceFetch;
 pub use imports::{ImportPage, NewImport, NewRetry};
 pub use notices::Notices;
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};

@@ -8,6 +8,7 @@ use super::{
     Done, Failure,
     connection::Connection,
     output,
+    progress::Progress,
     transfer::{self, Source},
 };
 use crate::{
@@ -89,7 +90,12 @@ enum Start {
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     /// File to import, plain or packed with gzip or zstd; "-" reads standard input
-    file: PathBuf,
+    #[arg(required_unless_present = "source_url")]
+    file: Option<PathBuf>,
+
+    /// URL (https) from which the server fetches the file
+    #[arg(long, value_name = "URL", conflicts_with = "file")]
+    source_url: Option<String>,
 
     /// What its rows describe
     #[arg(long = "type", value_enum)]
@@ -212,7 +218,10 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
 
 pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
     let client = args.connection.open().await?;
-    let (source, name, size) = look_at(&args.file)?;
+    let (source, name, size) = match &args.file {
+        Some(file) => look_at(file).map(|(source, name, size)| (Some(source), name, size))?,
+        None => (None, String::new(), None),
+    };
     let workflow_id = match &args.workflow {
         Some(id) => id.clone(),
         None => only_workflow(&client, args.import_type).await?,
@@ -240,13 +249,18 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
         max_failed_rows: args.max_failed_rows,
         max_failed_ratio: args.max_failed_ratio,
         failed_ratio_min_rows: None,
+        source_file_url: args.source_url.unwrap_or_default(),
     };
     let import = transfer::create(&client, spec).await?;
     if !args.json {
         // Whoever has to go on with it needs its id, whatever becomes of this command.
         output::note(&format!("import {}", import.uuid));
     }
-    let import = transfer::run(&client, import, source, args.detach, args.json).await?;
+    let import = match source {
+        Some(source) => transfer::run(&client, import, source, args.detach, args.json).await?,
+        None if args.detach => import,
+        None => transfer::follow(&client, &import.uuid, Progress::new(args.json), |_| Ok(())).await?,
+    };
     show(&import, args.json)?;
     Ok(if args.detach && !transfer::is_terminal(&import) { Done::Well } else { outcome(&import) })
 }
@@ -340,6 +354,9 @@ pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
     if let Some(error) = &import.last_error {
         let reason = import.last_error_reason.as_deref().unwrap_or_default();
         output::line(&format!("error      {reason}: {}", output::printable(error)))?;
+    }
+    if let Some(url) = &import.source_file_url {
+        output::line(&format!("from       {}", output::printable(url)))?;
     }
     if import.source_bytes > 0 {
         output::line(&format!("source     {}", source(import)))?;

@@ -128,6 +128,17 @@ pub enum SourceFault {
     /// A retry whose rows are gone.
     #[error("the source of the import that is retried is no longer kept")]
     ParentSourceGone,
+    /// The source could not be fetched.
+    #[error("the source could not be fetched: {detail}")]
+    NotFetched {
+        /// Why, as a stable word.
+        reason: &'static str,
+        /// The same in words.
+        detail: String,
+    },
+    /// What is at the URL is no longer what has been stored of it.
+    #[error("the file at the URL has changed while it was fetched")]
+    SourceChanged,
     /// Nobody went on with the upload.
     #[error("the upload was not finished within {hours} hours")]
     Abandoned {
@@ -173,6 +184,8 @@ impl SourceFault {
             Self::TooManyFailedRows { .. } => "TOO_MANY_FAILED_ROWS",
             Self::FailedRatio { .. } => "FAILED_RATIO",
             Self::ParentSourceGone => "SOURCE_GONE",
+            Self::NotFetched { reason, .. } => reason,
+            Self::SourceChanged => "SOURCE_CHANGED",
             Self::Abandoned { .. } => "UPLOAD_ABANDONED",
         }
     }

@@ -158,6 +158,9 @@ pub struct ImportSpec {
     pub source_format: Option<SourceFormat>,
     /// The customer's name for the file.
     pub source_filename: String,
+    /// Where the server fetches the source, without the query; none for an upload.
+    #[serde(default)]
+    pub source_file_url: Option<String>,
     /// CSV delimiter, where the caller told it.
     pub csv_delimiter: Option<u8>,
     /// When rows begin to be processed.

@@ -42,6 +42,10 @@ pub(super) async fn run(
     let upload = match first.message {
         Some(Message::Start(start)) => {
             let (spec, request_id) = spec::import_spec(start.spec, start.request_id)?;
+            if spec.source_file_url.is_some() {
+                let text = "is for CreateImport; an upload brings the source itself";
+                return Err(Refusal::field("spec.source_file_url", text).into());
+            }
             let import = imports.create(caller, spec, request_id).await?;
             imports.open_upload(caller, import.id, 0).await?
         }

@@ -73,6 +73,7 @@ impl Imports {
             spec: spec_of_retry(&parent),
             request_id,
             retry: Some(NewRetry { parent: id, rows, corrections }),
+            source_url: None,
         };
         let limits = *self.intake.limits();
         let child = self.store.create_import(application, new, limits, caller, clock::now()).await?;
@@ -238,6 +239,7 @@ fn spec_of_retry(parent: &Import) -> ImportSpec {
         // What is stored is UTF-8.
         encoding: None,
         source_size: None,
+        source_file_url: None,
         start: StartMode::OnArrival,
         ..parent.spec.clone()
     }

@@ -15,7 +15,7 @@ use super::{
     audit::{self, AuditEvent},
     entities::{application, import, workflow},
     error::Error,
-    retries, status_rules,
+    fetches, retries, status_rules,
 };
 use crate::domain::{
     ids::{ApiKeyId, ApplicationId, ImportId},
@@ -38,6 +38,8 @@ pub struct NewImport {
     pub request_id: Option<String>,
     /// What makes it a retry, if it is one.
     pub retry: Option<NewRetry>,
+    /// Where its source is to be fetched, if that is so.
+    pub source_url: Option<String>,
 }
 
 /// What makes an import a retry.
@@ -203,7 +205,7 @@ impl Store {
         caller: Caller,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
-        let NewImport { id, spec, request_id, retry } = new;
+        let NewImport { id, spec, request_id, retry, source_url } = new;
         let lock = matches!(self.bulk, Bulk::Postgres(_));
         self.write(move |tx| {
             Box::pin(async move {
@@ -241,7 +243,11 @@ impl Store {
                     retry: Set(rows),
                     ..new_row(application, id, request_id, &spec, &limits, now)?
                 };
-                import::Entity::insert(row).exec_with_returning(tx).await?.into_domain()
+                let import = import::Entity::insert(row).exec_with_returning(tx).await?.into_domain()?;
+                if let Some(url) = source_url {
+                    fetches::add(tx, application, id, url, now).await?;
+                }
+                Ok(import)
             })
         })
         .await

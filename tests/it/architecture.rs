@@ -28,7 +28,11 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["clock", "domain", "error", "fault_points", "feed", "intake", "objects", "pipeline", "store"],
     ),
     ("sweeper", &["clock", "domain", "erasure", "error", "feed", "imports", "objects", "store"]),
-    ("imports", &["canonical", "clock", "domain", "error", "feed", "intake", "objects", "pipeline", "store"]),
+    (
+        "imports",
+        &["canonical", "clock", "domain", "error", "feed", "guard", "intake", "objects", "pipeline", "store"],
+    ),
+    ("fetcher", &["clock", "domain", "error", "feed", "imports", "store"]),
     ("records", &["canonical", "clock", "domain", "error", "store"]),
     ("administration", &["clock", "domain", "error", "store"]),
     ("erasure", &["canonical", "clock", "domain", "error", "objects", "pipeline", "store"]),

@@ -27,7 +27,7 @@ use crate::{
 on_both_databases!(no_rpc_tells_or_changes_what_is_anothers);
 
 /// Texts of requests that name nothing of an application's.
-const NO_IDS: [&str; 17] = [
+const NO_IDS: [&str; 18] = [
     "csv_delimiter",
     "countries",
     "date_from",
@@ -42,6 +42,7 @@ const NO_IDS: [&str; 17] = [
     "request_id",
     "row",
     "resume_token",
+    "source_file_url",
     "source_filename",
     "value",
     "labels",

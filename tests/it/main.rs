@@ -11,6 +11,7 @@
 
 mod architecture;
 mod audit;
+mod buckets;
 mod business_rows;
 mod calls;
 mod cli;

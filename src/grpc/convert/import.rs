@@ -104,6 +104,7 @@ fn control(import: &Import) -> pb::Import {
         pause_requested: import.pause_requested,
         resume_needs_operator: import.resume_needs_operator,
         waiting_reason: import.waiting_reason.clone(),
+        source_file_url: import.spec.source_file_url.clone(),
         parent_import_id: import.parent.map(|id| id.to_string()),
         max_failed_rows: import.spec.thresholds.max_failed_rows,
         max_failed_ratio: import.spec.thresholds.max_failed_ratio,

@@ -76,6 +76,7 @@ pub(in crate::grpc) fn import_spec(
             workflow_id,
             source_format,
             source_filename: spec.source_filename,
+            source_file_url: Some(spec.source_file_url).filter(|url| !url.is_empty()),
             csv_delimiter,
             start,
             dry_run: spec.dry_run,
