@@ -104,12 +104,20 @@ impl Fetcher {
         }
     }
 
-    /// Renews the lease for as long as it is polled.
+    /// Renews the lease until the import is over, which somebody may have cancelled.
     async fn hold(&self, fetch: SourceFetch) {
         loop {
             tokio::time::sleep(self.lease / 3).await;
-            if let Err(error) = self.store.renew_fetch(&fetch, clock::now() + self.lease).await {
-                warn!(error = &error as &dyn std::error::Error, "could not hold on to a fetch");
+            let renewed = async {
+                self.store.renew_fetch(&fetch, clock::now() + self.lease).await?;
+                self.store.find_import(fetch.application, fetch.import).await
+            };
+            match renewed.await {
+                Ok(import) if import.as_ref().is_none_or(is_over) => return,
+                Ok(_) => {}
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "could not hold on to a fetch");
+                }
             }
         }
     }
@@ -117,6 +125,10 @@ impl Fetcher {
     /// Tries again later what may pass by itself, and fails the import for all else.
     async fn settle(&self, fetch: &SourceFetch, failure: FetchFailure) -> Result<(), store::Error> {
         let (id, now) = (fetch.import, clock::now());
+        let import = self.store.find_import(fetch.application, id).await?;
+        if import.as_ref().is_none_or(is_over) {
+            return self.store.end_fetch(fetch).await;
+        }
         let fault = match failure {
             FetchFailure::Fetch(error) if error.is_transient() && fetch.attempts + 1 < ATTEMPTS => {
                 warn!(import.id = %id, reason = error.code(), "a source could not be fetched; it is tried again");
@@ -127,23 +139,17 @@ impl Fetcher {
                 SourceFault::NotFetched { reason: error.code(), detail: error.to_string() }
             }
             FetchFailure::Fault(fault) => fault,
-            FetchFailure::Own(error) => return self.settle_own(fetch, error).await,
+            // The database or the object store must come back.
+            FetchFailure::Own(error) => {
+                if !matches!(error, Error::Refused(Refusal::UploadTakenOver | Refusal::ShuttingDown)) {
+                    warn!(import.id = %id, error = &error as &dyn std::error::Error, "a source was not taken in");
+                }
+                return self.store.hold_fetch(fetch, now + BACKOFF).await;
+            }
         };
         info!(import.id = %id, reason = fault.reason(), "a source was not fetched");
         self.store.fail_import(fetch.application, id, &fault, now).await?;
         self.store.end_fetch(fetch).await
-    }
-
-    /// The intake has ended by itself: the import is over, or it is the database that must come back.
-    async fn settle_own(&self, fetch: &SourceFetch, error: Error) -> Result<(), store::Error> {
-        let import = self.store.find_import(fetch.application, fetch.import).await?;
-        if import.as_ref().is_none_or(is_over) {
-            return self.store.end_fetch(fetch).await;
-        }
-        if !matches!(error, Error::Refused(Refusal::UploadTakenOver | Refusal::ShuttingDown)) {
-            warn!(import.id = %fetch.import, error = &error as &dyn std::error::Error, "a source was not taken in");
-        }
-        self.store.hold_fetch(fetch, clock::now() + BACKOFF).await
     }
 }
 

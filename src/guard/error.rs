@@ -73,19 +73,19 @@ impl FetchError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Refused(refused) => refused.code(),
-            Self::DnsNotFound => "dns_not_found",
-            Self::DnsFailed => "dns_failed",
-            Self::Connect(_) => "connect_failed",
-            Self::Tls(_) => "tls",
-            Self::Timeout | Self::TooSlow => "timeout",
-            Self::Lost => "connection_lost",
-            Self::TooManyRedirects => "too_many_redirects",
-            Self::BadRedirect => "bad_redirect",
-            Self::Status { .. } => "http_status",
-            Self::Protocol(_) => "http_protocol",
-            Self::TooLarge { .. } => "too_large",
-            Self::Empty => "empty_body",
-            Self::Changed => "changed",
+            Self::DnsNotFound => "DNS_NOT_FOUND",
+            Self::DnsFailed => "DNS_FAILED",
+            Self::Connect(_) => "CONNECT_FAILED",
+            Self::Tls(_) => "TLS",
+            Self::Timeout | Self::TooSlow => "TIMEOUT",
+            Self::Lost => "CONNECTION_LOST",
+            Self::TooManyRedirects => "TOO_MANY_REDIRECTS",
+            Self::BadRedirect => "BAD_REDIRECT",
+            Self::Status { .. } => "HTTP_STATUS",
+            Self::Protocol(_) => "HTTP_PROTOCOL",
+            Self::TooLarge { .. } => "TOO_LARGE",
+            Self::Empty => "EMPTY_BODY",
+            Self::Changed => "CHANGED",
         }
     }
 

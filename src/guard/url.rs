@@ -49,15 +49,15 @@ impl Refused {
     /// A word for it that does not change.
     pub const fn code(self) -> &'static str {
         match self {
-            Self::Syntax | Self::Character => "url_syntax",
-            Self::TooLong => "url_too_long",
-            Self::Control => "url_control_char",
-            Self::Scheme => "url_scheme",
-            Self::UserInfo => "url_userinfo",
-            Self::Port => "url_port",
-            Self::Host => "url_host",
-            Self::Address => "url_address",
-            Self::Own => "url_self",
+            Self::Syntax | Self::Character => "URL_SYNTAX",
+            Self::TooLong => "URL_TOO_LONG",
+            Self::Control => "URL_CONTROL_CHAR",
+            Self::Scheme => "URL_SCHEME",
+            Self::UserInfo => "URL_USERINFO",
+            Self::Port => "URL_PORT",
+            Self::Host => "URL_HOST",
+            Self::Address => "URL_ADDRESS",
+            Self::Own => "URL_SELF",
         }
     }
 }

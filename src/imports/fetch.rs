@@ -28,7 +28,7 @@ use crate::{
 pub enum FetchFailure {
     /// The other side, or the way there.
     #[error("fetch the source")]
-    Fetch(#[from] FetchError),
+    Fetch(#[source] FetchError),
     /// What is there cannot be the source.
     #[error(transparent)]
     Fault(SourceFault),
@@ -59,8 +59,8 @@ impl Imports {
         let limit = import.limits.upload_bytes;
         let validator = fetch.etag.clone().filter(|_| stored > 0);
         let range_from = validator.is_some().then_some(stored);
-        let ask = Ask { range_from, if_match: validator, max_bytes: limit.saturating_add(1) };
-        let answer = self.guard.get(&fetch.url, ask).await?;
+        let ask = Ask { range_from, if_match: validator, max_bytes: limit };
+        let answer = self.guard.get(&fetch.url, ask).await.map_err(|error| told(error, limit))?;
         let begins = if answer.status == PARTIAL { stored } else { 0 };
         if answer.content_length.is_some_and(|length| begins.saturating_add(length) > limit) {
             return Err(FetchFailure::Fault(SourceFault::TooLarge { limit }));
@@ -86,9 +86,9 @@ impl Imports {
         let fetcher = Caller { key: import.created_by, application, role: Role::Importer };
         let opened = self.intake.open(fetcher, import.id, import.committed_size).await?;
         let Opened::Stream(upload) = opened else { return Ok(()) };
-        let mut size = begins;
+        let (mut size, limit) = (begins, import.limits.upload_bytes);
         let mut body = answer.body;
-        while let Some(bytes) = body.chunk().await? {
+        while let Some(bytes) = body.chunk().await.map_err(|error| told(error, limit))? {
             size += bytes.len() as u64;
             let new = known.skip(bytes).map_err(FetchFailure::Fault)?;
             // Whoever ended it says why in the outcome.
@@ -104,6 +104,15 @@ impl Imports {
             room.send(Piece::Finish(Finish { size, sha256: None }));
         }
         Ok(upload.outcome().await.map(drop)?)
+    }
+}
+
+/// What the other side says of the source itself is a fault of it.
+fn told(error: FetchError, limit: u64) -> FetchFailure {
+    match error {
+        FetchError::TooLarge { .. } => FetchFailure::Fault(SourceFault::TooLarge { limit }),
+        FetchError::Changed => FetchFailure::Fault(SourceFault::SourceChanged),
+        error => FetchFailure::Fetch(error),
     }
 }
 
