@@ -40,6 +40,9 @@ pub enum Error {
     /// It is gone.
     #[error("the object is not in the store")]
     Gone,
+    /// The folder, or the disk it is on, is not there.
+    #[error("the object store's folder is not there")]
+    Away,
     /// It is not what was stored.
     #[error("segment {seq} is damaged: its checksum disagrees")]
     Damaged {
@@ -48,9 +51,23 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the store answers, and does not have what was stored.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Gone | Self::Damaged { .. })
+    }
+}
+
 /// A handle to the object store; cheap to clone.
 #[derive(Clone)]
-pub struct Objects(Arc<dyn ObjectStore>);
+pub struct Objects {
+    store: Arc<dyn ObjectStore>,
+    /// A file in a local folder that is there as long as the folder is.
+    sign: Option<Arc<Path>>,
+}
+
+/// What the file is called that tells a folder from an empty place where its disk should be.
+const SIGN: &str = "carryover.objects";
 
 impl Objects {
     /// A store in a local folder, which is made if it does not exist.
@@ -61,7 +78,9 @@ impl Objects {
             .map_err(|source| Error::Store { action: "open the folder", source })?
             // What was acknowledged must survive a power loss.
             .with_fsync(true);
-        Ok(Self(Arc::new(store)))
+        let sign = folder.join(SIGN);
+        std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&sign)?;
+        Ok(Self { store: Arc::new(store), sign: Some(sign.into()) })
     }
 
     /// The store at a URL: a local folder (`file://`), or S3, Google Cloud Storage or Azure Blob Storage, whose
@@ -78,7 +97,7 @@ impl Objects {
                 let opened = object_store::parse_url_opts(&url, settings);
                 let (store, prefix) =
                     opened.map_err(|source| Error::Store { action: "open the bucket", source })?;
-                Ok(Self(Arc::new(PrefixStore::new(store, prefix))))
+                Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), sign: None })
             }
             _ => Err(Error::Url),
         }
@@ -92,7 +111,8 @@ impl Objects {
         range: &SegmentRange,
         bytes: Bytes,
     ) -> Result<(), Error> {
-        let put = self.0.put(&segment_key(application, import, range), PutPayload::from_bytes(bytes)).await;
+        let put =
+            self.store.put(&segment_key(application, import, range), PutPayload::from_bytes(bytes)).await;
         put.map(drop).map_err(|source| Error::Store { action: "store a segment", source })
     }
 
@@ -103,7 +123,7 @@ impl Objects {
         import: ImportId,
         range: &SegmentRange,
     ) -> Result<(), Error> {
-        match self.0.delete(&segment_key(application, import, range)).await {
+        match self.store.delete(&segment_key(application, import, range)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(Error::Store { action: "delete a segment", source }),
         }
@@ -112,9 +132,9 @@ impl Objects {
     /// Deletes all that is stored of an import's source, whatever segments it has.
     pub async fn delete_source(&self, application: ApplicationId, import: ImportId) -> Result<(), Error> {
         let failed = |source| Error::Store { action: "delete a source", source };
-        let mut objects = self.0.list(Some(&source_key(application, import)));
+        let mut objects = self.store.list(Some(&source_key(application, import)));
         while let Some(object) = objects.next().await {
-            match self.0.delete(&object.map_err(failed)?.location).await {
+            match self.store.delete(&object.map_err(failed)?.location).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(source) => return Err(failed(source)),
             }
@@ -132,11 +152,11 @@ impl Objects {
     ) -> Result<(), Error> {
         let failed = |source| Error::Store { action: "delete what no segment names", source };
         let named: HashSet<Key> = named.iter().map(|range| segment_key(application, import, range)).collect();
-        let mut objects = self.0.list(Some(&source_key(application, import)));
+        let mut objects = self.store.list(Some(&source_key(application, import)));
         while let Some(object) = objects.next().await {
             let object = object.map_err(failed)?;
             if !named.contains(&object.location) && object.last_modified < before {
-                self.0.delete(&object.location).await.map_err(failed)?;
+                self.store.delete(&object.location).await.map_err(failed)?;
             }
         }
         Ok(())
@@ -149,8 +169,11 @@ impl Objects {
         import: ImportId,
         range: &SegmentRange,
     ) -> Result<Bytes, Error> {
-        let read = async { self.0.get(&segment_key(application, import, range)).await?.bytes().await };
+        let read = async { self.store.get(&segment_key(application, import, range)).await?.bytes().await };
         let bytes = read.await.map_err(|source| match source {
+            object_store::Error::NotFound { .. } if self.sign.as_ref().is_some_and(|sign| !sign.exists()) => {
+                Error::Away
+            }
             object_store::Error::NotFound { .. } => Error::Gone,
             source => Error::Store { action: "read a segment", source },
         })?;

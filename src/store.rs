@@ -65,6 +65,8 @@ pub struct Store {
     bulk: Bulk,
     /// Whose turn it is to write; SQLite has one writer, and this keeps its waiters in order.
     turn: Arc<Semaphore>,
+    /// What keeps other processes off a SQLite database.
+    _only_one: Option<Arc<std::fs::File>>,
 }
 
 /// The bulk writer of the database at hand.

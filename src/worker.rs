@@ -7,7 +7,10 @@
 mod isolate;
 mod leases;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -136,9 +139,16 @@ impl Worker {
     async fn claim(self, next: mpsc::Sender<(InWork, Bytes)>, stop: CancellationToken) {
         // One more than are written at a time: it is decoded meanwhile.
         let permits = Arc::new(Semaphore::new(self.settings.segments_in_flight + 1));
-        let mut last_served = None;
+        let (mut last_served, mut looked) = (None, Instant::now());
         while let Some(permit) = stop.run_until_cancelled(permits.clone().acquire_owned()).await {
             let Ok(permit) = permit else { return };
+            // Where there is always something to claim, nobody would look.
+            if looked.elapsed() > self.settings.lease {
+                looked = Instant::now();
+                if let Err(error) = self.obey_pauses().await {
+                    warn!(error = &error as &dyn std::error::Error, "could not look for pauses");
+                }
+            }
             match self.claim_next(last_served, permit).await {
                 Ok(Some(work)) => {
                     last_served = Some(work.import.application_id);
@@ -185,15 +195,28 @@ impl Worker {
         let now = clock::now();
         let lease_until = now + self.settings.lease;
         let Some(claim) = self.store.claim(self.owner, last_served, now, lease_until).await? else {
-            for paused in self.store.obey_pauses(now).await? {
-                self.feed.changed(paused);
-            }
+            self.obey_pauses().await?;
             return Ok(None);
         };
         let held = self.leases.hold(claim);
-        let import = self.store.find_import(held.claim().application_id(), held.claim().import_id()).await?;
-        let import = import.ok_or(store::Error::Corrupt("segments.import_id"))?;
+        let claim = held.claim();
+        let import = match self.store.find_import(claim.application_id(), claim.import_id()).await {
+            Ok(import) => import.ok_or(store::Error::Corrupt("segments.import_id"))?,
+            Err(error) => {
+                // A claim that runs out would count as the death of its worker.
+                self.store.release(claim, now, error.reason(), now).await?;
+                return Err(error);
+            }
+        };
         Ok(Some(InWork { held, import: Arc::new(import), _permit: permit }))
+    }
+
+    /// Pauses imports whose last worker died before it could.
+    async fn obey_pauses(&self) -> Result<(), store::Error> {
+        for paused in self.store.obey_pauses(clock::now()).await? {
+            self.feed.changed(paused);
+        }
+        Ok(())
     }
 
     async fn rest(&self, stop: &CancellationToken) {
@@ -295,7 +318,9 @@ impl Worker {
         let fault = match failed {
             Failed::Store(error) => (helpless && !error.is_transient()).then_some(unprocessable),
             Failed::Source(fault) => Some(fault),
-            // Another worker may reach what this one does not.
+            // The store comes back, however long that takes.
+            Failed::Objects(error) if !error.is_loss() => None,
+            // Another worker may have what this one has not.
             Failed::Objects(_) | Failed::Panicked | Failed::Helpless => helpless.then_some(unprocessable),
         };
         let now = clock::now();

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, ops::Range};
 use serde::{Deserialize, Serialize};
 
 /// Rows of one segment that may be given up; where there are more, it is not the rows.
-const MAX_POISONOUS: usize = 16;
+const MAX_POISONOUS: usize = 256;
 
 /// Deaths over a row that is alone before it is given up: a worker may also die of something else.
 const STRIKES: u32 = 3;
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn gives_up_where_rows_spoil_each_other_or_all_are_spoilt() {
-        let all: BTreeSet<u32> = (0..100).collect();
-        assert!(run(100, &all).is_err());
+        let all: BTreeSet<u32> = (0..1_000).collect();
+        assert!(run(1_000, &all).is_err());
         // Two rows that are well apart, and ill together.
         let mut isolation = Isolation::begin(2);
         for _ in 0..2 {

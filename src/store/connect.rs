@@ -20,6 +20,9 @@ const MIGRATION_LOCK: i64 = 0x6361_7272_796f;
 /// How long a writer of SQLite waits for another process.
 pub(super) const SQLITE_BUSY: Duration = Duration::from_secs(30);
 
+/// How long a process that is about to end may still hold a SQLite database.
+const LOCK_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Shortest time PostgreSQL waits for a process in the middle of a transaction.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -41,15 +44,23 @@ impl Store {
             .pragma("secure_delete", "ON")
             .log_statements(LevelFilter::Trace);
         make_private(path)?;
+        let only_one = lock_folder(path).await?;
         // A connection from before a migration may keep its picture of a table, and sqlx panics in the
         // middle of a transaction when a row then has more columns. So none is kept.
         let migrating = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         migrate(&SqlxSqliteConnector::from_sqlx_sqlite_pool(migrating.clone())).await?;
         migrating.close().await;
-        let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(SQLITE_CONNECTIONS)
+            // After a disk was full sqlx may think a connection to be in a transaction that SQLite has ended.
+            // What it then begins never commits, and keeps all others out.
+            .after_release(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+            .connect_with(options)
+            .await?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         let writer = sqlite::Writer::open(path)?;
-        Ok(Self { db, bulk: Bulk::Sqlite(writer), turn: Arc::new(Semaphore::new(1)) })
+        let turn = Arc::new(Semaphore::new(1));
+        Ok(Self { db, bulk: Bulk::Sqlite(writer), turn, _only_one: Some(only_one) })
     }
 
     /// Gives back what other processes had claimed: there is one process on a SQLite database, this one, and
@@ -101,7 +112,7 @@ impl Store {
         // map it, so that few of them write a file faster than many.
         let bulk = Bulk::Postgres(pool(writers).connect_lazy_with(bulk));
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(all_else);
-        Ok(Self { db, bulk, turn: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) })
+        Ok(Self { db, bulk, turn: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), _only_one: None })
     }
 
     /// How many segments can be written at a time at most.
@@ -117,6 +128,26 @@ impl Store {
         match self.bulk {
             Bulk::Postgres(_) => "PostgreSQL",
             Bulk::Sqlite(_) => "SQLite",
+        }
+    }
+}
+
+/// Keeps other processes off a SQLite database: they would take this one's claims for abandoned ones. The lock
+/// goes with the process, however it ends.
+async fn lock_folder(path: &Path) -> Result<Arc<std::fs::File>, Error> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path.with_extension("lock")).map_err(sqlx::Error::Io)?;
+    let since = std::time::Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Arc::new(file)),
+            // One that is just about to end is waited for.
+            Err(std::fs::TryLockError::WouldBlock) if since.elapsed() < LOCK_PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => return Err(Error::InUse),
+            Err(std::fs::TryLockError::Error(error)) => return Err(sqlx::Error::Io(error).into()),
         }
     }
 }

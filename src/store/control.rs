@@ -67,7 +67,8 @@ impl Store {
             Box::pin(async move {
                 let update = changed(now)
                     .col_expr(Column::CompletedAt, Expr::value(now))
-                    .col_expr(Column::PauseRequested, Expr::value(false));
+                    .col_expr(Column::PauseRequested, Expr::value(false))
+                    .col_expr(Column::ResumeNeedsOperator, Expr::value(false));
                 let status = |status: ImportStatus| Expr::value(status.as_str());
                 let (update, event) = match end {
                     End::Cancelled(caller) => {

@@ -20,6 +20,9 @@ pub enum Error {
     /// A later version has been here.
     #[error("the database was made ready by a later version of carryover; run that one")]
     SchemaNewer,
+    /// Another process has the SQLite database.
+    #[error("another process uses this SQLite database; many need PostgreSQL")]
+    InUse,
     /// SeaORM said no.
     #[error("query the database")]
     Orm(#[from] DbErr),
@@ -36,7 +39,7 @@ pub enum Error {
 
 /// SQLSTATE classes and codes that pass by themselves: connections, rollbacks to resolve a
 /// conflict, resources, operator intervention, read-only after a failover.
-const TRANSIENT_SQLSTATES: &[&str] = &["08", "40", "53", "57", "25006", "55P03"];
+const TRANSIENT_SQLSTATES: &[&str] = &["08", "40", "53", "57", "58", "25006", "55P03"];
 
 impl Error {
     /// Whether the same work may succeed when tried again.
@@ -56,6 +59,7 @@ impl Error {
                         | rusqlite::ErrorCode::DiskFull
                         | rusqlite::ErrorCode::SystemIoFailure
                         | rusqlite::ErrorCode::ReadOnly
+                        | rusqlite::ErrorCode::CannotOpen
                 )
             ),
             _ => false,
@@ -83,6 +87,8 @@ impl Error {
                         | rusqlite::ErrorCode::TooBig
                 ) && error.extended_code != rusqlite::ffi::SQLITE_CONSTRAINT_TRIGGER
             }
+            // What made a transaction's task panic may be a row of it.
+            Self::Task(error) => error.is_panic(),
             _ => false,
         }
     }
@@ -91,10 +97,10 @@ impl Error {
     pub fn reason(&self) -> &'static str {
         let state = match self {
             Self::Orm(DbErr::Exec(error) | DbErr::Query(error)) => match error {
-                sea_orm::RuntimeErr::SqlxError(error) => sqlstate(error),
+                sea_orm::RuntimeErr::SqlxError(error) => sqlstate(error).or_else(|| sqlite_state(error)),
                 sea_orm::RuntimeErr::Internal(_) => None,
             },
-            Self::Postgres(error) => sqlstate(error),
+            Self::Postgres(error) => sqlstate(error).or_else(|| sqlite_state(error)),
             Self::Sqlite(error) => match error.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
                     Some("40001")
@@ -120,6 +126,17 @@ fn sqlstate(error: &sqlx::Error) -> Option<&str> {
     Some(error.code())
 }
 
+/// The SQLSTATE that comes closest to what SQLite says.
+fn sqlite_state(error: &sqlx::Error) -> Option<&'static str> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    match code & 0xff {
+        5 | 6 => Some("40001"),
+        13 => Some("53100"),
+        8 => Some("25006"),
+        _ => None,
+    }
+}
+
 fn is_data(state: &str) -> bool {
     DATA_SQLSTATES.iter().any(|class| state.starts_with(class))
 }
@@ -131,9 +148,11 @@ fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // SQLite: 5 busy, 6 locked, with their extended codes.
+            // SQLite, with extended codes: busy, locked, read-only, a fault of the disk, full, not to be opened.
             TRANSIENT_SQLSTATES.iter().any(|prefix| code.len() == 5 && code.starts_with(prefix))
-                || code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6) && code < 5000)
+                || code
+                    .parse::<i32>()
+                    .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14) && code < 10_000)
         }),
         _ => false,
     }

@@ -11,6 +11,7 @@ use sea_orm::{
     DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::warn;
 
 use super::{Bulk, Store, commit::Commit, commit::Committed, error::Error, postgres};
 
@@ -35,7 +36,11 @@ impl Store {
                     Ok(value)
                 }
                 Err(error) => {
-                    tx.rollback().await?;
+                    if let Err(failed) = tx.rollback().await {
+                        // SQLite has rolled back already when its disk is full. The pool takes no such
+                        // connection back, and why the work failed is what counts.
+                        warn!(error = &failed as &dyn std::error::Error, "could not roll a transaction back");
+                    }
                     Err(error)
                 }
             }

@@ -45,6 +45,7 @@ mod large_rows;
 mod large_sources;
 mod limits;
 mod line_ends;
+mod mishaps;
 mod ndjson;
 mod on_existing;
 mod ordering;
