@@ -163,6 +163,14 @@ async fn b014_servers_that_cannot_say_may_be_asked_again() {
 }
 
 #[tokio::test]
+async fn b028_without_a_name_server_nothing_is_looked_up() {
+    let outside = Outside::named(at_home).await;
+    let policy = Policy { name_servers: Some(Vec::new()), ..outside.policy() };
+    let error = fetch(policy, &outside.url("/"), plain_ask()).await.expect_err("nobody to ask");
+    assert_eq!(error, FetchError::DnsFailed);
+}
+
+#[tokio::test]
 async fn b015_a_silent_server_is_waited_for_within_the_budget() {
     let outside = Outside::named(|_| Reply::Silent).await;
     let policy = Policy { connect_timeout: Duration::from_millis(400), ..outside.policy() };

@@ -59,6 +59,21 @@ async fn a_good_answer_says_all_that_is_known() {
 }
 
 #[tokio::test]
+async fn c018_c036_no_connection_serves_twice() {
+    let outside = Outside::answering(|_| {
+        vec![Step::Send([&b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"[..]; 2].concat())]
+    })
+    .await;
+    let guard = Guard::new(outside.policy()).expect("a guard");
+    for served in 1..=3 {
+        let answer = guard.get(&outside.url("/"), plain_ask()).await.expect("served");
+        let chunks: Vec<_> = answer.body.into_stream().try_collect().await.expect("all of it");
+        assert_eq!(chunks.concat(), b"hello");
+        assert_eq!(outside.origin.connections(), served);
+    }
+}
+
+#[tokio::test]
 async fn a057_a_path_goes_out_as_it_is() {
     let outside = Outside::answering(|_| ok("hello")).await;
     for sent in ["/..;/", "/a%0d%0aHost:%20x", "/%2e%2e;/x", "/a;b=c@d"] {

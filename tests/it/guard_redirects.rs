@@ -116,13 +116,17 @@ async fn c002_c004_c007_redirects_are_refused_as_urls_are() {
 
 #[tokio::test]
 async fn c004_redirects_to_private_places() {
-    for (host, expected) in [
-        ("[::ffff:127.0.0.2]", Refused::Address),
-        ("127.0.0.2", Refused::Address),
-        ("169.254.169.254", Refused::Address),
-        ("0x7f000002", Refused::Address),
-        ("localhost", Refused::Host),
-        ("private.example.com", Refused::Address),
+    for (place, expected) in [
+        ("https://[::ffff:127.0.0.2]", Refused::Address),
+        ("https://127.0.0.2", Refused::Address),
+        ("https://169.254.169.254", Refused::Address),
+        ("https://0x7f000002", Refused::Address),
+        ("https://localhost", Refused::Host),
+        ("https://private.example.com", Refused::Address),
+        // Odd spellings count as they were sent, not as they are understood.
+        ("https:media.example.com", Refused::Syntax),
+        ("https:///media.example.com", Refused::Syntax),
+        ("https://@media.example.com", Refused::UserInfo),
     ] {
         let outside = Outside::start(
             |q| match (q.kind, q.name.as_str()) {
@@ -133,13 +137,13 @@ async fn c004_redirects_to_private_places() {
             move |request| {
                 let host_line = request.lines().find(|line| line.to_lowercase().starts_with("host:"));
                 let port = host_line.and_then(|line| line.rsplit_once(':')).expect("a port").1;
-                redirect(302, &format!("https://{host}:{}/", port.trim()))
+                redirect(302, &format!("{place}:{}/", port.trim()))
             },
         )
         .await;
-        let error = outside.fetch_usual().await.expect_err(host);
-        assert_eq!(error, FetchError::Refused(expected), "{host}");
-        assert_eq!(outside.origin.connections(), 1, "{host}: no second socket");
+        let error = outside.fetch_usual().await.expect_err(place);
+        assert_eq!(error, FetchError::Refused(expected), "{place}");
+        assert_eq!(outside.origin.connections(), 1, "{place}: no second socket");
     }
 }
 
