@@ -1,6 +1,6 @@
 //! What a server answers, and its body as it comes.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
@@ -122,7 +122,6 @@ impl Range {
 }
 
 /// A body as it comes, within bounds. It is over after its first error.
-#[derive(Debug)]
 pub struct Body {
     response: Option<Response>,
     received: u64,
@@ -135,12 +134,18 @@ pub struct Body {
 }
 
 /// The least that must come, measured over time that was waited.
-#[derive(Debug)]
 struct Rate {
     window: Duration,
     least_bytes: u64,
     left: Duration,
     bytes: u64,
+}
+
+/// Leaves out the response, which knows its URL and with it a token.
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("received", &self.received).finish_non_exhaustive()
+    }
 }
 
 impl Body {

@@ -200,7 +200,6 @@ fn tls(roots: Option<&[u8]>) -> Result<ClientConfig, GuardError> {
 }
 
 /// How long the other side may still be waited for.
-#[derive(Debug)]
 pub(super) struct Patience(Duration);
 
 impl Patience {

@@ -108,9 +108,8 @@ impl FetchError {
 
     /// Reads what the client says. Its own words are not kept: they hold the URL.
     pub(super) fn of_client(error: &reqwest::Error) -> Self {
-        let first: &(dyn Error + 'static) = error;
-        let causes = || iter::successors(Some(first), |cause| (*cause).source());
-        if let Some(tls) = causes().find_map(tls_inside) {
+        let causes = || iter::successors(Some(error as &(dyn Error + 'static)), |cause| cause_of(*cause));
+        if let Some(tls) = causes().find_map(|cause| cause.downcast_ref()) {
             return Self::Tls(tls_reason(tls));
         }
         if error.is_timeout() {
@@ -138,10 +137,12 @@ impl FetchError {
     }
 }
 
-/// An `io::Error` does not name what it wraps among its sources.
-fn tls_inside<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    cause.downcast_ref().or_else(|| wrapped?.downcast_ref())
+/// An `io::Error` names the cause of what it wraps, and leaves out the wrapped itself.
+fn cause_of<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }
 
 fn tls_reason(error: &rustls::Error) -> &'static str {
@@ -156,7 +157,9 @@ fn tls_reason(error: &rustls::Error) -> &'static str {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "its certificate is for another name"
             }
-            CertificateError::UnknownIssuer => "its certificate is not trusted",
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                "its certificate is not trusted"
+            }
             CertificateError::Revoked => "its certificate is revoked",
             _ => "its certificate is not accepted",
         },

@@ -1,11 +1,12 @@
 //! Where a response leads, if it does.
 
+use std::time::Duration;
+
 use chrono::DateTime;
 use reqwest::{
     Response, StatusCode,
     header::{HeaderMap, LOCATION, RETRY_AFTER},
 };
-use std::time::Duration;
 use url::Url;
 
 use super::{
