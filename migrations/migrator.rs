@@ -8,6 +8,7 @@ mod m0003_erasures;
 mod m0004_line_ends;
 mod m0005_control;
 mod m0006_row_tallies;
+mod m0007_feedings;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_line_ends::Migration),
             Box::new(m0005_control::Migration),
             Box::new(m0006_row_tallies::Migration),
+            Box::new(m0007_feedings::Migration),
         ]
     }
 }

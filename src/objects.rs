@@ -39,6 +39,13 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether the store answers, and does not have what was stored.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Gone | Self::Damaged { .. })
+    }
+}
+
 /// A handle to the object store; cheap to clone.
 #[derive(Clone)]
 pub struct Objects(Arc<dyn ObjectStore>);

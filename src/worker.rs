@@ -289,12 +289,15 @@ impl Worker {
         failed.log(work);
         let (range, id) = (claim.range(), claim.import_id());
         let helpless = claim.attempts() >= self.settings.attempts;
-        let unprocessable =
-            SourceFault::Unprocessable { first_row: range.first_row, last_row: range.last_row() };
+        let (first_row, last_row) = (range.first_row, range.last_row());
+        let unprocessable = SourceFault::Unprocessable { first_row, last_row };
         let reason = failed.reason();
         let fault = match failed {
             Failed::Store(error) => (helpless && !error.is_transient()).then_some(unprocessable),
             Failed::Source(fault) => Some(fault),
+            Failed::Objects(error) if error.is_loss() => {
+                helpless.then_some(SourceFault::Lost { first_row, last_row })
+            }
             // Another worker may reach what this one does not.
             Failed::Objects(_) | Failed::Panicked | Failed::Helpless => helpless.then_some(unprocessable),
         };

@@ -320,7 +320,7 @@ pub(super) const MOVE_CHECKPOINT: &str = "UPDATE imports SET checkpoint_row = CO
 /// from some point on has `failure_reason` set by then, and ends as failed with all before it kept.
 pub(super) const COMPLETE: &str = "UPDATE imports \
     SET status = CASE WHEN failure_reason IS NULL THEN 'COMPLETED' ELSE 'FAILED' END, completed_at = $3, \
-    updated_at = $3, pause_requested = FALSE, sequence = sequence + 1 \
+    updated_at = $3, pause_requested = FALSE, waiting_reason = NULL, sequence = sequence + 1 \
     WHERE application_id = $1 AND id = $2 AND upload_finished AND status IN ('PENDING', 'PROCESSING') \
     AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 AND s.state <> 'DONE')";
 

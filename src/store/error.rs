@@ -56,6 +56,7 @@ impl Error {
                         | rusqlite::ErrorCode::DiskFull
                         | rusqlite::ErrorCode::SystemIoFailure
                         | rusqlite::ErrorCode::ReadOnly
+                        | rusqlite::ErrorCode::CannotOpen
                 )
             ),
             _ => false,
@@ -131,9 +132,11 @@ fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            // SQLite: 5 busy, 6 locked, with their extended codes.
+            // SQLite, with extended codes: busy, locked, read-only, a fault of the disk, full, not to be opened.
             TRANSIENT_SQLSTATES.iter().any(|prefix| code.len() == 5 && code.starts_with(prefix))
-                || code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6) && code < 5000)
+                || code
+                    .parse::<i32>()
+                    .is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14) && code < 10_000)
         }),
         _ => false,
     }

@@ -161,6 +161,7 @@ impl import::Model {
                 failed: self.revert_failed_count,
             },
             reverted_at: self.reverted_at,
+            feedings: self.feedings,
         })
     }
 }
@@ -348,6 +349,7 @@ fn new_row(
         revert_kept_count: Set(0),
         revert_failed_count: Set(0),
         reverted_at: Set(None),
+        feedings: Set(0),
     })
 }
 
