@@ -312,8 +312,8 @@ impl Worker {
         failed.log(work);
         let (range, id) = (claim.range(), claim.import_id());
         let helpless = claim.attempts() >= self.settings.attempts;
-        let unprocessable =
-            SourceFault::Unprocessable { first_row: range.first_row, last_row: range.last_row() };
+        let (first_row, last_row) = (range.first_row, range.last_row());
+        let unprocessable = SourceFault::Unprocessable { first_row, last_row };
         let reason = failed.reason();
         let fault = match failed {
             Failed::Store(error) => (helpless && !error.is_transient()).then_some(unprocessable),
@@ -321,7 +321,8 @@ impl Worker {
             // The store comes back, however long that takes.
             Failed::Objects(error) if !error.is_loss() => None,
             // Another worker may have what this one has not.
-            Failed::Objects(_) | Failed::Panicked | Failed::Helpless => helpless.then_some(unprocessable),
+            Failed::Objects(_) => helpless.then_some(SourceFault::Lost { first_row, last_row }),
+            Failed::Panicked | Failed::Helpless => helpless.then_some(unprocessable),
         };
         let now = clock::now();
         let done = match fault {

@@ -161,7 +161,7 @@ async fn key(command: KeyCommand) -> Result<(), Failure> {
             } else {
                 serde_json::to_string_pretty(&printed).unwrap_or_default()
             };
-            output::line(&text)
+            output::line(&output::escaped(&text))
         }
         KeyCommand::Revoke { id, common } => {
             let client = common.connection.open().await?;

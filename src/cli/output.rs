@@ -79,7 +79,7 @@ pub(super) fn print_pretty<M: Message + Name>(message: &M) -> Result<(), Failure
 }
 
 /// JSON without what a terminal would obey and JSON allows: the same texts, escaped.
-fn escaped(json: &str) -> String {
+pub(super) fn escaped(json: &str) -> String {
     let obeyed = |c: char| {
         c >= '\u{7f}' && c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };

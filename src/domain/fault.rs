@@ -107,6 +107,16 @@ pub enum SourceFault {
         /// Its last row.
         last_row: i64,
     },
+    /// Stored rows that are gone, or not what they were.
+    #[error(
+        "rows {first_row} to {last_row} are lost: the object store no longer has them as they were stored; import the file again"
+    )]
+    Lost {
+        /// First row of the segment.
+        first_row: i64,
+        /// Its last row.
+        last_row: i64,
+    },
     /// More rows failed than the spec allows.
     #[error("{failed} rows failed, and the spec allows {limit} (max_failed_rows)")]
     TooManyFailedRows {
@@ -139,6 +149,9 @@ pub enum SourceFault {
     /// What is at the URL is no longer what has been stored of it.
     #[error("the file at the URL has changed while it was fetched")]
     SourceChanged,
+    /// A retry whose source could not be made of its parent's.
+    #[error("the server could not make the source of this retry of its parent's; retry once more")]
+    RetryNotFed,
     /// Nobody went on with the upload.
     #[error("the upload was not finished within {hours} hours")]
     Abandoned {
@@ -181,11 +194,13 @@ impl SourceFault {
             Self::NotNdjson(_) => "NOT_NDJSON",
             Self::Sha256 { .. } => "SHA256_MISMATCH",
             Self::Unprocessable { .. } => "UNPROCESSABLE_SEGMENT",
+            Self::Lost { .. } => "SOURCE_LOST",
             Self::TooManyFailedRows { .. } => "TOO_MANY_FAILED_ROWS",
             Self::FailedRatio { .. } => "FAILED_RATIO",
             Self::ParentSourceGone => "SOURCE_GONE",
             Self::NotFetched { reason, .. } => reason,
             Self::SourceChanged => "SOURCE_CHANGED",
+            Self::RetryNotFed => "RETRY_NOT_FED",
             Self::Abandoned { .. } => "UPLOAD_ABANDONED",
         }
     }

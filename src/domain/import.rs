@@ -322,6 +322,8 @@ pub struct Import {
     pub parent: Option<ImportId>,
     /// Which of them, if it is a retry.
     pub retry: Option<Retry>,
+    /// How often somebody began to feed its source, if it is a retry, since that last grew.
+    pub feedings: i32,
     /// What became of what it wrote, if it was reverted.
     pub revert: Reverted,
     /// When that was done.

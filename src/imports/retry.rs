@@ -24,6 +24,7 @@ use crate::{
         fault::SourceFault,
         ids::{ApplicationId, ImportId},
         import::{Import, ImportSpec, ImportStatus, Retry, SourceFormat, StartMode},
+        issue::IssueCode,
         ledger::Outcome,
         refusal::{FieldViolation, Refusal, Role},
     },
@@ -49,6 +50,9 @@ pub struct RetryRequest {
     /// Rows to take instead.
     pub corrections: Vec<Correction>,
 }
+
+/// How often the source of a retry is fed without growing before it fails, as often as a segment is tried.
+const FEEDINGS: i32 = 8;
 
 impl Imports {
     /// Makes an import of failed rows of one that has ended, or finds the one this request id made.
@@ -87,28 +91,46 @@ impl Imports {
     /// Feeds the source of a retry to the intake, from where it stands.
     pub async fn feed_retry(&self, child: Import) {
         let (application, id) = (child.application_id, child.id);
-        match self.feed(child).await {
-            Ok(()) => info!(import.id = %id, "source of a retry stored"),
-            Err(Error::Refused(Refusal::SourceGone)) => {
-                let fault = SourceFault::ParentSourceGone;
-                if let Err(error) = self.store.fail_import(application, id, &fault, clock::now()).await {
-                    warn!(import.id = %id, error = &error as &dyn std::error::Error, "could not fail a retry");
-                }
-                self.feed.changed(id);
+        let Err(error) = self.feed(child).await else {
+            info!(import.id = %id, "source of a retry stored");
+            return;
+        };
+        warn!(import.id = %id, error = &error as &dyn std::error::Error, "a retry was not fed to its end");
+        let now = clock::now();
+        let told = match error {
+            Error::Refused(Refusal::SourceGone) => {
+                self.store.fail_import(application, id, &SourceFault::ParentSourceGone, now).await.map(drop)
             }
-            // Another feeds it, it has ended, or the sweeper comes back to it.
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                warn!(import.id = %id, error, "a retry was not fed to its end");
-            }
+            // Another feeds it, or it has ended.
+            Error::Refused(_) => return,
+            // The sweeper comes back to it.
+            error => self.store.wait_for(application, id, reason(&error), now).await,
+        };
+        if let Err(error) = told {
+            warn!(import.id = %id, error = &error as &dyn std::error::Error, "could not say so in a retry");
         }
+        self.feed.changed(id);
     }
 
     async fn feed(&self, child: Import) -> Result<(), Error> {
         let (application, rows) = (child.application_id, child.retry.clone().unwrap_or_default());
+        let now = clock::now();
+        if child.feedings >= FEEDINGS {
+            self.store.fail_import(application, child.id, &SourceFault::RetryNotFed, now).await?;
+            self.feed.changed(child.id);
+            return Ok(());
+        }
+        // Counted before it is tried: whoever feeds it may die of it.
+        if !self.store.begin_feeding(&child, now).await? {
+            return Ok(());
+        }
         let parent = self.get(application, child.parent.ok_or(Refusal::NotFound("import"))?).await?;
         let corrections = self.store.corrections(application, child.id).await?;
         let wanted = self.wanted(&parent, &rows, corrections).await?;
+        // What is meant is told by row errors, and they go with the source.
+        if self.get(application, parent.id).await?.source_deleted_at.is_some() {
+            return Err(Refusal::SourceGone.into());
+        }
         let feeder = Caller { key: child.created_by, application: Some(application), role: Role::Importer };
         let opened = self.intake.open(feeder, child.id, child.committed_size).await?;
         let Opened::Stream(upload) = opened else { return Ok(()) };
@@ -142,6 +164,8 @@ impl Imports {
             [] => None,
             codes => Some(self.store.rows_with_issues(parent.application_id, parent.id, codes).await?),
         };
+        let erased = [IssueCode::Erased];
+        let erased = self.store.rows_with_issues(parent.application_id, parent.id, &erased).await?;
         let rows = rows.clone();
         Ok(Box::new(move |row, outcome| {
             if outcome != Outcome::Failed {
@@ -151,6 +175,7 @@ impl Imports {
                 return Take::Instead(correction.clone());
             }
             let is_meant = !rows.corrected_only
+                && !erased.contains(&row)
                 && rows.spans(row)
                 && meant.as_ref().is_none_or(|meant| meant.contains(&row));
             if is_meant { Take::Row } else { Take::Nothing }
@@ -214,6 +239,15 @@ impl Imports {
             failed.extend(own.map(|(row, _)| row));
         }
         Ok(failed)
+    }
+}
+
+/// What a retry waits for that could not be fed.
+fn reason(error: &Error) -> &'static str {
+    match error {
+        Error::Store(error) => error.reason(),
+        Error::Objects(_) => "OBJECT_STORE_UNAVAILABLE",
+        Error::Refused(_) | Error::Task(_) => "SOURCE_NOT_MADE",
     }
 }
 

@@ -140,7 +140,7 @@ SELECT 1 AS one FROM imports WHERE application_id = $1 AND id = $2 AND status = 
 /// Says on an import what its next segment waits for.
 const WAITS: &str = "
 UPDATE imports SET waiting_reason = $4, updated_at = $3, sequence = sequence + 1
-WHERE application_id = $1 AND id = $2";
+WHERE application_id = $1 AND id = $2 AND status IN ('PENDING', 'PROCESSING', 'PAUSED')";
 
 /// The segment of a claim, as long as the claim holds.
 const HELD: &str = "WHERE application_id = $1 AND import_id = $2 AND seq = $3 AND epoch = $4 AND owner = $5 \

@@ -1,22 +1,21 @@
 //! What a segment's transaction writes, whichever database it is.
 
+mod erased;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use sea_orm::FromQueryResult;
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{claims::Claim, error::Error, table::Table};
+pub(super) use erased::tombstone;
+
+use super::{claims::Claim, table::Table};
 use crate::{
-    canonical::{
-        arena::{Arena, Text},
-        party::{Party, PartyKind, Side, forget_party},
-        record::Record,
-    },
+    canonical::{arena::Arena, record::Record},
     domain::{
         fault::SourceFault,
-        ids::{RecordKind, WorkflowId, derive},
+        ids::WorkflowId,
         import::{Counters, OnExisting, Thresholds},
         issue::Issue,
         ledger::{Ledger, Outcome},
@@ -180,78 +179,6 @@ impl Commit {
         let failures = &self.batch.failures;
         &failures[..failures.len().min(usize::try_from(room).unwrap_or(usize::MAX))]
     }
-
-    /// Tombstones that would keep a record out: of its key, and of whom a session is about.
-    pub(super) fn tombstones(&self, salt: &[u8], row: &RecordRow) -> Vec<[u8; 32]> {
-        let about = match &row.record {
-            Record::User(session) => (RecordKind::User, session.vendor_data),
-            Record::Business(session) => (RecordKind::Business, session.vendor_data),
-            // Its parties are taken from a transaction one by one; the transaction stays.
-            Record::Transaction(_) | Record::Rule(_) => (RecordKind::User, None),
-        };
-        let profile = self.profile(about.0, about.1);
-        [Some(row.id), profile].into_iter().flatten().map(|id| tombstone(salt, id)).collect()
-    }
-
-    /// Tombstones of users and businesses that are parties of transactions: position of the record, side.
-    pub(super) fn party_tombstones(&self, salt: &[u8]) -> Vec<(usize, Side, [u8; 32])> {
-        let mut found = Vec::new();
-        for (at, row) in self.batch.records.iter().enumerate() {
-            let Record::Transaction(transaction) = &row.record else { continue };
-            for (side, party) in transaction.parties() {
-                let kind = match PartyKind::of(party.entity_type, party.vendor_data.is_some()) {
-                    PartyKind::User => RecordKind::User,
-                    PartyKind::Business => RecordKind::Business,
-                    PartyKind::External => continue,
-                };
-                let profile = self.profile(kind, party.vendor_data);
-                found.extend(profile.map(|id| (at, side, tombstone(salt, id))));
-            }
-        }
-        found
-    }
-
-    /// Makes parties of transactions nameless, as an erasure does those of transactions that are there.
-    pub(super) fn forget_parties(
-        &mut self,
-        erased: impl IntoIterator<Item = (usize, Side)>,
-    ) -> Result<(), Error> {
-        let Batch { arena, records, .. } = &mut self.batch;
-        for (at, side) in erased {
-            let Record::Transaction(transaction) = &mut records[at].record else { continue };
-            let party = match side {
-                Side::Subject => Some(&mut transaction.subject),
-                Side::Counterparty => transaction.counterparty.as_mut(),
-            };
-            if let Some(party) = party {
-                *party = Party { entity_type: party.entity_type, ..Party::default() };
-            }
-            transaction.metadata = None;
-            if let Some(text) = transaction.details {
-                let corrupt = |_| Error::Corrupt("transaction details");
-                let mut details = serde_json::from_str(arena.get(text)).map_err(corrupt)?;
-                forget_party(&mut details, side);
-                transaction.details = Some(arena.push(&details.to_string()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Id of the profile of whom the customer knows by an id of their own.
-    fn profile(&self, kind: RecordKind, vendor_data: Option<Text>) -> Option<Uuid> {
-        let vendor_data = self.batch.arena.find(vendor_data)?;
-        Some(derive(self.claim.application_id, kind, &[vendor_data.as_bytes()]))
-    }
-
-    /// What tombstones are salted with, where they are to be looked at.
-    pub(super) fn salt<'f>(&self, fence: &'f Fence) -> Option<&'f [u8]> {
-        fence.salt.as_deref().filter(|_| !self.import_erased)
-    }
-}
-
-/// What is left of an erased id: enough to know it again, not enough to tell it.
-pub(super) fn tombstone(salt: &[u8], id: Uuid) -> [u8; 32] {
-    Sha256::new().chain_update(salt).chain_update(id.as_bytes()).finalize().into()
 }
 
 /// What a segment's rows came to, gathered while it is written.
@@ -393,7 +320,7 @@ pub(super) const MOVE_CHECKPOINT: &str = "UPDATE imports SET checkpoint_row = CO
 /// from some point on has `failure_reason` set by then, and ends as failed with all before it kept.
 pub(super) const COMPLETE: &str = "UPDATE imports \
     SET status = CASE WHEN failure_reason IS NULL THEN 'COMPLETED' ELSE 'FAILED' END, completed_at = $3, \
-    updated_at = $3, pause_requested = FALSE, sequence = sequence + 1 \
+    updated_at = $3, pause_requested = FALSE, waiting_reason = NULL, sequence = sequence + 1 \
     WHERE application_id = $1 AND id = $2 AND upload_finished AND status IN ('PENDING', 'PROCESSING') \
     AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 AND s.state <> 'DONE')";
 

@@ -5,7 +5,7 @@ use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, tim
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
 use sqlx::{
-    ConnectOptions, Connection,
+    ConnectOptions, Connection, Executor, PgConnection, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -25,6 +25,9 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Shortest time PostgreSQL waits for a process in the middle of a transaction.
 const SHORTEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How old a connection to PostgreSQL may grow that cannot write.
+const READ_ONLY_AGE: Duration = Duration::from_secs(10);
 
 /// Connections to SQLite beside the bulk writer's, each with a page cache of 2 MB.
 const SQLITE_CONNECTIONS: u32 = 4;
@@ -50,6 +53,8 @@ impl Store {
         let migrating = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
         migrate(&SqlxSqliteConnector::from_sqlx_sqlite_pool(migrating.clone())).await?;
         migrating.close().await;
+        // Should the file be taken away, no later connection begins with an empty one.
+        let options = options.create_if_missing(false);
         let pool = SqlitePoolOptions::new()
             .max_connections(SQLITE_CONNECTIONS)
             // After a disk was full sqlx may think a connection to be in a transaction that SQLite has ended.
@@ -102,7 +107,12 @@ impl Store {
         // A COPY whose sender is frozen is no idle transaction.
         let bulk = options.clone().options([("statement_timeout", milliseconds(idle * 4))]);
         let pool = |connections| {
-            PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30))
+            PgPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_secs(30))
+                // Asked in place of the ping that sqlx would send.
+                .test_before_acquire(false)
+                .before_acquire(|connection, about| Box::pin(may_be_used(connection, about.age)))
         };
         // A pool says no more than that it has waited; one connection says why there is none.
         options.connect().await?.close().await?;
@@ -159,15 +169,25 @@ fn make_private(path: &Path) -> Result<(), Error> {
     made.map(drop).map_err(|error| sqlx::Error::Io(error).into())
 }
 
-/// SeaORM's migrator takes no lock; two replicas that start together would both migrate.
+/// Whether a connection is alive, and not left behind at a server that was the primary once. A young one may
+/// be read-only: there is no other server then, and what only reads goes on.
+async fn may_be_used(connection: &mut PgConnection, age: Duration) -> sqlx::Result<bool> {
+    let row = connection.fetch_one("SHOW transaction_read_only").await?;
+    Ok(age < READ_ONLY_AGE || row.try_get::<&str, _>(0)? == "off")
+}
+
+/// SeaORM's migrator takes no lock; two replicas that start together would both migrate. The lock is one of a
+/// transaction: behind a pooler that shares connections, one of a session would be left where nobody frees it.
 #[expect(clippy::disallowed_methods, reason = "migrating is a transaction too; see tx.rs")]
 async fn migrate_postgres(pool: &sqlx::PgPool) -> Result<(), Error> {
     let pool = pool.clone();
     tokio::spawn(async move {
-        let mut lock = pool.acquire().await?;
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
+        let mut lock = pool.begin().await?;
+        // It does nothing while the schema is made.
+        lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
         let migrated = migrate(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await;
-        sqlx::query("SELECT pg_advisory_unlock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
+        lock.rollback().await?;
         migrated
     })
     .await?

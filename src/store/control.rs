@@ -68,7 +68,8 @@ impl Store {
                 let update = changed(now)
                     .col_expr(Column::CompletedAt, Expr::value(now))
                     .col_expr(Column::PauseRequested, Expr::value(false))
-                    .col_expr(Column::ResumeNeedsOperator, Expr::value(false));
+                    .col_expr(Column::ResumeNeedsOperator, Expr::value(false))
+                    .col_expr(Column::WaitingReason, Expr::value(Option::<String>::None));
                 let status = |status: ImportStatus| Expr::value(status.as_str());
                 let (update, event) = match end {
                     End::Cancelled(caller) => {
@@ -217,7 +218,7 @@ fn check_control(import: &Import, caller: Caller) -> Result<(), Refusal> {
     Err(Refusal::RoleTooLow { needed: Role::Operator, actual: caller.role })
 }
 
-fn is_active(application: ApplicationId, id: ImportId) -> sea_orm::Condition {
+pub(super) fn is_active(application: ApplicationId, id: ImportId) -> sea_orm::Condition {
     sea_orm::Condition::all()
         .add(Column::ApplicationId.eq(application.0))
         .add(Column::Id.eq(id.0))

@@ -163,6 +163,7 @@ impl import::Model {
                 failed: self.revert_failed_count,
             },
             reverted_at: self.reverted_at,
+            feedings: self.feedings,
         })
     }
 }
@@ -354,6 +355,7 @@ fn new_row(
         revert_kept_count: Set(0),
         revert_failed_count: Set(0),
         reverted_at: Set(None),
+        feedings: Set(0),
     })
 }
 

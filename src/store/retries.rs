@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
 };
 
 use super::{
     Store,
+    control::is_active,
     entities::{import, row_correction},
     error::Error,
-    imports::ACTIVE,
+    imports::{ACTIVE, changed},
 };
 use crate::domain::{
     ids::{ApplicationId, ImportId},
@@ -90,6 +91,32 @@ impl Store {
             let meant = page.iter().filter(|row| row.issues.iter().any(|issue| is_meant(&issue.code)));
             found.extend(meant.map(|row| row.row_number));
         }
+    }
+
+    /// Writes down that the source of a retry is fed once more; not where another has come before, or it has
+    /// ended.
+    pub async fn begin_feeding(&self, retry: &Import, now: DateTime<Utc>) -> Result<bool, Error> {
+        use import::Column;
+        let begin = import::Entity::update_many()
+            .col_expr(Column::Feedings, Expr::col(Column::Feedings).add(1))
+            .col_expr(Column::UpdatedAt, Expr::value(now))
+            .filter(is_active(retry.application_id, retry.id))
+            .filter(Column::Feedings.eq(retry.feedings));
+        self.write(move |tx| Box::pin(async move { Ok(begin.exec(tx).await?.rows_affected == 1) })).await
+    }
+
+    /// Says what an import waits for whose source does not come on.
+    pub async fn wait_for(
+        &self,
+        application: ApplicationId,
+        id: ImportId,
+        reason: &'static str,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let waits = changed(now)
+            .col_expr(import::Column::WaitingReason, Expr::value(reason))
+            .filter(is_active(application, id));
+        self.write(move |tx| Box::pin(async move { Ok(waits.exec(tx).await.map(drop)?) })).await
     }
 
     /// Retries whose source is not whole and has not grown since `before`: whoever fed them is gone.

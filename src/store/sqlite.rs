@@ -3,16 +3,15 @@
 //! An async driver pays a channel trip a statement, which costs more than SQLite does; so this one
 //! writer speaks to SQLite directly, on a blocking thread.
 
+mod binder;
+
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
-use rusqlite::{
-    CachedStatement, Connection, OptionalExtension, ToSql, Transaction, TransactionBehavior, params,
-};
-use uuid::Uuid;
+use binder::{Binder, time};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::{
     audit,
@@ -23,7 +22,7 @@ use super::{
     },
     connect::SQLITE_BUSY,
     error::Error,
-    table::{self, Cells},
+    table,
 };
 use crate::{
     clock,
@@ -284,54 +283,10 @@ impl<'t> Records<'t> {
             let row_number = commit.row_number(record.row);
             return Ok(self.insert.execute(params![application, import, id, row_number])? == 1);
         }
-        let mut binder = Binder { statement: &mut self.insert, bound: 0, failed: None };
+        let mut binder = Binder::new(&mut self.insert);
         table::fill(commit, record, number, &mut binder);
-        match binder.failed {
-            Some(error) => Err(error.into()),
-            None => Ok(self.insert.raw_execute()? == 1),
-        }
-    }
-}
-
-/// Binds the cells of a row to the parameters of a statement.
-struct Binder<'b, 't> {
-    statement: &'b mut CachedStatement<'t>,
-    bound: usize,
-    failed: Option<rusqlite::Error>,
-}
-
-impl Binder<'_, '_> {
-    fn bind(&mut self, value: impl ToSql) {
-        self.bound += 1;
-        if let Err(error) = self.statement.raw_bind_parameter(self.bound, value) {
-            self.failed.get_or_insert(error);
-        }
-    }
-}
-
-impl Cells for Binder<'_, '_> {
-    fn uuid(&mut self, id: Uuid) {
-        self.bind(id.as_bytes());
-    }
-
-    fn bigint(&mut self, number: i64) {
-        self.bind(number);
-    }
-
-    fn int(&mut self, number: i32) {
-        self.bind(number);
-    }
-
-    fn text(&mut self, text: Option<&str>) {
-        self.bind(text);
-    }
-
-    fn time(&mut self, at: Option<DateTime<Utc>>) {
-        self.bind(at.map(time));
-    }
-
-    fn date(&mut self, day: Option<NaiveDate>) {
-        self.bind(day.map(date));
+        binder.done()?;
+        Ok(self.insert.raw_execute()? == 1)
     }
 }
 
@@ -393,13 +348,4 @@ fn give_place(tx: &Transaction<'_>, commit: &Commit, row_number: i64) -> Result<
     let had_been = ledger.set((row_number - first_row) as usize, Outcome::Skipped);
     shared(tx, SET_LEDGER)?.execute(params![application, import, seq, ledger.as_bytes()])?;
     Ok(had_been)
-}
-
-/// A timestamp as sqlx writes it, so that both write the same text and texts sort as times do.
-fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::AutoSi, false)
-}
-
-fn date(date: NaiveDate) -> String {
-    date.format("%F").to_string()
 }

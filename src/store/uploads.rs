@@ -138,7 +138,8 @@ impl Store {
                         Expr::col(import::Column::LineEnds).binary(BinOper::BitOr, line_ends.bits()),
                     )
                     .col_expr(import::Column::SourceBytes, Expr::value(range.byte_end()))
-                    .col_expr(import::Column::CommittedSize, Expr::value(committed_size));
+                    .col_expr(import::Column::CommittedSize, Expr::value(committed_size))
+                    .col_expr(import::Column::Feedings, Expr::value(0));
                 touch(tx, lease, update, now).await?;
                 let rows = i64::from(range.rows);
                 let first_session_number = reserve_numbers(tx, lease.application, rows).await?;

@@ -1,6 +1,7 @@
 //! A web server on loopback that says what a test wants, byte by byte, behind TLS.
 
 use std::{
+    net::Ipv4Addr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -106,13 +107,19 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Listens on all addresses of loopback, so that no connection to any of them goes unseen.
+    /// Listens at home and at the address that may not be asked, so that no connection to either goes unseen.
     pub async fn start(
         identity: Identity,
         script: impl Fn(&str) -> Vec<Step> + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("0.0.0.0:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
+        let (home, private) = loop {
+            let home = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+            let port = home.local_addr().expect("an address").port();
+            if let Ok(private) = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).await {
+                break (home, private);
+            }
+        };
+        let port = home.local_addr().expect("an address").port();
         let connections = Arc::<AtomicUsize>::default();
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let server = Server {
@@ -122,7 +129,8 @@ impl Origin {
             requests: requests.clone(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(server.run(listener));
+        tasks.spawn(server.clone().run(home));
+        tasks.spawn(server.run(private));
         Self { port, roots: identity.roots, connections, requests, _tasks: tasks }
     }
 

@@ -252,7 +252,7 @@ async fn b029_an_address_nobody_listens_at_fails_to_connect() {
     let policy = Policy { allow: vec!["::1".parse().expect("range")], ..outside.policy() };
     let error = fetch(policy, &outside.url("/"), plain_ask()).await.expect_err("nobody listens");
     assert!(matches!(error, FetchError::Connect(_)), "{error:?}");
-    assert_eq!(error.code(), "connect_failed");
+    assert_eq!(error.code(), "CONNECT_FAILED");
     assert!(error.is_transient());
 }
 

@@ -112,7 +112,7 @@ async fn c015_a_slow_body_ends_by_its_rate_or_by_the_whole_budget() {
     let slow = Policy { rate_window: Duration::from_millis(500), ..outside.policy() };
     let error = fetch(slow, &outside.url("/"), plain_ask()).await.expect_err("too slow");
     assert_eq!(error, FetchError::TooSlow);
-    assert_eq!((error.code(), error.is_transient()), ("timeout", true));
+    assert_eq!((error.code(), error.is_transient()), ("TIMEOUT", true));
     let brief = Policy {
         min_bytes_per_second: 0,
         rate_window: Duration::from_millis(100),
@@ -158,16 +158,16 @@ async fn a_body_is_a_stream_for_any_task() {
 #[tokio::test]
 async fn c016_headers_without_measure() {
     let one = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: {}\r\n\r\nhello", "x".repeat(100_000));
-    assert_eq!(code(one.as_bytes()).await, "http_protocol", "100 KB in one");
+    assert_eq!(code(one.as_bytes()).await, "HTTP_PROTOCOL", "100 KB in one");
     let many = |count: usize| {
         let headers = "X: y\r\n".repeat(count);
         format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n{headers}\r\nhello").into_bytes()
     };
-    assert_eq!(code(&many(10_000)).await, "http_protocol", "10,000");
+    assert_eq!(code(&many(10_000)).await, "HTTP_PROTOCOL", "10,000");
     assert_eq!(code(&many(50)).await, "accepted", "50");
     let endless =
         from(vec![send("HTTP/1.1 200 OK\r\n"), Step::Endless(b"X: yyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".to_vec())]);
-    assert_eq!(endless.await.expect_err("without end").code(), "http_protocol");
+    assert_eq!(endless.await.expect_err("without end").code(), "HTTP_PROTOCOL");
 }
 
 #[tokio::test]
@@ -175,14 +175,14 @@ async fn c018_c019_lengths_that_lie() {
     let more = from_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234567890123456789").await;
     assert_eq!(more.expect("served").bytes, b"0123456789");
     let less = from_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n01234").await.expect_err("less");
-    assert_eq!((less.code(), less.is_transient()), ("connection_lost", true));
+    assert_eq!((less.code(), less.is_transient()), ("CONNECTION_LOST", true));
     for lengths in ["-1", "5x", "99999999999999999999", "5\r\nContent-Length: 6", "5, 6", ""] {
         let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {lengths}\r\n\r\nhello");
-        assert_eq!(code(response.as_bytes()).await, "http_protocol", "{lengths:?}");
+        assert_eq!(code(response.as_bytes()).await, "HTTP_PROTOCOL", "{lengths:?}");
     }
     let both =
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
-    assert_eq!(code(both).await, "http_protocol", "C023");
+    assert_eq!(code(both).await, "HTTP_PROTOCOL", "C023");
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn c020_c021_no_more_than_is_asked_for() {
         }
     };
     assert!(received <= 1024 * 1024, "{received}");
-    assert_eq!((error.code(), error.is_transient()), ("too_large", false));
+    assert_eq!((error.code(), error.is_transient()), ("TOO_LARGE", false));
     let exact = Ask { max_bytes: 5, ..Ask::default() };
     let outside = Outside::answering(|_| ok("hello")).await;
     assert_eq!(fetch(outside.policy(), &outside.url("/"), exact).await.expect("fits").bytes, b"hello");
@@ -222,10 +222,10 @@ async fn c022_chunks() {
     let trailers = format!("5\r\nhello\r\n0\r\n{}\r\n", "X: y\r\n".repeat(100_000));
     for body in ["g\r\nhello\r\n", "-5\r\nhello\r\n", "fffffffffffffffff\r\nhello", &extension, &trailers] {
         let body = chunked(body);
-        assert_eq!(code(body.as_bytes()).await, "http_protocol", "{}", &body[..60]);
+        assert_eq!(code(body.as_bytes()).await, "HTTP_PROTOCOL", "{}", &body[..60]);
     }
     for body in ["5\r\nhello\r\n", "5\r\nhel"] {
-        assert_eq!(code(chunked(body).as_bytes()).await, "connection_lost", "{body}");
+        assert_eq!(code(chunked(body).as_bytes()).await, "CONNECTION_LOST", "{body}");
     }
 }
 
@@ -247,9 +247,9 @@ async fn c026_statuses_without_what_was_asked_for() {
         let error = from_bytes(response.as_bytes()).await.expect_err("no answer");
         assert_eq!(error, FetchError::Status { code: status, retry_after: None });
     }
-    assert_eq!(code(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await, "empty_body");
-    assert_eq!(code(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").await, "empty_body");
-    assert_eq!(code(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").await, "http_status");
+    assert_eq!(code(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await, "EMPTY_BODY");
+    assert_eq!(code(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").await, "EMPTY_BODY");
+    assert_eq!(code(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").await, "HTTP_STATUS");
 }
 
 #[tokio::test]
@@ -270,7 +270,7 @@ async fn c027_c028_c029_statuses_and_whether_to_ask_again() {
         let response = format!("HTTP/1.1 {status} X\r\nContent-Length: 4\r\n\r\noops");
         let error = from_bytes(response.as_bytes()).await.expect_err("a status");
         assert_eq!(error, FetchError::Status { code: status, retry_after: None });
-        assert_eq!((error.code(), error.is_transient()), ("http_status", transient), "{status}");
+        assert_eq!((error.code(), error.is_transient()), ("HTTP_STATUS", transient), "{status}");
     }
     let cap = Some(Duration::from_mins(10));
     for (value, wait) in [
@@ -334,7 +334,7 @@ async fn c037_oddities_of_old_servers() {
         b"SSH-2.0-OpenSSH_9.2\r\n",
     ] {
         let code = code(response).await;
-        assert!(matches!(code, "http_protocol" | "connection_lost"), "{code}: {response:?}");
+        assert!(matches!(code, "HTTP_PROTOCOL" | "CONNECTION_LOST"), "{code}: {response:?}");
     }
 }
 
@@ -371,7 +371,7 @@ async fn the_rest_of_a_file_and_how_it_may_have_changed() {
         &["HTTP/1.1 206 X", "Content-Length: 5", "Content-Range: bytes 5-7/10"],
     ];
     for lines in nonsense {
-        assert_eq!(get(lines).await.0.expect_err("nonsense").code(), "http_protocol", "{lines:?}");
+        assert_eq!(get(lines).await.0.expect_err("nonsense").code(), "HTTP_PROTOCOL", "{lines:?}");
     }
 }
 

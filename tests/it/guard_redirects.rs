@@ -88,9 +88,9 @@ async fn c006_locations_that_lead_nowhere() {
     }
     let outside = Outside::answering(|_| redirect(302, &"/a".repeat(50 * 1024))).await;
     let code = outside.fetch_usual().await.expect_err("100 KB").code();
-    assert_eq!(code, "http_protocol", "C006: no header may be as long");
+    assert_eq!(code, "HTTP_PROTOCOL", "C006: no header may be as long");
     let outside = Outside::answering(|_| redirect(302, &"/a".repeat(5 * 1024))).await;
-    assert_eq!(outside.fetch_usual().await.expect_err("10 KB").code(), "url_too_long");
+    assert_eq!(outside.fetch_usual().await.expect_err("10 KB").code(), "URL_TOO_LONG");
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn c005_too_many_redirects() {
     assert_eq!(ring.fetch_usual().await.expect_err("a ring"), FetchError::TooManyRedirects);
     let none = Policy { max_redirects: 0, ..ring.policy() };
     let error = fetch(none, &ring.url("/a"), plain_ask()).await.expect_err("none");
-    assert_eq!((error.code(), error.is_transient()), ("too_many_redirects", false));
+    assert_eq!((error.code(), error.is_transient()), ("TOO_MANY_REDIRECTS", false));
 }
 
 #[tokio::test]

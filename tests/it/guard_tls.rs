@@ -32,7 +32,7 @@ async fn c011_certificates_that_prove_nothing() {
         let error = outside.fetch_usual().await.expect_err("no proof");
         assert!(matches!(error, FetchError::Tls(_)), "{flaw:?}: {error:?}");
         assert!(error.to_string().contains(words), "{flaw:?}: {error}");
-        assert_eq!((error.code(), error.is_transient()), ("tls", false), "{flaw:?}");
+        assert_eq!((error.code(), error.is_transient()), ("TLS", false), "{flaw:?}");
         assert!(outside.origin.requests().is_empty(), "{flaw:?}: nothing is asked");
     }
 }

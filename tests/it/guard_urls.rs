@@ -38,10 +38,10 @@ async fn judge(id: &str, expected: &str, urls: &[&str]) {
 
 #[tokio::test]
 async fn schemes_and_shapes() {
-    judge("A001", "url_scheme", &["http://example.com/a.jpg", "HTTP://example.com"]).await;
+    judge("A001", "URL_SCHEME", &["http://example.com/a.jpg", "HTTP://example.com"]).await;
     judge(
         "A002",
-        "url_scheme",
+        "URL_SCHEME",
         &[
             "ftp://example.com/",
             "ws://example.com/",
@@ -53,25 +53,25 @@ async fn schemes_and_shapes() {
         ],
     )
     .await;
-    judge("A003", "url_scheme", &["gopher://127.0.0.1:70/"]).await;
-    judge("A004", "url_syntax", &["//example.com/x", "example.com/x", "", "  "]).await;
-    judge("A005", "url_syntax", &["https://", "https:///"]).await;
+    judge("A003", "URL_SCHEME", &["gopher://127.0.0.1:70/"]).await;
+    judge("A004", "URL_SYNTAX", &["//example.com/x", "example.com/x", "", "  "]).await;
+    judge("A005", "URL_SYNTAX", &["https://", "https:///"]).await;
     judge("A006", "accepted", &["HTTPS://EXAMPLE.COM/A.JPG"]).await;
-    judge("A008", "url_control_char", &["https://exam\tple.com/", "https://example.com/\u{7f}"]).await;
-    judge("A009", "url_control_char", &["https://example.com/a\r\nHost: x", "\nhttps://example.com/"]).await;
+    judge("A008", "URL_CONTROL_CHAR", &["https://exam\tple.com/", "https://example.com/\u{7f}"]).await;
+    judge("A009", "URL_CONTROL_CHAR", &["https://example.com/a\r\nHost: x", "\nhttps://example.com/"]).await;
     let long = |bytes: usize| format!("https://example.com/{}", "a".repeat(bytes - 20));
     judge("A055", "accepted", &[&long(2_048), &long(8_192)]).await;
-    judge("A055", "url_too_long", &[&long(8_193), &long(1 << 20)]).await;
+    judge("A055", "URL_TOO_LONG", &[&long(8_193), &long(1 << 20)]).await;
 }
 
 #[tokio::test]
 async fn addresses_in_every_spelling() {
-    judge("A010", "url_address", &["https:127.0.0.1/", "https:///127.0.0.1/"]).await;
-    judge("A010", "url_syntax", &["https:\\\\127.0.0.1/", "https:example.com/", "https:///example.com/"])
+    judge("A010", "URL_ADDRESS", &["https:127.0.0.1/", "https:///127.0.0.1/"]).await;
+    judge("A010", "URL_SYNTAX", &["https:\\\\127.0.0.1/", "https:example.com/", "https:///example.com/"])
         .await;
     judge(
         "A011 to A020",
-        "url_address",
+        "URL_ADDRESS",
         &[
             "https://127.0.0.1/",
             "https://2130706433/",
@@ -89,10 +89,10 @@ async fn addresses_in_every_spelling() {
         ],
     )
     .await;
-    judge("A018", "url_host", &["https://127.0.0.1../"]).await;
+    judge("A018", "URL_HOST", &["https://127.0.0.1../"]).await;
     judge(
         "A019",
-        "url_syntax",
+        "URL_SYNTAX",
         &[
             "https://256.256.256.256/",
             "https://1.2.3.4.5/",
@@ -104,7 +104,7 @@ async fn addresses_in_every_spelling() {
     .await;
     judge(
         "A058 to A060",
-        "url_address",
+        "URL_ADDRESS",
         &[
             "https://2852039166/",
             "https://0xa9fea9fe/",
@@ -132,7 +132,7 @@ async fn addresses_in_every_spelling() {
 async fn ipv6_and_what_it_hides() {
     judge(
         "A029 to A037",
-        "url_address",
+        "URL_ADDRESS",
         &[
             "https://[::1]/",
             "https://[::]/",
@@ -162,14 +162,14 @@ async fn ipv6_and_what_it_hides() {
     .await;
     let wrong =
         ["https://::1/", "https://[127.0.0.1]/", "https://[example.com]/", "https://[fe80::1%25eth0]/"];
-    judge("A038", "url_syntax", &wrong).await;
+    judge("A038", "URL_SYNTAX", &wrong).await;
 }
 
 #[tokio::test]
 async fn names_that_are_nobody_s() {
     judge(
         "A022 to A027",
-        "url_host",
+        "URL_HOST",
         &[
             "https://loc%61lhost/",
             "https://LOCALHOST/",
@@ -201,7 +201,7 @@ async fn names_that_are_nobody_s() {
     let long = format!("https://{}example.com/", "a234567890.".repeat(36));
     judge(
         "A052, A053",
-        "url_host",
+        "URL_HOST",
         &[
             "https://-example.com/",
             "https://example-.com/",
@@ -217,14 +217,14 @@ async fn names_that_are_nobody_s() {
     judge("A050", "accepted", &["https://аpple.com/", "https://münchen.de/", "https://xn--mnchen-3ya.de/"])
         .await;
     let wrong = ["https://xn--/", "https://xn--a.com/", "https://exa%00mple.com/", "https://exa%2fmple.com/"];
-    judge("A051, A054", "url_syntax", &[&wrong[..], &["https://exa mple.com/"]].concat()).await;
+    judge("A051, A054", "URL_SYNTAX", &[&wrong[..], &["https://exa mple.com/"]].concat()).await;
 }
 
 #[tokio::test]
 async fn who_and_where() {
     judge(
         "A039 to A041",
-        "url_userinfo",
+        "URL_USERINFO",
         &[
             "https://user:pass@example.com/",
             "https://user@example.com/",
@@ -237,14 +237,14 @@ async fn who_and_where() {
     .await;
     judge(
         "A043, A044",
-        "url_syntax",
+        "URL_SYNTAX",
         &["https://example.com\\@127.0.0.1/", "https://127.0.0.1\\.example.com/"],
     )
     .await;
     judge("A045", "accepted", &["https://example.com#@127.0.0.1/", "https://example.com?@127.0.0.1"]).await;
     let ports = [0, 22, 25, 53, 80, 6_379, 8_080, 9_200].map(|port| format!("https://example.com:{port}/"));
-    judge("A046", "url_port", &ports.each_ref().map(String::as_str)).await;
-    judge("A047", "url_syntax", &["https://example.com:65536/", "https://example.com:abc/"]).await;
+    judge("A046", "URL_PORT", &ports.each_ref().map(String::as_str)).await;
+    judge("A047", "URL_SYNTAX", &["https://example.com:65536/", "https://example.com:abc/"]).await;
     let usual = ["https://example.com:443/", "https://example.com:00443/", "https://example.com:/"];
     judge("A048", "accepted", &usual).await;
 }
@@ -261,7 +261,7 @@ async fn a065_this_server_is_never_asked() {
     for host in ["media.example.com", "127.0.0.1", "203.0.113.7", "[::ffff:127.0.0.1]"] {
         let url = format!("https://{host}:{port}/");
         let error = guard.get(&url, crate::outside::plain_ask()).await.expect_err(host);
-        assert_eq!(error.code(), "url_self", "{host}");
+        assert_eq!(error.code(), "URL_SELF", "{host}");
     }
     assert_eq!(outside.origin.connections(), 0);
 }
@@ -274,7 +274,7 @@ async fn a_literal_that_is_allowed_is_asked_as_it_stands() {
     assert_eq!((fetched.answer.host.as_str(), fetched.bytes), ("127.0.0.1", b"hello".to_vec()));
     let error =
         outside.fetch(&format!("https://127.0.0.2:{}/", outside.origin.port)).await.expect_err("private");
-    assert_eq!(error.code(), "url_address");
+    assert_eq!(error.code(), "URL_ADDRESS");
     assert_eq!(outside.origin.connections(), 1);
     assert_eq!(outside.dns.asked(), []);
 }

@@ -101,8 +101,14 @@ impl Server {
 
     /// Stops the server softly and starts another one on the same data.
     pub async fn restart(self, flags: &[&str]) -> Self {
+        self.restart_after(flags, || {}).await
+    }
+
+    /// The same, with something that happens in between.
+    pub async fn restart_after(self, flags: &[&str], between: impl FnOnce()) -> Self {
         let Self { app, admin_key, database, database_url, folder, .. } = self;
         assert!(app.lifecycle.stop_within(Duration::from_secs(30)).await, "the server stops");
+        between();
         let (app, admin) = run(&folder, database_url.as_deref(), flags, None).await;
         Self { app, admin, admin_key, database, database_url, folder, secure: false }
     }

@@ -21,7 +21,9 @@ pub async fn serve(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) 
 
 /// The same for one that may die before it listens.
 async fn try_serve(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Option<(Child, String)> {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_carryover"))
+    // A file that may grow no further is to be an error, as on a full disk, and not a signal.
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_carryover")])
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder)
         .args(flags)

@@ -242,4 +242,14 @@ async fn a_terminal_is_told_nothing_by_a_cell() {
         assert!(!shown.contains(obeyed), "{arguments:?}: {shown:?}");
         assert!(!shown.lines().any(|line| line.starts_with("fake line")), "{arguments:?}: {shown}");
     }
+    let output = Command::new(env!("CARGO_BIN_EXE_carryover"))
+        .args(["admin", "key", "create", "--role", "reader", "--application", &tenant.application])
+        .args(["--name", "a\u{202e}\u{9b}31m"])
+        .env("CARRYOVER_SERVER", server.address())
+        .env("CARRYOVER_API_KEY", &server.admin_key)
+        .output()
+        .await
+        .expect("it runs");
+    let shown = String::from_utf8(output.stdout).expect("text");
+    assert!(!shown.contains(['\u{202e}', '\u{9b}']), "N013: {shown:?}");
 }

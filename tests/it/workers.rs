@@ -183,6 +183,33 @@ async fn four_workers_may_die() {
     workers_may_die(4).await;
 }
 
+/// O014: more of them, fewer, none, and one again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_may_come_and_go() {
+    let world = World::new(Database::Postgres, FLAGS).await;
+    let (_api, client, _) = api(&world).await;
+    let id = create(&client, world.spec()).await;
+    let csv = plain_csv("s", 0, 2_000).into_bytes();
+    client.upload(&id, 0, std::io::Cursor::new(csv.clone())).await.expect("stored");
+    for count in [1, 4, 0, 2, 0] {
+        let mut workers = Vec::new();
+        for _ in 0..count {
+            workers.push(worker(&world).await.0);
+        }
+        for mut worker in workers {
+            signal(&worker, "-TERM");
+            assert_eq!(worker.wait().await.expect("it ends").code(), Some(0));
+        }
+    }
+    let _last = worker(&world).await;
+    let import = carry_on(&client, &id, &csv).await.expect("it ends");
+    assert_eq!((import.status(), counters(&import)), (ImportStatus::Completed, (2_000, 0, 0)));
+    let deaths = "SELECT MAX(deaths) AS deaths FROM segments";
+    let url = world.database_url.as_deref();
+    let row = stored::rows_in(url, world.folder.path(), deaths).await.remove(0);
+    assert_eq!(row["deaths"], 0, "who leaves gives back what it held");
+}
+
 fn signal(child: &Child, signal: &str) {
     let id = child.id().expect("it runs").to_string();
     let done = std::process::Command::new("kill").args([signal, &id]).status().expect("kill");
@@ -235,19 +262,21 @@ async fn a_slow_worker_keeps_its_claim() {
 }
 
 /// What a proxy does with the connections of a worker to its database.
-const PASS: u8 = 0;
+pub const PASS: u8 = 0;
 /// All end, and new ones are refused.
-const CUT: u8 = 1;
+pub const CUT: u8 = 1;
 /// The next COMMIT goes through, and its answer does not.
 const SWALLOW_COMMIT: u8 = 2;
+/// Each packet takes its time.
+pub const SLOW: u8 = 3;
 
-struct Proxy {
-    port: u16,
+pub struct Proxy {
+    pub port: u16,
     mode: Arc<AtomicU8>,
 }
 
 impl Proxy {
-    async fn new(target: &url::Url) -> Self {
+    pub async fn new(target: &url::Url) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let mode = Arc::new(AtomicU8::new(PASS));
@@ -263,7 +292,7 @@ impl Proxy {
         Self { port, mode }
     }
 
-    fn set(&self, mode: u8) {
+    pub fn set(&self, mode: u8) {
         self.mode.store(mode, Ordering::SeqCst);
     }
 }
@@ -275,6 +304,9 @@ async fn pass(mut client: TcpStream, target: String, mode: Arc<AtomicU8>) -> Opt
         tokio::select! {
             read = client.read(&mut from_client) => {
                 let read = read.ok().filter(|read| *read > 0)?;
+                if mode.load(Ordering::SeqCst) == SLOW {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
                 server.write_all(&from_client[..read]).await.ok()?;
                 let is_commit = from_client[..read].windows(6).any(|word| word == b"COMMIT");
                 if is_commit && mode.compare_exchange(SWALLOW_COMMIT, PASS, Ordering::SeqCst, Ordering::SeqCst).is_ok() {

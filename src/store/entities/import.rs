@@ -54,6 +54,7 @@ pub(crate) struct Model {
     pub(crate) revert_kept_count: i64,
     pub(crate) revert_failed_count: i64,
     pub(crate) reverted_at: Option<DateTimeUtc>,
+    pub(crate) feedings: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
