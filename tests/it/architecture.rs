@@ -69,7 +69,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("object_store::", &["objects"]),
     ("Utc::now", &["clock"]),
     (".begin_with_options(", &["store/tx.rs"]),
-    ("pool.begin(", &["store/postgres.rs"]),
+    ("pool.begin(", &["store/connect.rs", "store/postgres.rs"]),
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {

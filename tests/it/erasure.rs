@@ -109,7 +109,7 @@ async fn an_erased_user_leaves_nothing_behind(database: Database) {
         assert!(rows.contains("Elm Street") && !rows.contains("Marker"), "{rows}");
         assert_eq!(tenant.get(&import.uuid).await.failed_count, 1);
     }
-    let objects = stored(&server.path("objects"));
+    let objects = stored(&server.path("objects/imports"));
     assert!(objects.contains("Elm Street") && !objects.contains("Marker"), "{objects}");
 
     if database == Database::Sqlite {
@@ -153,7 +153,7 @@ async fn an_erased_business_leaves_nothing_behind(database: Database) {
     let request = pb::EraseBusinessRequest { vendor_data: "acme".into() };
     let report = client.entities().erase_business(request).await.expect("erased").into_inner();
     assert_eq!((report.session_count, report.source_row_count), (1, 1));
-    let objects = stored(&server.path("objects"));
+    let objects = stored(&server.path("objects/imports"));
     assert!(objects.contains("Other Ltd") && !objects.contains("Marker"), "{objects}");
     let again = tenant.import_as(spec, rows).await.expect("an import");
     assert_eq!((again.total_rows, counters(&again)), (2, (0, 2, 0)));
@@ -281,7 +281,7 @@ async fn a_replaced_object_that_was_left_is_deleted(database: Database) {
     let import = tenant.import(CSV).await;
     let client = operator(&server, &tenant).await;
     erase_user(&client, "anna").await.expect("erased");
-    let [segment] = files(&server.path("objects")).try_into().expect("one segment");
+    let [segment] = files(&server.path("objects/imports")).try_into().expect("one segment");
     // The process died between writing the new segment down and deleting the old one's object.
     let left = segment.with_file_name("00000000.7");
     std::fs::write(&left, CSV).expect("written");
@@ -294,7 +294,7 @@ async fn a_replaced_object_that_was_left_is_deleted(database: Database) {
     assert!(!left.exists());
     let replaced = "SELECT replaced_revision FROM segments";
     assert_eq!(tables::texts(&server, replaced).await, ["-"]);
-    let objects = stored(&server.path("objects"));
+    let objects = stored(&server.path("objects/imports"));
     assert!(!objects.contains("Marker") && !objects.contains("Elm Street"), "{objects}");
 }
 
@@ -402,7 +402,7 @@ async fn strays_of_a_source_are_deleted(database: Database) {
     let server = Server::start(database).await;
     let tenant = server.tenant().await;
     tenant.import(CSV).await;
-    let [segment] = files(&server.path("objects")).try_into().expect("one segment");
+    let [segment] = files(&server.path("objects/imports")).try_into().expect("one segment");
     // Processes died before they could write down what they had stored: one long ago, one perhaps not yet.
     let (old, young) = (segment.with_file_name("00000000.8"), segment.with_file_name("00000000.9"));
     for stray in [&old, &young] {
