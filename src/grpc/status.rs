@@ -105,6 +105,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &str) {
         Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
         Refusal::ImportFailed { reason, .. } => (Code::FailedPrecondition, reason),
         Refusal::NothingToRetry => (Code::FailedPrecondition, "NOTHING_TO_RETRY"),
+        Refusal::RowErrorsNotKept { .. } => (Code::FailedPrecondition, "ROW_ERRORS_NOT_KEPT"),
         Refusal::WrongOffset { .. } => (Code::OutOfRange, "WRONG_OFFSET"),
         Refusal::WrongSize { .. } => (Code::OutOfRange, "WRONG_SIZE"),
         Refusal::ChunkChecksum { .. } => (Code::DataLoss, "CHUNK_CHECKSUM_MISMATCH"),
@@ -134,6 +135,10 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         Refusal::TooManyCalls { limit, .. } => pair("limit", limit.to_string()),
         Refusal::TooManyChunks { limit, .. } => pair("limit", limit.to_string()),
         Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),
+        Refusal::RowErrorsNotKept { failed, stored } => HashMap::from([
+            ("failed_count".to_owned(), failed.to_string()),
+            ("stored_error_count".to_owned(), stored.to_string()),
+        ]),
         Refusal::ActiveImports { limit, active } => {
             let mut metadata = pair("limit", limit.to_string());
             metadata.extend(pair("active", active.len().to_string()));

@@ -63,6 +63,7 @@ impl Imports {
         let parent = self.get(application, id).await?;
         check_parent(&parent)?;
         let RetryRequest { rows, corrections } = request;
+        check_codes(&parent, &rows)?;
         let corrections = self.written(&parent, corrections).await?;
         let wanted = self.wanted(&parent, &rows, corrections.clone()).await?;
         if !self.any_row(&parent, &wanted).await? {
@@ -229,6 +230,13 @@ fn check_parent(parent: &Import) -> Result<(), Refusal> {
         return Err(Refusal::WrongState { status, needed: "a dry run has nothing to retry" });
     }
     if parent.source_deleted_at.is_some() { Err(Refusal::SourceGone) } else { Ok(()) }
+}
+
+/// Codes are found in row errors alone, so a row without one would be left out in silence.
+fn check_codes(parent: &Import, rows: &Retry) -> Result<(), Refusal> {
+    let (failed, stored) = (parent.counters.failed, parent.stored_errors);
+    let is_sure = rows.codes.is_empty() || stored >= failed;
+    if is_sure { Ok(()) } else { Err(Refusal::RowErrorsNotKept { failed, stored }) }
 }
 
 /// The parent's spec, with what was found out about its source.

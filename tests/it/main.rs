@@ -60,6 +60,7 @@ mod reading;
 mod recovery;
 mod retention;
 mod retry;
+mod retry_requests;
 mod revert;
 mod row_places;
 mod rule_rows;

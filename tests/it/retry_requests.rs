@@ -1,0 +1,60 @@
+//! What a retry may be asked for, and how it is told what cannot be.
+
+use carryover::grpc::pb::{self, ImportStatus, IssueCode};
+use serde_json::json;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::{
+    harness::{Database, Server, Tenant, assert_refused, counters, fact},
+    on_both_databases,
+    shell::Shell,
+};
+
+on_both_databases!(codes_need_every_row_error,);
+
+async fn retry(tenant: &Tenant, request: pb::RetryImportRequest) -> Result<pb::Import, Status> {
+    let answer = tenant.client.imports().retry_import(request).await?;
+    let import = answer.into_inner().import.expect("an import");
+    Ok(tenant.wait(&import.uuid).await)
+}
+
+fn all(id: &str) -> pb::RetryImportRequest {
+    pb::RetryImportRequest { import_id: id.to_owned(), ..Default::default() }
+}
+
+fn correction(row_number: i64, row: &str) -> pb::RowCorrection {
+    pb::RowCorrection { row_number, row: row.to_owned() }
+}
+
+fn violations(status: &Status) -> Vec<(String, String)> {
+    let violations = status.get_details_bad_request().expect("BadRequest").field_violations;
+    violations.into_iter().map(|violation| (violation.field, violation.description)).collect()
+}
+
+/// Two good rows, and four that fail.
+const PEOPLE: &str =
+    "external_id,status\na,Approved\nb,Unheard\nc,Unheard\nd,Approved\ne,Unheard\nf,Unheard\n";
+
+async fn codes_need_every_row_error(database: Database) {
+    let server = Server::start_with(database, &["--max-stored-row-errors", "3"]).await;
+    let tenant = server.tenant().await;
+    let parent = tenant.import(PEOPLE).await;
+    assert_eq!((parent.failed_count, parent.stored_error_count), (4, 3));
+    let codes = vec![IssueCode::InvalidValue as i32];
+    let by_code = pb::RetryImportRequest { codes: codes.clone(), ..all(&parent.uuid) };
+    let refused =
+        assert_refused(retry(&tenant, by_code).await, Code::FailedPrecondition, "ROW_ERRORS_NOT_KEPT");
+    assert!(refused.message().contains("4 rows") && refused.message().contains("3 row errors"), "{refused}");
+    assert_eq!(
+        (fact(&refused, "failed_count"), fact(&refused, "stored_error_count")),
+        ("4".into(), "3".into())
+    );
+    let by_row = pb::RetryImportRequest { first_row: 5, ..all(&parent.uuid) };
+    assert_eq!(counters(&retry(&tenant, by_row).await.expect("a retry")), (0, 0, 2));
+    let child = retry(&tenant, pb::RetryImportRequest { last_row: 5, ..all(&parent.uuid) }).await;
+    let child = child.expect("a retry");
+    assert_eq!((child.failed_count, child.stored_error_count), (3, 3));
+    let by_code = pb::RetryImportRequest { codes, ..all(&child.uuid) };
+    assert_eq!(counters(&retry(&tenant, by_code).await.expect("every row error is kept")), (0, 0, 3));
+}
