@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use prost::Message;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -10,10 +11,14 @@ use super::{
     Done, Failure,
     connection::Connection,
     import::{outcome, show},
+    output,
     progress::Progress,
     transfer,
 };
-use crate::grpc::pb;
+use crate::{domain::import::Retry, grpc::pb};
+
+/// Most bytes of a message that a server takes, unless it is told otherwise.
+const MESSAGE_BYTES: usize = 4 << 20;
 
 /// Flags of `retry`.
 #[derive(Debug, Args)]
@@ -80,8 +85,31 @@ fn read_corrected(path: &Path) -> Result<Vec<pb::RowCorrection>, Failure> {
         .collect()
 }
 
+/// Refuses what no server would take, and says how much of it would be.
+fn check_size(request: &pb::RetryImportRequest) -> Result<(), Failure> {
+    let all = &request.corrections;
+    // Its number as a field; any below 16 takes as many bytes.
+    let size_of = |correction| prost::encoding::message::encoded_len(6, correction);
+    let others = request.encoded_len() - all.iter().map(size_of).sum::<usize>();
+    let sizes = all.iter().scan(others, |size, correction| {
+        *size += size_of(correction);
+        Some(*size)
+    });
+    let fit = sizes.take(Retry::CORRECTIONS).take_while(|size| *size <= MESSAGE_BYTES).count();
+    if fit == all.len() {
+        return Ok(());
+    }
+    let number = |count: usize| output::grouped(count as i64);
+    Err(Failure::Usage(format!(
+        "there are {} corrected rows, and a retry takes {} at most, in a message of 4 MiB: the first {} fit; \
+         split the file, and retry once with each part",
+        number(all.len()),
+        number(Retry::CORRECTIONS),
+        number(fit),
+    )))
+}
+
 pub(super) async fn run(args: RetryArgs) -> Result<Done, Failure> {
-    let client = args.connection.open().await?;
     let corrections = args.corrected.as_deref().map(read_corrected).transpose()?.unwrap_or_default();
     let (first_row, last_row) = args.rows.unwrap_or_default();
     let request = pb::RetryImportRequest {
@@ -92,6 +120,8 @@ pub(super) async fn run(args: RetryArgs) -> Result<Done, Failure> {
         last_row,
         corrections,
     };
+    check_size(&request)?;
+    let client = args.connection.open().await?;
     let mut import = transfer::import_of(client.imports().retry_import(request).await?.into_inner().import)?;
     if args.detach {
         show(&import, args.json)?;

@@ -342,6 +342,9 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// Most corrections that come with one.
+    pub const CORRECTIONS: usize = 10_000;
+
     /// Whether a row lies between the first and the last.
     pub fn spans(&self, row: i64) -> bool {
         self.first_row.is_none_or(|first| row >= first) && self.last_row.is_none_or(|last| row <= last)

@@ -11,7 +11,7 @@ use crate::{
     shell::Shell,
 };
 
-on_both_databases!(codes_need_every_row_error,);
+on_both_databases!(codes_need_every_row_error, too_many_corrections_are_refused,);
 
 async fn retry(tenant: &Tenant, request: pb::RetryImportRequest) -> Result<pb::Import, Status> {
     let answer = tenant.client.imports().retry_import(request).await?;
@@ -57,4 +57,21 @@ async fn codes_need_every_row_error(database: Database) {
     assert_eq!((child.failed_count, child.stored_error_count), (3, 3));
     let by_code = pb::RetryImportRequest { codes, ..all(&child.uuid) };
     assert_eq!(counters(&retry(&tenant, by_code).await.expect("every row error is kept")), (0, 0, 3));
+}
+
+async fn too_many_corrections_are_refused(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let csv: String = (0..10_001).map(|n| format!("k{n},Unheard\n")).collect();
+    let parent = tenant.import(format!("external_id,status\n{csv}")).await;
+    assert_eq!(parent.failed_count, 10_001);
+    let mended = |n| correction(n, &json!({"external_id": format!("k{n}")}).to_string());
+    let mut corrections: Vec<_> = (1..=10_001).map(mended).collect();
+    let request = pb::RetryImportRequest { corrections: corrections.clone(), ..all(&parent.uuid) };
+    let refused = assert_refused(retry(&tenant, request).await, Code::InvalidArgument, "INVALID_FIELDS");
+    let [(field, text)] = &violations(&refused)[..] else { panic!("{refused:?}") };
+    assert!(field == "corrections" && text.contains("10,000"), "{refused}");
+    corrections.pop();
+    let request = pb::RetryImportRequest { corrections, ..all(&parent.uuid) };
+    assert_eq!(counters(&retry(&tenant, request).await.expect("a retry")), (10_000, 0, 0));
 }
