@@ -11,7 +11,11 @@ use crate::{
     shell::Shell,
 };
 
-on_both_databases!(codes_need_every_row_error, too_many_corrections_are_refused,);
+on_both_databases!(
+    codes_need_every_row_error,
+    too_many_corrections_are_refused,
+    a_thousand_faults_are_told_in_short,
+);
 
 async fn retry(tenant: &Tenant, request: pb::RetryImportRequest) -> Result<pb::Import, Status> {
     let answer = tenant.client.imports().retry_import(request).await?;
@@ -74,4 +78,40 @@ async fn too_many_corrections_are_refused(database: Database) {
     corrections.pop();
     let request = pb::RetryImportRequest { corrections, ..all(&parent.uuid) };
     assert_eq!(counters(&retry(&tenant, request).await.expect("a retry")), (10_000, 0, 0));
+}
+
+async fn a_thousand_faults_are_told_in_short(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let parent = tenant.import(PEOPLE).await;
+    let bad = |row: &str| {
+        let corrections = (0..5_000).map(|n| correction(1_000 + n, row)).collect();
+        pb::RetryImportRequest { corrections, ..all(&parent.uuid) }
+    };
+    let refused = assert_refused(retry(&tenant, bad("{}")).await, Code::InvalidArgument, "INVALID_FIELDS");
+    let told = violations(&refused);
+    assert!((20..=50).contains(&told.len()), "{}", told.len());
+    assert_eq!(told[0].0, "corrections[0].row_number");
+    let more = (5_000 - told.len()).to_string();
+    assert!(refused.message().ends_with(&format!("; and {more} more")), "{refused}");
+    assert_eq!(refused.message().matches("has not failed").count(), told.len());
+    assert_eq!(fact(&refused, "more"), more);
+    // Names of columns are as long as a caller likes.
+    let long = json!({"ł".repeat(50_000): 1}).to_string();
+    let corrections = (0..4).map(|n| correction([2, 3, 5, 6][n], &long)).collect();
+    let request = pb::RetryImportRequest { corrections, ..all(&parent.uuid) };
+    let refused = assert_refused(retry(&tenant, request).await, Code::InvalidArgument, "INVALID_FIELDS");
+    let (field, text) = &violations(&refused)[0];
+    assert!(field == "corrections[0].row" && text.starts_with("the source has no column"), "{refused}");
+
+    let shell = Shell::new(&server, &tenant.key);
+    let line = |n: i64| json!({"row_number": 1_000 + n, "raw_row": {}}).to_string() + "\n";
+    std::fs::write(shell.path("bad.ndjson"), (0..60).map(line).collect::<String>()).expect("written");
+    let output = shell.run(&["retry", &parent.uuid, "--corrected", "bad.ndjson"]).await;
+    let error = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    let lines = error.lines().filter(|line| line.contains("has not failed"));
+    assert!(lines.clone().all(|line| line.matches("corrections[").count() == 1), "one a line: {error}");
+    let more = 60 - lines.count();
+    assert!(error.lines().any(|line| line.trim() == format!("and {more} more")), "{error}");
 }
