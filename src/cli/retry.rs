@@ -74,7 +74,7 @@ fn read_corrected(path: &Path) -> Result<Vec<pb::RowCorrection>, Failure> {
     let what = format!("read {}", path.display());
     let text = std::fs::read_to_string(path).map_err(|source| Failure::Io { what, source })?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
+    let corrected: Vec<_> = lines
         .map(|(at, line)| {
             let corrected: Corrected = serde_json::from_str(line).map_err(|error| {
                 Failure::Usage(format!("line {} of {} is no row error: {error}", at + 1, path.display()))
@@ -82,7 +82,12 @@ fn read_corrected(path: &Path) -> Result<Vec<pb::RowCorrection>, Failure> {
             let row = corrected.raw_row.get().to_owned();
             Ok(pb::RowCorrection { row_number: corrected.row_number, row })
         })
-        .collect()
+        .collect::<Result<_, Failure>>()?;
+    if corrected.is_empty() {
+        // A request without corrections would mean every failed row.
+        return Err(Failure::Usage(format!("{} holds no row", path.display())));
+    }
+    Ok(corrected)
 }
 
 /// Refuses what no server would take, and says how much of it would be.
