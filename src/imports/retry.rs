@@ -23,7 +23,7 @@ use crate::{
     domain::{
         fault::SourceFault,
         ids::{ApplicationId, ImportId},
-        import::{Import, ImportSpec, ImportStatus, Retry, SourceFormat, StartMode},
+        import::{Import, ImportSpec, ImportStatus, Retry, SourceFormat, StartMode, Thresholds},
         ledger::Outcome,
         refusal::{FieldViolation, Refusal, Role},
     },
@@ -249,6 +249,8 @@ fn spec_of_retry(parent: &Import) -> ImportSpec {
         source_size: None,
         source_file_url: None,
         start: StartMode::OnArrival,
+        // They were set for a whole file. These rows have all failed once, and some may well again.
+        thresholds: Thresholds::default(),
         ..parent.spec.clone()
     }
 }

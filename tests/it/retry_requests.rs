@@ -13,6 +13,7 @@ use crate::{
 
 on_both_databases!(
     codes_need_every_row_error,
+    a_retry_has_no_thresholds,
     too_many_corrections_are_refused,
     a_thousand_faults_are_told_in_short,
 );
@@ -61,6 +62,25 @@ async fn codes_need_every_row_error(database: Database) {
     assert_eq!((child.failed_count, child.stored_error_count), (3, 3));
     let by_code = pb::RetryImportRequest { codes, ..all(&child.uuid) };
     assert_eq!(counters(&retry(&tenant, by_code).await.expect("every row error is kept")), (0, 0, 3));
+}
+
+async fn a_retry_has_no_thresholds(database: Database) {
+    let server = Server::start_with(database, &["--segment-rows", "2", "--segments-in-flight", "1"]).await;
+    let tenant = server.tenant().await;
+    let spec = pb::ImportSpec {
+        max_failed_rows: Some(3),
+        max_failed_ratio: Some(0.9),
+        failed_ratio_min_rows: Some(2),
+        ..tenant.spec()
+    };
+    let parent = tenant.import_as(spec, PEOPLE).await.expect("an import");
+    assert_eq!((parent.status(), counters(&parent)), (ImportStatus::Failed, (2, 0, 4)));
+    let child = retry(&tenant, all(&parent.uuid)).await.expect("a retry");
+    assert_eq!((child.status(), counters(&child)), (ImportStatus::Completed, (0, 0, 4)));
+    assert_eq!(
+        (child.max_failed_rows, child.max_failed_ratio, child.failed_ratio_min_rows),
+        (None, None, None)
+    );
 }
 
 async fn too_many_corrections_are_refused(database: Database) {
