@@ -339,6 +339,9 @@ pub struct Retry {
     pub last_row: Option<i64>,
     /// Only those that come with a correction.
     pub corrected_only: bool,
+    /// SHA-256 of the corrections, in hexadecimal; none without any, and for retries from before it was kept.
+    #[serde(default)]
+    pub corrections_sha256: Option<String>,
 }
 
 impl Retry {

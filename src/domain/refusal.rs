@@ -68,8 +68,8 @@ pub enum Refusal {
     /// Unknown to this application.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The same request id with another spec.
-    #[error("this request_id was used for an import with another spec")]
+    /// The same request id with another spec, or for another retry.
+    #[error("this request_id was used for an import with another spec, or for another retry")]
     RequestIdReused,
     /// Too many imports at once.
     #[error(

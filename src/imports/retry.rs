@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::StreamExt;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::{
@@ -61,8 +62,16 @@ impl Imports {
     ) -> Result<Import, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
         let parent = self.get(application, id).await?;
+        let RetryRequest { mut rows, corrections } = request;
+        rows.corrections_sha256 = sum_of(&corrections);
+        // Whatever became of the parent since, a repeated request has its answer.
+        if let Some(request_id) = &request_id
+            && let Some(earlier) = self.store.find_requested_import(application, request_id).await?
+        {
+            let is_same = earlier.parent == Some(id) && earlier.retry.as_ref() == Some(&rows);
+            return if is_same { Ok(earlier) } else { Err(Refusal::RequestIdReused.into()) };
+        }
         check_parent(&parent)?;
-        let RetryRequest { rows, corrections } = request;
         check_codes(&parent, &rows)?;
         let corrections = self.written(&parent, corrections).await?;
         let wanted = self.wanted(&parent, &rows, corrections.clone()).await?;
@@ -216,6 +225,17 @@ impl Imports {
         }
         Ok(failed)
     }
+}
+
+/// What tells corrections from others; they are not kept themselves once the retry's source is stored.
+fn sum_of(corrections: &[Correction]) -> Option<String> {
+    let mut sum = Sha256::new();
+    for Correction { row_number, row } in corrections {
+        sum.update(row_number.to_be_bytes());
+        sum.update((row.len() as u64).to_be_bytes());
+        sum.update(row);
+    }
+    (!corrections.is_empty()).then(|| hex::encode(sum.finalize()))
 }
 
 fn check_parent(parent: &Import) -> Result<(), Refusal> {

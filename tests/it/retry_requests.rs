@@ -14,6 +14,8 @@ use crate::{
 on_both_databases!(
     codes_need_every_row_error,
     a_retry_has_no_thresholds,
+    a_request_id_belongs_to_its_corrections,
+    a_repeated_request_is_answered_whatever_became_of_the_parent,
     too_many_corrections_are_refused,
     a_thousand_faults_are_told_in_short,
 );
@@ -81,6 +83,43 @@ async fn a_retry_has_no_thresholds(database: Database) {
         (child.max_failed_rows, child.max_failed_ratio, child.failed_ratio_min_rows),
         (None, None, None)
     );
+}
+
+async fn a_request_id_belongs_to_its_corrections(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let parent = tenant.import(PEOPLE).await;
+    let row = |status: &str| correction(2, &json!({"external_id": "b", "status": status}).to_string());
+    let other_row = correction(3, r#"{"external_id": "c", "status": "Approved"}"#);
+    let request =
+        |corrections| pb::RetryImportRequest { request_id: "r".to_owned(), corrections, ..all(&parent.uuid) };
+    let first = retry(&tenant, request(vec![row("Unheard of")])).await.expect("a retry");
+    assert_eq!(counters(&first), (0, 0, 1));
+    let again = retry(&tenant, request(vec![row("Unheard of")])).await.expect("the same");
+    assert_eq!(again.uuid, first.uuid);
+    for corrections in [vec![row("Approved")], vec![other_row], vec![]] {
+        let answer = retry(&tenant, request(corrections)).await;
+        assert_refused(answer, Code::AlreadyExists, "REQUEST_ID_REUSED");
+    }
+}
+
+async fn a_repeated_request_is_answered_whatever_became_of_the_parent(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let parent = tenant.import(PEOPLE).await;
+    let corrections = vec![correction(2, r#"{"external_id": "b", "status": "Approved"}"#)];
+    let request = pb::RetryImportRequest { request_id: "r".to_owned(), corrections, ..all(&parent.uuid) };
+    let child = retry(&tenant, request.clone()).await.expect("a retry");
+    let key = server.key(&tenant.application, pb::Role::Operator).await;
+    let operator = server.admin.with_key(&key).expect("a client");
+    let revert = pb::RevertImportRequest { import_id: parent.uuid.clone() };
+    operator.imports().revert_import(revert).await.expect("it begins");
+    assert_eq!(tenant.wait(&parent.uuid).await.status(), ImportStatus::Reverted);
+    let again = retry(&tenant, request.clone()).await.expect("the same");
+    assert_eq!((&again.uuid, counters(&again)), (&child.uuid, (1, 0, 0)));
+    let other = pb::RetryImportRequest { last_row: 3, ..request };
+    assert_refused(retry(&tenant, other).await, Code::AlreadyExists, "REQUEST_ID_REUSED");
+    assert_refused(retry(&tenant, all(&parent.uuid)).await, Code::FailedPrecondition, "WRONG_IMPORT_STATUS");
 }
 
 async fn too_many_corrections_are_refused(database: Database) {
