@@ -5,7 +5,7 @@
 //! comes after a feeder that died goes on where that one stood.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     pin::pin,
     sync::Arc,
 };
@@ -20,6 +20,7 @@ use super::{
     export::{self, Take, Wanted},
 };
 use crate::{
+    canonical::{schema::FieldId, schema_of},
     clock,
     domain::{
         fault::SourceFault,
@@ -188,6 +189,8 @@ impl Imports {
         let numbers = corrections.iter().map(|correction| correction.row_number).collect();
         let failed = self.failed_among(parent.application_id, parent.id, &numbers).await?;
         let (mut written, mut violations) = (BTreeMap::new(), Vec::new());
+        let schema = schema_of(parent.spec.import_type);
+        let fields: Vec<_> = parent.columns.iter().map(|column| schema.find_column(column)).collect();
         for (at, Correction { row_number, row }) in corrections.into_iter().enumerate() {
             let mut refuse = |member: &str, text: String| {
                 violations.push(FieldViolation::new(format!("corrections[{at}].{member}"), text));
@@ -196,7 +199,7 @@ impl Imports {
                 refuse("row_number", format!("row {row_number} of the import has not failed"));
                 continue;
             }
-            match write_row(parent, &row) {
+            match write_row(parent, &fields, &row) {
                 Ok(text) => {
                     if written.insert(row_number, text).is_some() {
                         refuse("row_number", format!("row {row_number} stands here twice"));
@@ -275,22 +278,35 @@ fn spec_of_retry(parent: &Import) -> ImportSpec {
     }
 }
 
-/// A JSON object as a row of the parent's source, with its line end.
-fn write_row(parent: &Import, row: &str) -> Result<String, String> {
-    let members: HashMap<String, &RawValue> =
+/// A JSON object as a row of the parent's source, with its line end. Its members are named like the columns, or
+/// like the fields these stand for, as row errors name them.
+fn write_row(parent: &Import, fields: &[Option<FieldId>], row: &str) -> Result<String, String> {
+    let members: BTreeMap<String, &RawValue> =
         serde_json::from_str(row).map_err(|_| "must be a JSON object".to_owned())?;
     if parent.format != Some(SourceFormat::Csv) {
         // Line ends stand between the tokens of JSON, never in its texts.
         return Ok(row.replace(['\n', '\r'], " ") + "\n");
     }
-    if let Some(unknown) = members.keys().find(|name| !parent.columns.contains(name)) {
-        return Err(format!("the source has no column \"{unknown}\""));
-    }
+    let (columns, schema) = (&parent.columns, schema_of(parent.spec.import_type));
     let delimiter = char::from(parent.delimiter.unwrap_or(b','));
-    let cell = |column: &String| {
-        members.get(column).map_or_else(String::new, |value| write_cell(value.get(), delimiter))
-    };
-    let cells: Vec<_> = parent.columns.iter().map(cell).collect();
+    let mut cells: Vec<Option<String>> = vec![None; columns.len()];
+    for (name, value) in &members {
+        let is_column = columns.contains(name);
+        let field = schema.find_column(name);
+        let is_meant = |at: usize| {
+            if is_column { columns[at] == *name } else { field.is_some() && fields[at] == field }
+        };
+        let meant: Vec<_> = (0..columns.len()).filter(|at| is_meant(*at)).collect();
+        if meant.is_empty() {
+            return Err(format!("the source has no column \"{name}\""));
+        }
+        for at in meant {
+            if cells[at].replace(write_cell(value.get(), delimiter)).is_some() {
+                return Err(format!("gives the column \"{}\" twice", columns[at]));
+            }
+        }
+    }
+    let cells: Vec<_> = cells.into_iter().map(Option::unwrap_or_default).collect();
     let line = cells.join(&delimiter.to_string());
     // A line of nothing would be no row.
     Ok(if line.is_empty() { "\"\"\n".to_owned() } else { line + "\n" })

@@ -16,6 +16,7 @@ on_both_databases!(
     a_retry_has_no_thresholds,
     a_request_id_belongs_to_its_corrections,
     a_repeated_request_is_answered_whatever_became_of_the_parent,
+    corrections_name_columns_or_fields,
     too_many_corrections_are_refused,
     a_thousand_faults_are_told_in_short,
 );
@@ -120,6 +121,37 @@ async fn a_repeated_request_is_answered_whatever_became_of_the_parent(database: 
     let other = pb::RetryImportRequest { last_row: 3, ..request };
     assert_refused(retry(&tenant, other).await, Code::AlreadyExists, "REQUEST_ID_REUSED");
     assert_refused(retry(&tenant, all(&parent.uuid)).await, Code::FailedPrecondition, "WRONG_IMPORT_STATUS");
+}
+
+async fn corrections_name_columns_or_fields(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let csv = "External_ID,status,metadata_json,Shoe Size\n\
+        a,Approved,{torn,41\nb,Approved,{torn,42\nc,Approved,{torn,43\n";
+    let parent = tenant.import(csv).await;
+    assert_eq!(counters(&parent), (0, 0, 3));
+    let named = &tenant.row_errors(&parent.uuid).await[0].issues[0];
+    assert_eq!(named.field, "metadata", "a row error names the field");
+    let twice = correction(3, r#"{"external_id": "c", "metadata": {}, "metadata_json": "{}"}"#);
+    let request = pb::RetryImportRequest { corrections: vec![twice], ..all(&parent.uuid) };
+    let refused = assert_refused(retry(&tenant, request).await, Code::InvalidArgument, "INVALID_FIELDS");
+    let [(field, text)] = &violations(&refused)[..] else { panic!("{refused:?}") };
+    assert!(field == "corrections[0].row" && text.contains("\"metadata_json\" twice"), "{refused}");
+    let corrections = vec![
+        correction(1, r#"{"external_id": "a", "status": "Approved", "metadata": {"n": 1}, "Shoe Size": 4}"#),
+        correction(2, r#"{"External_ID": "b", "Metadata_JSON": "{\"n\": 2}"}"#),
+        correction(3, r#"{" EXTERNAL_ID ": "c", "metadata_json": {"n": 3}}"#),
+    ];
+    let request = pb::RetryImportRequest { corrections, ..all(&parent.uuid) };
+    let child = retry(&tenant, request).await.expect("a retry");
+    assert_eq!(counters(&child), (3, 0, 0), "{:?}", tenant.row_errors(&child.uuid).await);
+    let created = tenant.export(&child.uuid, &[pb::RowOutcome::Created]).await;
+    let created = String::from_utf8(created).expect("text");
+    let rows: Vec<_> = created.lines().collect();
+    assert_eq!(
+        rows[..3],
+        ["External_ID,status,metadata_json,Shoe Size", r#"a,Approved,"{""n"": 1}",4"#, r#"b,,"{""n"": 2}","#,]
+    );
 }
 
 async fn too_many_corrections_are_refused(database: Database) {
