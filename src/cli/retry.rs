@@ -35,8 +35,8 @@ pub(super) struct RetryArgs {
     #[arg(long, value_parser = parse_rows, value_name = "FIRST-LAST")]
     rows: Option<(i64, i64)>,
 
-    /// Rows to take instead, as `errors --json` prints them and somebody mended them; without --code and
-    /// --rows only these are retried
+    /// Rows to take instead, as `errors --json` prints them and somebody mended their raw_row; "-" reads
+    /// standard input; without --code and --rows only these are retried
     #[arg(long, value_name = "FILE")]
     corrected: Option<PathBuf>,
 
@@ -71,13 +71,17 @@ struct Corrected {
 }
 
 fn read_corrected(path: &Path) -> Result<Vec<pb::RowCorrection>, Failure> {
-    let what = format!("read {}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|source| Failure::Io { what, source })?;
+    let (name, text) = if path == Path::new("-") {
+        ("standard input".to_owned(), std::io::read_to_string(std::io::stdin()))
+    } else {
+        (path.display().to_string(), std::fs::read_to_string(path))
+    };
+    let text = text.map_err(|source| Failure::Io { what: format!("read {name}"), source })?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let corrected: Vec<_> = lines
         .map(|(at, line)| {
             let corrected: Corrected = serde_json::from_str(line).map_err(|error| {
-                Failure::Usage(format!("line {} of {} is no row error: {error}", at + 1, path.display()))
+                Failure::Usage(format!("line {} of {name} is no row error: {error}", at + 1))
             })?;
             let row = corrected.raw_row.get().to_owned();
             Ok(pb::RowCorrection { row_number: corrected.row_number, row })
@@ -85,7 +89,7 @@ fn read_corrected(path: &Path) -> Result<Vec<pb::RowCorrection>, Failure> {
         .collect::<Result<_, Failure>>()?;
     if corrected.is_empty() {
         // A request without corrections would mean every failed row.
-        return Err(Failure::Usage(format!("{} holds no row", path.display())));
+        return Err(Failure::Usage(format!("{name} holds no row")));
     }
     Ok(corrected)
 }

@@ -19,6 +19,7 @@ on_both_databases!(
     corrections_name_columns_or_fields,
     too_many_corrections_are_refused,
     a_thousand_faults_are_told_in_short,
+    corrections_from_a_shell,
 );
 
 async fn retry(tenant: &Tenant, request: pb::RetryImportRequest) -> Result<pb::Import, Status> {
@@ -205,4 +206,38 @@ async fn a_thousand_faults_are_told_in_short(database: Database) {
     assert!(lines.clone().all(|line| line.matches("corrections[").count() == 1), "one a line: {error}");
     let more = 60 - lines.count();
     assert!(error.lines().any(|line| line.trim() == format!("and {more} more")), "{error}");
+}
+
+async fn corrections_from_a_shell(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let shell = Shell::new(&server, &tenant.key);
+    let parent = tenant.import(PEOPLE).await;
+    let retry = ["retry", &parent.uuid, "--json", "--corrected"];
+    let told = async |file: &str, text: &str| {
+        std::fs::write(shell.path(file), text).expect("written");
+        let output = shell.run(&[&retry[..], &[file]].concat()).await;
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        error
+    };
+    for empty in ["", "\n  \n"] {
+        let error = told("empty.ndjson", empty).await;
+        assert!(error.contains("empty.ndjson holds no row"), "{error}");
+    }
+    let line = |n: i64, size: usize| {
+        json!({"row_number": n, "raw_row": {"external_id": "x".repeat(size)}}).to_string() + "\n"
+    };
+    let error = told("large.ndjson", &(1..=50).map(|n| line(n, 100 << 10)).collect::<String>()).await;
+    assert!(error.contains("the first 40 ") && error.contains("4 MiB") && error.contains("split"), "{error}");
+    let error = told("long.ndjson", &(1..=10_002).map(|n| line(n, 1)).collect::<String>()).await;
+    assert!(error.contains("10,002") && error.contains("the first 10,000 "), "{error}");
+    let page = tenant.client.imports().list_imports(pb::ListImportsRequest::default()).await.expect("a page");
+    assert_eq!(page.into_inner().imports.len(), 1, "nothing was retried");
+
+    let errors = shell.out(&["errors", &parent.uuid, "--json"], 0).await;
+    assert!(errors.contains("\"raw_row\":{"), "{errors}");
+    let mended = errors.lines().take(3).map(|line| line.replace("\"Unheard\"}", "\"Approved\"}") + "\n");
+    let child = shell.json_of(&[&retry[..], &["-"]].concat(), &mended.collect::<String>(), 0).await;
+    assert_eq!((&child["created_count"], &child["failed_count"]), (&json!(3), &json!(0)));
 }
