@@ -199,7 +199,9 @@ fn fail(failure: &Failure) -> ExitCode {
         }
         cause = error.source();
     }
-    output::complain(&text);
+    if !matches!(failure, Failure::Call(status) if output::complain_of_fields(status)) {
+        output::complain(&text);
+    }
     if let Failure::Call(status) = failure {
         output::explain(status);
     }

@@ -40,6 +40,22 @@ pub(super) fn complain(text: &str) {
     note(&format!("carryover: {}", printable(text)));
 }
 
+/// Prints what is wrong with fields of a request, where it is several things, each on a line of its own; tells
+/// whether it did.
+pub(super) fn complain_of_fields(status: &Status) -> bool {
+    let violations = status.get_details_bad_request().map(|details| details.field_violations);
+    let Some(violations) = violations.filter(|violations| violations.len() > 1) else { return false };
+    complain("the request is refused");
+    for violation in violations {
+        note(&format!("  {}", printable(&format!("{}: {}", violation.field, violation.description))));
+    }
+    let info = status.get_details_error_info();
+    if let Some(more) = info.as_ref().and_then(|info| info.metadata.get("more")) {
+        note(&format!("  and {} more", printable(more)));
+    }
+    true
+}
+
 /// Prints what a server said beyond its message.
 pub(super) fn explain(status: &Status) {
     if let Some(info) = status.get_details_error_info() {

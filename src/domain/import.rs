@@ -341,9 +341,15 @@ pub struct Retry {
     pub last_row: Option<i64>,
     /// Only those that come with a correction.
     pub corrected_only: bool,
+    /// SHA-256 of the corrections, in hexadecimal; none without any, and for retries from before it was kept.
+    #[serde(default)]
+    pub corrections_sha256: Option<String>,
 }
 
 impl Retry {
+    /// Most corrections that come with one.
+    pub const CORRECTIONS: usize = 10_000;
+
     /// Whether a row lies between the first and the last.
     pub fn spans(&self, row: i64) -> bool {
         self.first_row.is_none_or(|first| row >= first) && self.last_row.is_none_or(|last| row <= last)

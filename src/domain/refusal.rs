@@ -68,8 +68,8 @@ pub enum Refusal {
     /// Unknown to this application.
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// The same request id with another spec.
-    #[error("this request_id was used for an import with another spec")]
+    /// The same request id with another spec, or for another retry.
+    #[error("this request_id was used for an import with another spec, or for another retry")]
     RequestIdReused,
     /// Too many imports at once.
     #[error(
@@ -126,6 +126,17 @@ pub enum Refusal {
     /// There is no failed row that is meant.
     #[error("no failed row of the import is meant by this retry")]
     NothingToRetry,
+    /// Which failed rows have an issue of some kind is not known of all of them.
+    #[error(
+        "{failed} rows of the import failed, and {stored} row errors were kept (limit stored_row_errors), so \
+         not every row is found by its code; retry without codes, all rows or by first_row and last_row"
+    )]
+    RowErrorsNotKept {
+        /// Failed rows.
+        failed: i64,
+        /// Row errors that were kept.
+        stored: i64,
+    },
     /// Bytes for another place than the next one.
     #[error("the upload goes on at offset {expected}, not at {actual}")]
     WrongOffset {

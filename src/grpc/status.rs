@@ -6,7 +6,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::error;
 
-use crate::{domain::refusal::Refusal, error::Error};
+use crate::{
+    domain::refusal::{FieldViolation, Refusal},
+    error::Error,
+};
 
 /// Domain of every reason.
 pub(super) const DOMAIN: &str = "carryover.v1";
@@ -19,6 +22,16 @@ const RETRY_AFTER_IMPORT: Duration = Duration::from_secs(10);
 
 /// Most ids of imports that an error names.
 const SHOWN_IMPORTS: usize = 10;
+
+/// Most violations that an error names.
+const SHOWN_VIOLATIONS: usize = 50;
+
+/// Bytes of violations behind which no more are named. They are told twice, as message and as details, in
+/// headers that take more room than the text, and of which clients take 8 to 16 KiB.
+const SHOWN_VIOLATION_BYTES: usize = 2_560;
+
+/// Most characters of what is wrong with a field: it may name what the caller sent.
+const VIOLATION_CHARS: usize = 256;
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
@@ -53,8 +66,14 @@ fn internal() -> Status {
 
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
+        let (refusal, more) = in_short(refusal);
         let (code, reason) = code_and_reason(&refusal);
-        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata(&refusal));
+        let (mut message, mut metadata) = (refusal.to_string(), metadata(&refusal));
+        if more > 0 {
+            message.push_str(&format!("; and {more} more"));
+            metadata.insert("more".to_owned(), more.to_string());
+        }
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, metadata);
         match &refusal {
             Refusal::InvalidFields(violations) => {
                 for violation in violations {
@@ -84,8 +103,31 @@ impl From<Refusal> for Status {
             }
             _ => {}
         }
-        Self::with_error_details(code, refusal.to_string(), details)
+        Self::with_error_details(code, message, details)
     }
+}
+
+/// What of a refusal the headers of an answer have room for, and how many violations they have not.
+fn in_short(refusal: Refusal) -> (Refusal, usize) {
+    let Refusal::InvalidFields(violations) = refusal else { return (refusal, 0) };
+    let all = violations.len();
+    let mut bytes = 0;
+    let shown: Vec<_> = violations
+        .into_iter()
+        .take(SHOWN_VIOLATIONS)
+        .map(|FieldViolation { field, description }| {
+            let end = description.char_indices().nth(VIOLATION_CHARS);
+            let description = end.map_or(description.clone(), |(end, _)| format!("{}…", &description[..end]));
+            FieldViolation { field, description }
+        })
+        .take_while(|violation| {
+            let is_first = bytes == 0;
+            bytes += violation.field.len() + violation.description.len();
+            is_first || bytes <= SHOWN_VIOLATION_BYTES
+        })
+        .collect();
+    let more = all - shown.len();
+    (Refusal::InvalidFields(shown), more)
 }
 
 fn code_and_reason(refusal: &Refusal) -> (Code, &str) {
@@ -105,6 +147,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &str) {
         Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
         Refusal::ImportFailed { reason, .. } => (Code::FailedPrecondition, reason),
         Refusal::NothingToRetry => (Code::FailedPrecondition, "NOTHING_TO_RETRY"),
+        Refusal::RowErrorsNotKept { .. } => (Code::FailedPrecondition, "ROW_ERRORS_NOT_KEPT"),
         Refusal::WrongOffset { .. } => (Code::OutOfRange, "WRONG_OFFSET"),
         Refusal::WrongSize { .. } => (Code::OutOfRange, "WRONG_SIZE"),
         Refusal::ChunkChecksum { .. } => (Code::DataLoss, "CHUNK_CHECKSUM_MISMATCH"),
@@ -134,6 +177,10 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         Refusal::TooManyCalls { limit, .. } => pair("limit", limit.to_string()),
         Refusal::TooManyChunks { limit, .. } => pair("limit", limit.to_string()),
         Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),
+        Refusal::RowErrorsNotKept { failed, stored } => HashMap::from([
+            ("failed_count".to_owned(), failed.to_string()),
+            ("stored_error_count".to_owned(), stored.to_string()),
+        ]),
         Refusal::ActiveImports { limit, active } => {
             let mut metadata = pair("limit", limit.to_string());
             metadata.extend(pair("active", active.len().to_string()));

@@ -5,13 +5,14 @@
 //! comes after a feeder that died goes on where that one stood.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     pin::pin,
     sync::Arc,
 };
 
 use futures_util::StreamExt;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::{
@@ -19,11 +20,12 @@ use super::{
     export::{self, Take, Wanted},
 };
 use crate::{
+    canonical::{schema::FieldId, schema_of},
     clock,
     domain::{
         fault::SourceFault,
         ids::{ApplicationId, ImportId},
-        import::{Import, ImportSpec, ImportStatus, Retry, SourceFormat, StartMode},
+        import::{Import, ImportSpec, ImportStatus, Retry, SourceFormat, StartMode, Thresholds},
         issue::IssueCode,
         ledger::Outcome,
         refusal::{FieldViolation, Refusal, Role},
@@ -65,8 +67,17 @@ impl Imports {
     ) -> Result<Import, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
         let parent = self.get(application, id).await?;
+        let RetryRequest { mut rows, corrections } = request;
+        rows.corrections_sha256 = sum_of(&corrections);
+        // Whatever became of the parent since, a repeated request has its answer.
+        if let Some(request_id) = &request_id
+            && let Some(earlier) = self.store.find_requested_import(application, request_id).await?
+        {
+            let is_same = earlier.parent == Some(id) && earlier.retry.as_ref() == Some(&rows);
+            return if is_same { Ok(earlier) } else { Err(Refusal::RequestIdReused.into()) };
+        }
         check_parent(&parent)?;
-        let RetryRequest { rows, corrections } = request;
+        check_codes(&parent, &rows)?;
         let corrections = self.written(&parent, corrections).await?;
         let wanted = self.wanted(&parent, &rows, corrections.clone()).await?;
         if !self.any_row(&parent, &wanted).await? {
@@ -203,6 +214,8 @@ impl Imports {
         let numbers = corrections.iter().map(|correction| correction.row_number).collect();
         let failed = self.failed_among(parent.application_id, parent.id, &numbers).await?;
         let (mut written, mut violations) = (BTreeMap::new(), Vec::new());
+        let schema = schema_of(parent.spec.import_type);
+        let fields: Vec<_> = parent.columns.iter().map(|column| schema.find_column(column)).collect();
         for (at, Correction { row_number, row }) in corrections.into_iter().enumerate() {
             let mut refuse = |member: &str, text: String| {
                 violations.push(FieldViolation::new(format!("corrections[{at}].{member}"), text));
@@ -211,7 +224,7 @@ impl Imports {
                 refuse("row_number", format!("row {row_number} of the import has not failed"));
                 continue;
             }
-            match write_row(parent, &row) {
+            match write_row(parent, &fields, &row) {
                 Ok(text) => {
                     if written.insert(row_number, text).is_some() {
                         refuse("row_number", format!("row {row_number} stands here twice"));
@@ -251,6 +264,17 @@ fn reason(error: &Error) -> &'static str {
     }
 }
 
+/// What tells corrections from others; they are not kept themselves once the retry's source is stored.
+fn sum_of(corrections: &[Correction]) -> Option<String> {
+    let mut sum = Sha256::new();
+    for Correction { row_number, row } in corrections {
+        sum.update(row_number.to_be_bytes());
+        sum.update((row.len() as u64).to_be_bytes());
+        sum.update(row);
+    }
+    (!corrections.is_empty()).then(|| hex::encode(sum.finalize()))
+}
+
 fn check_parent(parent: &Import) -> Result<(), Refusal> {
     let status = parent.status;
     if !status.has_ended() {
@@ -265,6 +289,13 @@ fn check_parent(parent: &Import) -> Result<(), Refusal> {
     if parent.source_deleted_at.is_some() { Err(Refusal::SourceGone) } else { Ok(()) }
 }
 
+/// Codes are found in row errors alone, so a row without one would be left out in silence.
+fn check_codes(parent: &Import, rows: &Retry) -> Result<(), Refusal> {
+    let (failed, stored) = (parent.counters.failed, parent.stored_errors);
+    let is_sure = rows.codes.is_empty() || stored >= failed;
+    if is_sure { Ok(()) } else { Err(Refusal::RowErrorsNotKept { failed, stored }) }
+}
+
 /// The parent's spec, with what was found out about its source.
 fn spec_of_retry(parent: &Import) -> ImportSpec {
     ImportSpec {
@@ -275,26 +306,41 @@ fn spec_of_retry(parent: &Import) -> ImportSpec {
         source_size: None,
         source_file_url: None,
         start: StartMode::OnArrival,
+        // They were set for a whole file. These rows have all failed once, and some may well again.
+        thresholds: Thresholds::default(),
         ..parent.spec.clone()
     }
 }
 
-/// A JSON object as a row of the parent's source, with its line end.
-fn write_row(parent: &Import, row: &str) -> Result<String, String> {
-    let members: HashMap<String, &RawValue> =
+/// A JSON object as a row of the parent's source, with its line end. Its members are named like the columns, or
+/// like the fields these stand for, as row errors name them.
+fn write_row(parent: &Import, fields: &[Option<FieldId>], row: &str) -> Result<String, String> {
+    let members: BTreeMap<String, &RawValue> =
         serde_json::from_str(row).map_err(|_| "must be a JSON object".to_owned())?;
     if parent.format != Some(SourceFormat::Csv) {
         // Line ends stand between the tokens of JSON, never in its texts.
         return Ok(row.replace(['\n', '\r'], " ") + "\n");
     }
-    if let Some(unknown) = members.keys().find(|name| !parent.columns.contains(name)) {
-        return Err(format!("the source has no column \"{unknown}\""));
-    }
+    let (columns, schema) = (&parent.columns, schema_of(parent.spec.import_type));
     let delimiter = char::from(parent.delimiter.unwrap_or(b','));
-    let cell = |column: &String| {
-        members.get(column).map_or_else(String::new, |value| write_cell(value.get(), delimiter))
-    };
-    let cells: Vec<_> = parent.columns.iter().map(cell).collect();
+    let mut cells: Vec<Option<String>> = vec![None; columns.len()];
+    for (name, value) in &members {
+        let is_column = columns.contains(name);
+        let field = schema.find_column(name);
+        let is_meant = |at: usize| {
+            if is_column { columns[at] == *name } else { field.is_some() && fields[at] == field }
+        };
+        let meant: Vec<_> = (0..columns.len()).filter(|at| is_meant(*at)).collect();
+        if meant.is_empty() {
+            return Err(format!("the source has no column \"{name}\""));
+        }
+        for at in meant {
+            if cells[at].replace(write_cell(value.get(), delimiter)).is_some() {
+                return Err(format!("gives the column \"{}\" twice", columns[at]));
+            }
+        }
+    }
+    let cells: Vec<_> = cells.into_iter().map(Option::unwrap_or_default).collect();
     let line = cells.join(&delimiter.to_string());
     // A line of nothing would be no row.
     Ok(if line.is_empty() { "\"\"\n".to_owned() } else { line + "\n" })

@@ -263,6 +263,15 @@ impl Store {
         find(&self.db, application, id).await
     }
 
+    /// The import that was made with a request id.
+    pub async fn find_requested_import(
+        &self,
+        application: ApplicationId,
+        request_id: &str,
+    ) -> Result<Option<Import>, Error> {
+        find_by_request(&self.db, application, request_id).await
+    }
+
     /// Lists imports, newest first.
     pub async fn list_imports(
         &self,
@@ -360,14 +369,14 @@ fn new_row(
 }
 
 async fn find_by_request(
-    tx: &DatabaseTransaction,
+    db: &impl ConnectionTrait,
     application: ApplicationId,
     request_id: &str,
 ) -> Result<Option<Import>, Error> {
     let row = import::Entity::find()
         .filter(import::Column::ApplicationId.eq(application.0))
         .filter(import::Column::RequestId.eq(request_id))
-        .one(tx)
+        .one(db)
         .await?;
     row.map(import::Model::into_domain).transpose()
 }

@@ -68,6 +68,7 @@ mod recovery;
 mod retention;
 mod retries_that_stand;
 mod retry;
+mod retry_requests;
 mod revert;
 mod row_places;
 mod rule_rows;
