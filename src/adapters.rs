@@ -7,6 +7,8 @@
 mod company;
 pub mod draft;
 pub mod generic;
+mod idenfy;
+mod jumio;
 mod metadata;
 mod metamap;
 mod normal;

@@ -93,9 +93,10 @@ pub(super) fn gender(text: &str) -> &'static str {
     }
 }
 
-/// A name, unless it is a dash that stands for none.
+/// A name, unless it is a dash that stands for none, the filler of a machine-readable zone, or `N/A`.
 pub(super) fn name(text: &str) -> Option<&str> {
-    let text = text.trim();
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '<');
+    let text = Some(text).filter(|text| !text.eq_ignore_ascii_case("n/a"))?;
     Some(text).filter(|text| !text.chars().all(|c| matches!(c, '-' | '—' | '–' | '_' | '.')))
 }
 

@@ -1,7 +1,9 @@
 //! Persona: inquiries, as fetched, in a list or in the event of a webhook.
 
+mod company;
 mod person;
 mod resources;
+mod transaction;
 
 use super::{
     draft::Draft,
@@ -41,19 +43,24 @@ fn read_resource(export: &Export<'_>, is_bare: bool, draft: &mut Draft<'_>) -> R
     }
     let resource: Resource<'_> = envelope.data.read();
     match resource.kind.get() {
-        Some("inquiry") => {
+        Some(kind @ ("inquiry" | "transaction")) => {
+            let is_transaction = kind == "transaction";
             let record = Record {
                 inquiry: resource.attributes.read::<Inquiry<'_>>(),
                 resource,
                 included: envelope.included.into_items().collect(),
             };
-            if record.is_company() {
-                return export.must_be(ImportType::BusinessVerification, "a company");
+            if is_transaction {
+                export.must_be(ImportType::Transactions, "a transaction")?;
+                transaction::read(&record, draft)
+            } else if record.is_company() {
+                export.must_be(ImportType::BusinessVerification, "a company")?;
+                company::read(&record, draft)
+            } else {
+                export.must_be(ImportType::UserVerification, "a person")?;
+                person::read(export, &record, draft)
             }
-            export.must_be(ImportType::UserVerification, "a person")?;
-            person::read(export, &record, draft)
         }
-        Some("transaction") => export.must_be(ImportType::Transactions, "a transaction"),
         kind => {
             let kind = kind.unwrap_or("nothing that is known");
             let message =

@@ -2,7 +2,7 @@
 
 use super::{
     draft::{Draft, Sidecar},
-    metamap,
+    idenfy, jumio, metamap,
     normal::fold,
     onfido, persona,
     shape::Top,
@@ -26,6 +26,10 @@ pub enum Provider {
     Onfido,
     /// Persona.
     Persona,
+    /// Jumio.
+    Jumio,
+    /// iDenfy.
+    Idenfy,
 }
 
 impl Provider {
@@ -37,6 +41,8 @@ impl Provider {
             "veriff" => Self::Veriff,
             "onfido" => Self::Onfido,
             "persona" => Self::Persona,
+            "jumio" => Self::Jumio,
+            "idenfy" => Self::Idenfy,
             _ => return None,
         })
     }
@@ -99,5 +105,7 @@ pub fn read(
         Provider::Veriff => veriff::read(&export, draft),
         Provider::Onfido => onfido::read(&export, draft),
         Provider::Persona => persona::read(&export, draft),
+        Provider::Jumio => jumio::read(&export, draft),
+        Provider::Idenfy => idenfy::read(&export, draft),
     }
 }

@@ -23,12 +23,27 @@ const fn people(file: &'static str, provider: &'static str) -> Sample {
     Sample { file, provider, import_type: ImportType::UserVerification }
 }
 
+const fn companies(file: &'static str, provider: &'static str) -> Sample {
+    Sample { file, provider, import_type: ImportType::BusinessVerification }
+}
+
+const fn payments(file: &'static str, provider: &'static str) -> Sample {
+    Sample { file, provider, import_type: ImportType::Transactions }
+}
+
 pub const SAMPLES: &[Sample] = &[
     people("sumsub", "sumsub"),
     people("metamap", "metamap"),
     people("veriff", "veriff"),
     people("onfido", "onfido"),
     people("persona", "persona"),
+    people("jumio", "jumio"),
+    people("jumio-netverify", "jumio"),
+    people("idenfy", "idenfy"),
+    companies("sumsub-kyb", "sumsub"),
+    companies("persona-kyb", "persona"),
+    payments("sumsub-transactions", "sumsub"),
+    payments("persona-transactions", "persona"),
 ];
 
 impl Sample {
@@ -50,13 +65,14 @@ fn fixture(name: &str) -> std::path::PathBuf {
 }
 
 /// The fields of a line that `expected.json` tells of, as the contract names them.
-const TOLD: [(&str, &[&str]); 7] = [
+const TOLD: [(&str, &[&str]); 8] = [
     ("external_id", &["external_id"]),
     ("transaction_id", &["transaction_id"]),
     ("vendor_data", &["vendor_data", "subject.vendor_data"]),
     ("status", &["status"]),
     ("first_name", &["first_name"]),
     ("last_name", &["last_name"]),
+    ("company_name", &["company_name"]),
     ("registration_number", &["registration_number"]),
 ];
 
