@@ -14,10 +14,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::{
+    adapters::registry::Provider,
     canonical::{header::Header, schema::Schema, schema_of},
     domain::{
         fault::SourceFault,
-        import::{Import, SourceFormat},
+        import::{Import, ImportType, SourceFormat},
         limits::Limits,
         segment::{SegmentKind, SegmentRange},
     },
@@ -42,8 +43,14 @@ pub struct Reading {
 
 #[derive(Debug, Clone)]
 enum Syntax {
-    Csv { header: Header, delimiter: u8 },
-    Ndjson,
+    Csv {
+        header: Header,
+        delimiter: u8,
+    },
+    /// JSON lines, some of which may be records of a provider.
+    Ndjson {
+        native: Option<(Provider, ImportType)>,
+    },
 }
 
 impl Reading {
@@ -55,7 +62,11 @@ impl Reading {
                 let header = Header::resolve(&import.columns, schema, usize::MAX)?;
                 Self::csv(schema, header, import.delimiter.unwrap_or(b','))
             }
-            SourceFormat::Ndjson => Self::ndjson(schema),
+            SourceFormat::Ndjson => {
+                let provider = Provider::of(&import.spec.provider);
+                let native = provider.map(|provider| (provider, import.spec.import_type));
+                Self { schema, syntax: Syntax::Ndjson { native } }
+            }
         })
     }
 
@@ -64,9 +75,9 @@ impl Reading {
         Self { schema, syntax: Syntax::Csv { header, delimiter } }
     }
 
-    /// Reads NDJSON.
+    /// Reads NDJSON of canonical records.
     pub fn ndjson(schema: &'static Schema) -> Self {
-        Self { schema, syntax: Syntax::Ndjson }
+        Self { schema, syntax: Syntax::Ndjson { native: None } }
     }
 }
 
@@ -74,14 +85,16 @@ impl Reading {
 pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes, limits: &Limits) -> Rows {
     let cells = match &reading.syntax {
         Syntax::Csv { header, .. } => header.fields(),
-        Syntax::Ndjson => USUAL_CELLS,
+        Syntax::Ndjson { .. } => USUAL_CELLS,
     };
     let mut rows = Rows::new(range, source, cells, limits);
     match (range.kind, &reading.syntax) {
         (SegmentKind::Records, Syntax::Csv { header, delimiter }) => {
             csv::parse(&mut rows, reading.schema, header, *delimiter);
         }
-        (SegmentKind::Records, Syntax::Ndjson) => ndjson::parse(&mut rows, reading.schema),
+        (SegmentKind::Records, Syntax::Ndjson { native }) => {
+            ndjson::parse(&mut rows, reading.schema, *native);
+        }
         (SegmentKind::OversizedRecord, _) => rows.refuse_oversized(limits),
         (SegmentKind::OversizedRest, _) => {}
     }

@@ -43,7 +43,7 @@ pub use administration::{ApiKey, Application, ApplicationChange, Caller, Workflo
 pub use audit::AuditEvent;
 pub use business_sessions::StoredBusinessSession;
 pub use claims::Claim;
-pub use commit::{Batch, Committed, RecordRow, RowFailure};
+pub use commit::{Batch, Committed, RecordRow, RowFailure, RowWarning};
 pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
 pub use fetches::SourceFetch;

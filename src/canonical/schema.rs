@@ -77,6 +77,13 @@ impl Schema {
         &self.fields[usize::from(field.0)]
     }
 
+    /// Whether no record can do without the field of that name. A header may lack `transaction_at`: then
+    /// each row misses it.
+    pub fn requires(&self, name: &str) -> bool {
+        name == "transaction_at"
+            || self.required.iter().copied().flatten().any(|field| self.spec(*field).name == name)
+    }
+
     /// The field of a CSV column, or of a key: blanks around the name and its case do not count.
     pub fn find_column(&self, column: &str) -> Option<FieldId> {
         // U+00A0 and U+FEFF are what spreadsheets leave behind; `trim` takes only the first.

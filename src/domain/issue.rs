@@ -1,5 +1,7 @@
 //! What can be wrong with a row.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::import::words;
@@ -39,6 +41,8 @@ words! {
         Erased = "ERASED",
         /// A field that must be given is null.
         NullValue = "NULL_VALUE",
+        /// A record of another kind than the import is of.
+        WrongKind = "WRONG_KIND",
         /// The server cannot process the row, and does not know why.
         Unprocessable = "UNPROCESSABLE",
     }
@@ -56,6 +60,28 @@ pub struct Issue {
     /// The offending value, cut and masked.
     pub value: String,
 }
+
+/// Something about a row that was taken, which its owner should know: a value that was left out, or a word
+/// that was read with a guess.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// What kind of thing; those of values that were left out are [`IssueCode`]s.
+    pub code: Cow<'static, str>,
+    /// Field it is about; empty when it is about the record.
+    pub field: Cow<'static, str>,
+    /// What was done, in words.
+    pub message: String,
+}
+
+impl From<Issue> for Warning {
+    fn from(issue: Issue) -> Self {
+        let message = format!("left out: {}", issue.message);
+        Self { code: Cow::Owned(issue.code), field: Cow::Owned(issue.field), message }
+    }
+}
+
+/// Most warnings of a row.
+pub const WARNINGS_OF_A_ROW: usize = 32;
 
 /// Longest offending value that is kept, in characters.
 const VALUE_CHARS: usize = 64;

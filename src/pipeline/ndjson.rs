@@ -7,14 +7,22 @@ use serde_json::value::RawValue;
 
 use super::rows::Rows;
 use crate::{
+    adapters::{
+        draft::Draft,
+        registry::{self, Provider},
+    },
     canonical::{
         cell::Value,
         schema::{FieldId, FieldSet, Form, Schema},
     },
-    domain::issue::{Issue, IssueCode},
+    domain::{
+        import::ImportType,
+        issue::{Issue, IssueCode},
+    },
+    store::RowWarning,
 };
 
-pub(super) fn parse(rows: &mut Rows, schema: &'static Schema) {
+pub(super) fn parse(rows: &mut Rows, schema: &'static Schema, native: Option<(Provider, ImportType)>) {
     let source = rows.source.clone();
     let mut start = rows.range.preamble as usize;
     while start < source.len() {
@@ -22,19 +30,24 @@ pub(super) fn parse(rows: &mut Rows, schema: &'static Schema) {
         let line = source[start..end].trim_ascii();
         if !line.is_empty() {
             rows.begin(start, end - start);
-            parse_line(rows, line, schema);
+            parse_line(rows, line, schema, native);
         }
         start = end;
     }
 }
 
-fn parse_line(rows: &mut Rows, line: &[u8], schema: &'static Schema) {
+fn parse_line(rows: &mut Rows, line: &[u8], schema: &'static Schema, native: Option<(Provider, ImportType)>) {
     let Ok(text) = std::str::from_utf8(line) else {
         return rows.refuse(Issue::of_record(
             IssueCode::Encoding,
             "the line is not UTF-8 text; if the file has another encoding, name it in the spec",
         ));
     };
+    if let Some((provider, import_type)) = native
+        && parse_native(rows, text, schema, provider, import_type)
+    {
+        return;
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let object = Object { rows, schema, group: None, met: &mut Met::default() };
     if let Err(error) = object.deserialize(&mut json).and_then(|()| json.end()) {
@@ -45,6 +58,40 @@ fn parse_line(rows: &mut Rows, line: &[u8], schema: &'static Schema) {
             Issue::of_record(IssueCode::BadJson, format!("the line is not JSON: {}", in_line(&error)))
         });
     }
+}
+
+/// Reads a provider's own record into the open row; tells whether it was one.
+fn parse_native(
+    rows: &mut Rows,
+    text: &str,
+    schema: &'static Schema,
+    provider: Provider,
+    import_type: ImportType,
+) -> bool {
+    let Some(row) = rows.rows.last_mut() else { return false };
+    let (first, mut warnings) = (rows.cells.len(), Vec::new());
+    let mut draft = Draft::new(&mut rows.arena, &mut rows.cells, &mut warnings);
+    match registry::read(provider, import_type, text, &mut draft) {
+        Some(Ok(())) => {}
+        Some(Err(issue)) => row.faults.push(issue),
+        None => return false,
+    }
+    row.is_native = true;
+    let limit = rows.cell_bytes;
+    let mut at = first;
+    while let Some(cell) = rows.cells.get(at) {
+        if rows.arena.get(cell.value.text()).len() <= limit {
+            at += 1;
+            continue;
+        }
+        let message = format!("has more than {limit} bytes (limit cell_bytes)");
+        let issue = Issue::of_field(IssueCode::TooLong, schema.spec(cell.field).name, message);
+        warnings.push(issue.into());
+        rows.cells.swap_remove(at);
+    }
+    let row = rows.rows.len() as u32 - 1;
+    rows.warnings.extend(warnings.into_iter().map(|warning| RowWarning { row, warning }));
+    true
 }
 
 /// A parser's message with the column only; its line is always 1.

@@ -15,7 +15,7 @@ pub fn raw_row(reading: &Reading, columns: &[String], record: &[u8]) -> Map<Stri
             let names = columns.iter().cloned().chain((columns.len() + 1..).map(|n| format!("_column_{n}")));
             names.zip(cells.into_iter().map(Value::String)).collect::<Map<_, _>>()
         }),
-        Syntax::Ndjson => match serde_json::from_slice(record) {
+        Syntax::Ndjson { .. } => match serde_json::from_slice(record) {
             Ok(Value::Object(object)) if depth(&object) <= DEPTH => Some(object),
             _ => None,
         },

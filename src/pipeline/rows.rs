@@ -13,6 +13,7 @@ use crate::{
         limits::Limits,
         segment::SegmentRange,
     },
+    store::RowWarning,
 };
 
 /// The rows of one segment.
@@ -23,7 +24,9 @@ pub struct Rows {
     pub(super) arena: Arena,
     pub(super) cells: Vec<Cell>,
     pub(super) rows: Vec<Row>,
-    cell_bytes: usize,
+    /// What owners of rows should know, in row order.
+    pub(super) warnings: Vec<RowWarning>,
+    pub(super) cell_bytes: usize,
 }
 
 /// A row: where it stands, its cells, and what was wrong with it when it was parsed.
@@ -35,6 +38,8 @@ pub(super) struct Row {
     /// Fields given as null, which have no cell.
     pub(super) nulls: FieldSet,
     pub(super) faults: Vec<Issue>,
+    /// Whether it came in a provider's own form, whose odd values are left out and do not fail it.
+    pub(super) is_native: bool,
 }
 
 impl Rows {
@@ -47,6 +52,7 @@ impl Rows {
             arena: Arena::with_capacity(source.len() + source.len() / 4),
             cells: Vec::with_capacity(rows * cells),
             rows: Vec::with_capacity(rows),
+            warnings: Vec::new(),
             source,
             cell_bytes: limits.cell_bytes,
         }
@@ -73,6 +79,7 @@ impl Rows {
             first_cell,
             nulls: FieldSet::default(),
             faults: Vec::new(),
+            is_native: false,
         });
     }
 

@@ -6,9 +6,13 @@ use super::rows::Rows;
 use crate::{
     adapters::generic::Adapter,
     canonical::{schema::Schema, schema_of},
-    domain::{import::Import, issue::Issue, lines::LineCounter},
+    domain::{
+        import::Import,
+        issue::{Issue, WARNINGS_OF_A_ROW},
+        lines::LineCounter,
+    },
     fault_points,
-    store::{Batch, RecordRow, RowFailure},
+    store::{Batch, RecordRow, RowFailure, RowWarning},
 };
 
 pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> Batch {
@@ -34,6 +38,11 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
             cells.sort_unstable_by_key(|cell| cell.field.0);
         }
         let record = adapter.read(cells, nulls, &mut rows.arena, &mut issues);
+        if rows.rows[row].is_native {
+            let unneeded = issues.extract_if(.., |issue| !schema.requires(&issue.field));
+            let warnings = unneeded.map(|issue| RowWarning { row: row as u32, warning: issue.into() });
+            rows.warnings.extend(warnings);
+        }
         if !issues.is_empty() || !faults.is_empty() {
             issues.retain(|issue| !faults.iter().any(|fault| issue.is_within(fault)));
             faults.append(&mut issues);
@@ -46,7 +55,20 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
     }
     let failures = failures.list;
     let duplicates = keep_first_of_each_key(&mut records);
-    Batch { arena: rows.arena, rows: count, records, duplicates, failures }
+    let warnings = bounded(rows.warnings);
+    Batch { arena: rows.arena, rows: count, records, duplicates, failures, warnings }
+}
+
+/// Warnings in row order, of each row so many as may be kept.
+fn bounded(mut warnings: Vec<RowWarning>) -> Vec<RowWarning> {
+    warnings.sort_by_key(|warning| warning.row);
+    let (mut row, mut count) = (u32::MAX, 0);
+    warnings.retain(|warning| {
+        count = if warning.row == row { count + 1 } else { 1 };
+        row = warning.row;
+        count <= WARNINGS_OF_A_ROW
+    });
+    warnings
 }
 
 /// Sorts by key, which is the order in which the database locks them, and takes out rows whose key

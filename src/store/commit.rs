@@ -17,7 +17,7 @@ use crate::{
         fault::SourceFault,
         ids::WorkflowId,
         import::{Counters, OnExisting, Thresholds},
-        issue::Issue,
+        issue::{Issue, Warning},
         ledger::{Ledger, Outcome},
     },
 };
@@ -35,6 +35,17 @@ pub struct Batch {
     pub duplicates: Vec<u32>,
     /// Failed rows, in row order.
     pub failures: Vec<RowFailure>,
+    /// What owners of rows should know, in row order; nobody keeps it yet.
+    pub warnings: Vec<RowWarning>,
+}
+
+/// A warning and the row it is about.
+#[derive(Debug)]
+pub struct RowWarning {
+    /// Position in the segment.
+    pub row: u32,
+    /// What it says.
+    pub warning: Warning,
 }
 
 /// A record to be written.

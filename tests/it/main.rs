@@ -62,6 +62,7 @@ mod pages;
 mod poison;
 mod processes;
 mod properties;
+mod providers;
 mod rates;
 mod reading;
 mod recovery;

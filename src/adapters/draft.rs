@@ -1,0 +1,102 @@
+//! Where an adapter of a provider puts what it has read: cells of the open row, and warnings.
+
+use std::borrow::Cow;
+
+use super::normal::Verdict;
+use super::shape::{Leaf, shape};
+use crate::{
+    canonical::{
+        arena::Arena,
+        cell::{Cell, Value},
+        schema::FieldId,
+        status::SessionStatus,
+    },
+    domain::issue::{WARNINGS_OF_A_ROW, Warning},
+};
+
+shape! {
+    /// Links to media that the customer has put somewhere of their own, beside the provider's record.
+    struct Sidecar {
+        front: Leaf = "front",
+        back: Leaf = "back",
+        selfie: Leaf = "selfie",
+        video: Leaf = "video",
+    }
+}
+
+/// The row that an adapter fills.
+#[derive(Debug)]
+pub struct Draft<'r> {
+    arena: &'r mut Arena,
+    cells: &'r mut Vec<Cell>,
+    warnings: &'r mut Vec<Warning>,
+}
+
+impl<'r> Draft<'r> {
+    /// A row whose cells go to the end of `cells`.
+    pub const fn new(arena: &'r mut Arena, cells: &'r mut Vec<Cell>, warnings: &'r mut Vec<Warning>) -> Self {
+        Self { arena, cells, warnings }
+    }
+
+    /// Adds a text, unless it is blank.
+    pub(super) fn text(&mut self, field: FieldId, text: &str) {
+        let text = text.trim();
+        if !text.is_empty() {
+            let value = Value::Text(self.arena.push(text));
+            self.cells.push(Cell { field, value });
+        }
+    }
+
+    /// Adds a JSON object or list.
+    pub(super) fn json(&mut self, field: FieldId, json: &str) {
+        let value = Value::Json(self.arena.push(json));
+        self.cells.push(Cell { field, value });
+    }
+
+    /// Tells the row's owner something.
+    pub(super) fn warn(
+        &mut self,
+        code: impl Into<Cow<'static, str>>,
+        field: &'static str,
+        message: impl Into<String>,
+    ) {
+        if self.warnings.len() < WARNINGS_OF_A_ROW {
+            self.warnings.push(Warning {
+                code: code.into(),
+                field: Cow::Borrowed(field),
+                message: message.into(),
+            });
+        }
+    }
+
+    /// Tells of members whose JSON type is another than the provider gives them.
+    pub(super) fn warn_of_types(&mut self, members: &[&'static str]) {
+        for member in members {
+            self.warn("WRONG_TYPE", member, format!("left out: {member} has the wrong JSON type"));
+        }
+    }
+
+    /// The status of a verdict; whoever sent a word that is not known is told what became of it.
+    pub(super) fn judge(&mut self, verdict: &Verdict<'_>) -> SessionStatus {
+        let shown: String = verdict.word.chars().filter(|c| !c.is_control()).take(64).collect();
+        verdict.status.unwrap_or_else(|| {
+            let code = format!("UNKNOWN_SOURCE_STATUS:{shown}");
+            self.warn(code, "status", "the provider's word is not known, so the session is Expired");
+            SessionStatus::Expired
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_bounded_and_blank_texts_are_no_cells() {
+        let (mut arena, mut cells, mut warnings) = (Arena::default(), Vec::new(), Vec::new());
+        let mut draft = Draft::new(&mut arena, &mut cells, &mut warnings);
+        draft.text(FieldId(0), " \u{a0} ");
+        (0..100).for_each(|_| draft.warn("CODE", "field", "message"));
+        assert_eq!((cells.len(), warnings.len()), (0, WARNINGS_OF_A_ROW));
+    }
+}

@@ -1,0 +1,163 @@
+//! iDenfy: identifications as webhooks, the REST answers joined flat, and rows of a list.
+
+mod checks;
+mod shapes;
+
+use std::borrow::Cow;
+
+use super::{
+    draft::Draft,
+    metadata::Metadata,
+    normal::{self, Verdict, fold},
+    person::{Person, no_id, no_verdict},
+    registry::{Export, bad_json},
+    shape::{self, Leaf, Top},
+};
+use crate::{
+    canonical::{document::DocumentType, status::SessionStatus},
+    domain::{import::ImportType, issue::Issue},
+};
+use shapes::{Data, Identification, Status};
+
+/// Reads a record of iDenfy's.
+pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<(), Issue>> {
+    let top = &export.top;
+    if top.has("scanRef") && (top.has("status") || top.has("docFirstName")) {
+        return Some(read_person(export, draft));
+    }
+    let is_company = top.object("company").is_some_and(|company| company.has("companyName"))
+        || (top.has("companyName") && top.has("approvalStatus"));
+    is_company.then(|| {
+        export.must_be(ImportType::BusinessVerification, "a company")?;
+        Err(Issue::of_record(
+            crate::domain::issue::IssueCode::InvalidValue,
+            "companies of iDenfy are not read in their own form yet; send them as canonical rows",
+        ))
+    })
+}
+
+fn read_person(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
+    export.must_be(ImportType::UserVerification, "a person")?;
+    let mut record =
+        shape::read::<Identification<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let is_nested = record.status.get().is_some_and(|raw| raw.starts_with('{'));
+    let status: Status<'_> = match is_nested {
+        true => record.status.read(),
+        // The REST answers, joined flat, have the same members at the top.
+        false => {
+            let flat: Status<'_> = serde_json::from_str(export.line).map_err(|error| bad_json(&error))?;
+            Status { overall: record.status.read(), ..flat }
+        }
+    };
+    if !record.data.is_there() {
+        record.data = serde_json::from_str(export.line).map_err(|error| bad_json(&error))?;
+    }
+    let (data, files) = (&record.data, record.files.read::<Top<'_>>());
+    let verdict = verdict_of(&record, &status);
+    let judged = verdict.as_ref().map(|verdict| draft.judge(verdict));
+    if record.is_provisional() && judged == Some(SessionStatus::InReview) {
+        draft.warn("PROVISIONAL_VERDICT", "status", "the verdict was not final, so the session is in review");
+    }
+    let mut metadata = Metadata::default();
+    let mut person = Person {
+        external_id: record.scan_ref.pick(),
+        vendor_data: record.client_id.pick(),
+        status: judged,
+        source_status: status.overall.pick(),
+        created_at: record.start_time.pick().or_else(|| record.finish_time.pick()),
+        completed_at: record.finish_time.pick(),
+        email: record.email.email.pick(),
+        phone: record.phone.phone.pick(),
+        address: [&data.address, &data.org_address, &record.manual_address, &record.address.address]
+            .into_iter()
+            .find_map(Leaf::pick),
+        ..Person::default()
+    };
+    add_data(&mut person, data);
+    checks::add(&mut person, &record, &status, &mut metadata);
+    for (key, raw) in files.members() {
+        let link = shape::Raw::of(raw).text();
+        metadata.media(&[("kind", Some(key)), ("url", link.as_deref().map(normal::without_query))]);
+        match key {
+            "FRONT" => person.links.front = link,
+            "BACK" => person.links.back = link,
+            "FACE" => person.links.selfie = link,
+            "FACE_VIDEO" => person.links.video = link,
+            _ => {}
+        }
+    }
+    tell(&record, &status, &mut metadata);
+    let result = match (&person.external_id, person.status) {
+        (None, _) => Err(no_id("scanRef")),
+        (_, None) => Err(no_verdict("status.overall")),
+        _ => Ok(()),
+    };
+    person.write(metadata, &export.sidecar, draft);
+    result
+}
+
+/// The verdict: what a machine said before a person looked is not one yet.
+fn verdict_of<'a>(record: &Identification<'_>, status: &'a Status<'_>) -> Option<Verdict<'a>> {
+    let word = status.overall.get()?;
+    let known = match fold(word).as_str() {
+        "approved" | "denied" if record.is_provisional() => Some(SessionStatus::InReview),
+        "approved" => Some(SessionStatus::Approved),
+        "denied" => Some(SessionStatus::Declined),
+        "suspected" | "reviewing" => Some(SessionStatus::InReview),
+        "active" | "expired" | "expireddeleted" | "deleted" | "archived" => Some(SessionStatus::Expired),
+        _ => None,
+    };
+    Some(Verdict { status: known, word: word.into() })
+}
+
+fn add_data<'a>(person: &mut Person<'a>, data: &'a Data<'a>) {
+    let name = |latin: &'a Leaf<'a>, native: &'a Leaf<'a>| {
+        [latin, native].into_iter().filter_map(Leaf::get).find_map(normal::name).map(Cow::Borrowed)
+    };
+    person.first_name = name(&data.first_name, &data.org_first_name);
+    person.last_name = name(&data.last_name, &data.org_last_name);
+    person.full_name =
+        data.full_name.pick().filter(|_| person.first_name.is_none() && person.last_name.is_none());
+    person.date_of_birth = data.dob.pick();
+    person.gender = data.sex.pick();
+    person.nationality = data.nationality.pick();
+    person.place_of_birth = data.birth_place.pick().or_else(|| data.org_birth_place.pick());
+    person.document_type = data.kind.get().map(document_type);
+    person.document_subtype = data.kind.pick();
+    person.document_number = data.number.pick();
+    person.personal_number = data.personal_code.pick();
+    person.issuing_state = data.issuing_country.pick().or_else(|| data.selected_country.pick());
+    person.date_of_issue = data.date_of_issue.pick();
+    person.expiration_date = data.expiry.pick();
+}
+
+fn document_type(word: &str) -> DocumentType {
+    use DocumentType as D;
+    match fold(word).as_str() {
+        "nationalpassport" | "internationalpassport" => D::Passport,
+        "oldidcard" | "aadhaar" | "votercard" | "photocard" => D::IdentityCard,
+        "provisionaldriverlicense" => D::DriversLicense,
+        _ => normal::document(word).unwrap_or(D::Other),
+    }
+}
+
+/// What iDenfy says beyond the contract's fields.
+fn tell(record: &Identification<'_>, status: &Status<'_>, metadata: &mut Metadata) {
+    let lists = [&status.deny_reasons, &status.fraud_tags, &status.mismatch_tags, &status.suspicion_reasons];
+    lists.into_iter().flat_map(|list| list.iter()).filter_map(Leaf::get).for_each(|tag| metadata.reason(tag));
+    for (key, text) in [
+        ("external_ref", record.external_ref.get()),
+        ("company_id", record.company_id.get()),
+        ("beneficiary_id", record.beneficiary_id.get()),
+        ("platform", record.platform.get()),
+        ("client_ip", record.client_ip.get()),
+        ("client_ip_country", record.client_ip_country.get()),
+        ("authority", record.data.authority.get()),
+        ("first_name_native", record.data.org_first_name.get()),
+        ("last_name_native", record.data.org_last_name.get()),
+    ] {
+        metadata.text(key, text);
+    }
+    metadata.raw("risk_assessment", record.risk.get());
+    metadata.raw("questionnaire_answers", record.questionnaire.get());
+}

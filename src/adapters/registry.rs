@@ -1,0 +1,111 @@
+//! The providers whose own records are read, and how one is told from a canonical record.
+
+use super::{
+    draft::{Draft, Sidecar},
+    idenfy, jumio, metamap,
+    normal::fold,
+    onfido, persona,
+    shape::Top,
+    sumsub, veriff,
+};
+use crate::domain::{
+    import::ImportType,
+    issue::{Issue, IssueCode},
+};
+
+/// A provider with a form of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provider {
+    /// Sumsub.
+    Sumsub,
+    /// MetaMap, which was Mati.
+    MetaMap,
+    /// Veriff.
+    Veriff,
+    /// Onfido.
+    Onfido,
+    /// Persona.
+    Persona,
+    /// Jumio.
+    Jumio,
+    /// iDenfy.
+    Idenfy,
+}
+
+impl Provider {
+    /// The provider of a source label.
+    pub fn of(label: &str) -> Option<Self> {
+        Some(match fold(label).as_str() {
+            "sumsub" => Self::Sumsub,
+            "metamap" | "mati" => Self::MetaMap,
+            "veriff" => Self::Veriff,
+            "onfido" => Self::Onfido,
+            "persona" => Self::Persona,
+            "jumio" => Self::Jumio,
+            "idenfy" => Self::Idenfy,
+            _ => return None,
+        })
+    }
+}
+
+/// A line on its way into the open row.
+pub(super) struct Export<'a> {
+    /// The line.
+    pub(super) line: &'a str,
+    /// Its members.
+    pub(super) top: Top<'a>,
+    /// What the import is of.
+    pub(super) import_type: ImportType,
+    /// Links of the customer's own.
+    pub(super) sidecar: Sidecar<'a>,
+}
+
+impl Export<'_> {
+    /// Refuses a record of another kind than the import is of.
+    pub(super) fn must_be(&self, import_type: ImportType, what: &str) -> Result<(), Issue> {
+        if self.import_type == import_type {
+            return Ok(());
+        }
+        let message = format!(
+            "the record is {what}, and the import of {}: import it as {}",
+            self.import_type.as_str(),
+            import_type.as_str()
+        );
+        Err(Issue::of_record(IssueCode::WrongKind, message))
+    }
+}
+
+/// The issue of a line that is JSON for some and not for others.
+pub(super) fn bad_json(error: &serde_json::Error) -> Issue {
+    let text = error.to_string();
+    let what = text.split(" at line ").next().unwrap_or_default();
+    Issue::of_record(
+        IssueCode::BadJson,
+        format!("the line cannot be read: {what} at column {}", error.column()),
+    )
+}
+
+/// Reads a line that is a record of the provider's own; nothing when it is none, and so to be read as a
+/// canonical record. A canonical record has a key that no provider uses.
+pub fn read(
+    provider: Provider,
+    import_type: ImportType,
+    line: &str,
+    draft: &mut Draft<'_>,
+) -> Option<Result<(), Issue>> {
+    let top = Top::read(line)?;
+    if top.has_exactly("external_id") {
+        return None;
+    }
+    let sidecar = top.get("_media").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    let export = Export { line, top, import_type, sidecar };
+    match provider {
+        Provider::Sumsub => sumsub::read(&export, draft),
+        Provider::MetaMap => metamap::read(&export, draft),
+        Provider::Veriff => veriff::read(&export, draft),
+        Provider::Onfido => onfido::read(&export, draft),
+        Provider::Persona => persona::read(&export, draft),
+        Provider::Jumio => jumio::read(&export, draft),
+        Provider::Idenfy => idenfy::read(&export, draft),
+    }
+}

@@ -1,0 +1,111 @@
+//! Sumsub: applicants (people and companies), with or without their step results and images, and the
+//! webhooks about them.
+
+mod company;
+mod person;
+mod shapes;
+mod transaction;
+
+use super::{
+    draft::Draft,
+    normal::{Verdict, fold},
+    registry::{Export, bad_json},
+    shape,
+};
+use crate::{
+    canonical::status::{FeatureStatus, SessionStatus},
+    domain::{
+        import::ImportType,
+        issue::{Issue, IssueCode},
+    },
+};
+use shapes::{Applicant, Bundle, Listed};
+
+/// Reads a record of Sumsub's.
+pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<(), Issue>> {
+    let top = &export.top;
+    let is_bundle = top.object("applicant").is_some()
+        && ["requiredIdDocsStatus", "inspection", "images", "amlCase"].iter().any(|key| top.has(key));
+    let is_transaction = top.object("data").is_some_and(|data| data.has("txnId"));
+    let is_applicant =
+        top.has("applicantId") || top.has("inspectionId") || (top.has("review") && top.has("externalUserId"));
+    let is_list = top.object("list").is_some_and(|list| list.has("items"));
+    if is_transaction {
+        return Some(transaction::read(export, draft));
+    }
+    if !is_bundle && !is_applicant && !is_list {
+        return None;
+    }
+    Some(read_applicant(export, is_bundle, is_list, draft))
+}
+
+fn read_applicant(
+    export: &Export<'_>,
+    is_bundle: bool,
+    is_list: bool,
+    draft: &mut Draft<'_>,
+) -> Result<(), Issue> {
+    let bundle = if is_bundle {
+        shape::read::<Bundle<'_>>(export.line, draft).map_err(|error| bad_json(&error))?
+    } else if is_list {
+        let listed = shape::read::<Listed<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+        let [item] = &listed.list.items[..] else {
+            let message =
+                format!("the record lists {} applicants, and a line holds one", listed.list.items.len());
+            return Err(Issue::of_record(IssueCode::InvalidValue, message));
+        };
+        Bundle { applicant: item.read(), ..Bundle::default() }
+    } else {
+        let applicant = shape::read::<Applicant<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+        Bundle { applicant, ..Bundle::default() }
+    };
+    match bundle.applicant.kind() {
+        Some("company") => {
+            export.must_be(ImportType::BusinessVerification, "a company")?;
+            company::read(&bundle, draft)
+        }
+        _ => {
+            export.must_be(ImportType::UserVerification, "a person")?;
+            person::read(export, &bundle, draft)
+        }
+    }
+}
+
+/// The verdict on an applicant. A left-over answer of an earlier attempt stands beside any state of
+/// work, so it counts only where the review is completed, or its state is not told.
+fn verdict_of<'a>(applicant: &'a Applicant<'a>) -> Option<Verdict<'a>> {
+    let review = &applicant.review;
+    let state = review.status.get().or(applicant.review_status.get());
+    let answer = review.result.answer.get().or(applicant.review_result.answer.get());
+    let Some(state) = state else {
+        return answer.map(|answer| Verdict { status: answered(answer), word: answer.into() });
+    };
+    let status = match (fold(state).as_str(), answer) {
+        ("completed", Some(answer)) => answered(answer),
+        ("completed", None) => None,
+        ("init" | "awaitinguser", _) => Some(SessionStatus::Expired),
+        ("pending" | "prechecked" | "queued" | "onhold" | "awaitingservice", _) => {
+            Some(SessionStatus::InReview)
+        }
+        _ => None,
+    };
+    let word = answer.filter(|_| fold(state) == "completed").map(|answer| format!("{state} {answer}"));
+    Some(Verdict { status, word: word.map_or(state.into(), Into::into) })
+}
+
+fn answered(answer: &str) -> Option<SessionStatus> {
+    Some(match fold(answer).as_str() {
+        "green" => SessionStatus::Approved,
+        "red" => SessionStatus::Declined,
+        "yellow" => SessionStatus::InReview,
+        _ => return None,
+    })
+}
+
+/// The status of a check by its answer.
+fn checked(answer: Option<&str>) -> FeatureStatus {
+    match answer.and_then(answered) {
+        Some(status) => status.as_feature(),
+        None => FeatureStatus::NotFinished,
+    }
+}

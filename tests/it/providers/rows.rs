@@ -1,0 +1,119 @@
+//! Lines read as a segment of an import, shown as JSON.
+
+use carryover::{
+    canonical::{
+        schema::{FieldId, Form},
+        schema_of,
+    },
+    clock,
+    domain::{
+        ids::{ApplicationId, ImportId, WorkflowId},
+        import::{
+            Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, OnExisting, SourceFormat,
+            StartMode,
+        },
+        limits::Limits,
+    },
+    intake::splitter::Splitter,
+    pipeline::{self, Reading},
+};
+use serde_json::{Map, Value, json};
+
+/// What becomes of each line: its cells, warnings, and issues when it fails.
+pub fn read_lines(provider: &str, import_type: ImportType, lines: &[String]) -> Vec<Value> {
+    let import = import(provider, import_type);
+    let reading = Reading::of(&import).expect("NDJSON");
+    let (mut cuts, mut shown) = (Vec::new(), Vec::new());
+    let mut splitter = Splitter::new(SourceFormat::Ndjson, b',', Limits::default());
+    splitter.push((lines.join("\n") + "\n").as_bytes(), &mut cuts).expect("lines");
+    splitter.finish(&mut cuts).expect("lines");
+    for cut in cuts {
+        let parse = || pipeline::parse(&reading, &cut.range, cut.bytes.clone(), &import.limits);
+        let rows = parse();
+        let cells: Vec<_> = (0..rows.len()).map(|row| cells(import_type, &rows, row)).collect();
+        let batch = pipeline::transform(&import, parse(), clock::now());
+        for (row, cells) in cells.into_iter().enumerate() {
+            let mut out = json!({"cells": cells});
+            let warnings = batch.warnings.iter().filter(|warning| warning.row as usize == row);
+            let warnings: Vec<_> = warnings
+                .map(|of| json!({"code": of.warning.code, "field": of.warning.field, "message": of.warning.message}))
+                .collect();
+            if !warnings.is_empty() {
+                out["warnings"] = Value::Array(warnings);
+            }
+            if let Some(failure) = batch.failures.iter().find(|failure| failure.row as usize == row) {
+                out["issues"] = serde_json::to_value(&failure.issues).expect("JSON");
+            }
+            shown.push(out);
+        }
+    }
+    shown
+}
+
+fn cells(import_type: ImportType, rows: &pipeline::Rows, row: usize) -> Map<String, Value> {
+    let schema = schema_of(import_type);
+    let mut cells = Map::new();
+    for (at, field) in schema.fields.iter().enumerate() {
+        let Some(text) = rows.find(row, FieldId(at as u8)) else { continue };
+        let is_json = field.form != Form::Text || text.starts_with('[');
+        let json = serde_json::from_str(text).ok().filter(|_| is_json);
+        cells.insert(field.name.to_owned(), json.unwrap_or_else(|| Value::String(text.to_owned())));
+    }
+    cells
+}
+
+fn import(provider: &str, import_type: ImportType) -> Import {
+    let now = clock::now();
+    Import {
+        id: ImportId(clock::new_id()),
+        application_id: ApplicationId(clock::new_id()),
+        spec: ImportSpec {
+            import_type,
+            provider: provider.to_owned(),
+            workflow_id: Some(WorkflowId(clock::new_id())),
+            source_format: Some(SourceFormat::Ndjson),
+            source_filename: String::new(),
+            csv_delimiter: None,
+            start: StartMode::OnArrival,
+            dry_run: false,
+            on_existing: OnExisting::Skip,
+            import_erased: false,
+            encoding: None,
+            thresholds: Default::default(),
+            source_size: None,
+            labels: Default::default(),
+        },
+        limits: Limits::default(),
+        status: ImportStatus::Processing,
+        format: Some(SourceFormat::Ndjson),
+        compression: Some(Compression::None),
+        encoding: Some("UTF-8".to_owned()),
+        delimiter: None,
+        columns: Vec::new(),
+        total_rows: 0,
+        counters: Counters::default(),
+        stored_errors: 0,
+        checkpoint_row: 0,
+        failure: None,
+        committed_size: 0,
+        source_bytes: 0,
+        processed_bytes: 0,
+        upload_finished: false,
+        upload_epoch: 1,
+        sequence: 1,
+        created_at: now,
+        updated_at: now,
+        started_at: Some(now),
+        completed_at: None,
+        source_deleted_at: None,
+        line_ends: Default::default(),
+        created_by: None,
+        pause_requested: false,
+        resume_needs_operator: false,
+        waiting_reason: None,
+        parent: None,
+        retry: None,
+        revert: Default::default(),
+        reverted_at: None,
+    }
+}
