@@ -170,6 +170,7 @@ pub(super) async fn list(args: ListArgs) -> Result<Done, Failure> {
         let name = output::printable(&import.source_filename);
         let kind = import.import_type().as_str_name().replace("IMPORT_TYPE_", "").to_lowercase();
         let dry = if import.dry_run { " (dry run)" } else { "" };
+        let retry = if import.parent_import_id.is_some() { " (retry)" } else { "" };
         let counts = [
             (import.total_rows, "rows"),
             (import.created_count, "created"),
@@ -178,7 +179,7 @@ pub(super) async fn list(args: ListArgs) -> Result<Done, Failure> {
             (import.failed_count, "failed"),
         ];
         let counts = counts.map(|(count, of)| format!("{:>9} {of}", output::grouped(count))).join("  ");
-        format!("{}  {status:<10}  {kind:<21}  {counts}  {name}{dry}", import.uuid)
+        format!("{}  {status:<10}  {kind:<21}  {counts}  {name}{dry}{retry}", import.uuid)
     })?;
     Ok(Done::Well)
 }

@@ -194,6 +194,7 @@ pub(super) async fn follow(
             }
             Err(status) => {
                 progress.finish();
+                output::note(&format!("the import goes on by itself; see carryover watch {id}"));
                 return Err(status.into());
             }
         }
