@@ -9,6 +9,7 @@ mod m0004_line_ends;
 mod m0005_control;
 mod m0006_row_tallies;
 mod m0007_source_fetches;
+mod m0008_revert_failures;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_control::Migration),
             Box::new(m0006_row_tallies::Migration),
             Box::new(m0007_source_fetches::Migration),
+            Box::new(m0008_revert_failures::Migration),
         ]
     }
 }

@@ -354,6 +354,9 @@ fn new_row(
         revert_kept_count: Set(0),
         revert_failed_count: Set(0),
         reverted_at: Set(None),
+        revert_attempts: Set(0),
+        revert_limit: Set(None),
+        revert_cursor: Set(None),
     })
 }
 

@@ -61,6 +61,7 @@ mod recovery;
 mod retention;
 mod retry;
 mod revert;
+mod revert_refused;
 mod row_places;
 mod rule_rows;
 mod same_records;
