@@ -11,7 +11,8 @@ mod step;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult, QueryFilter,
+    QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -88,7 +89,8 @@ struct Claimed {
 }
 
 impl Store {
-    /// Begins to revert an import that has ended; gives it as it stands then.
+    /// Begins to revert an import that has ended, or what an earlier revert of it failed at; gives it as it stands
+    /// then.
     pub async fn begin_revert(
         &self,
         application: ApplicationId,
@@ -107,7 +109,8 @@ impl Store {
                 }
                 let owner = owner.one(tx).await?.ok_or(Refusal::NotFound("application"))?;
                 let import = get(tx, application, id).await?;
-                if matches!(import.status, ImportStatus::Reverting | ImportStatus::Reverted) {
+                let is_done = import.status == ImportStatus::Reverted && import.revert.failed == 0;
+                if is_done || import.status == ImportStatus::Reverting {
                     return Ok(import);
                 }
                 let status = import.status;
@@ -125,8 +128,18 @@ impl Store {
                 {
                     status_rules::check_alone(tx, application.0, workflow.0).await?;
                 }
+                take_up_failures(&store, tx, application, id).await?;
+                // What an earlier revert took back stays counted; what it failed at is counted anew.
                 update(application, id, now)
                     .col_expr(Column::RevertState, Expr::value(ImportStatus::Reverting.as_str()))
+                    .col_expr(Column::RevertOwner, Expr::value(Option::<Uuid>::None))
+                    .col_expr(Column::RevertLeaseExpiresAt, Expr::value(Option::<DateTime<Utc>>::None))
+                    .col_expr(Column::RevertKeptCount, Expr::value(0))
+                    .col_expr(Column::RevertFailedCount, Expr::value(0))
+                    .col_expr(Column::RevertedAt, Expr::value(Option::<DateTime<Utc>>::None))
+                    .col_expr(Column::RevertAttempts, Expr::value(0))
+                    .col_expr(Column::RevertLimit, Expr::value(Option::<i32>::None))
+                    .col_expr(Column::RevertCursor, Expr::value(Option::<Uuid>::None))
                     .exec(tx)
                     .await?;
                 let event = AuditEvent::new(caller, Some(application), "revert_import", id.to_string());
@@ -230,6 +243,25 @@ impl Store {
         }
         Ok(is_last)
     }
+}
+
+/// Has the next revert of an import try again what an earlier one went past: updated records are where they were,
+/// and segments with such created ones are opened again. Those of reverts before marks were kept are all opened.
+async fn take_up_failures(
+    store: &Store,
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+    id: ImportId,
+) -> Result<(), Error> {
+    const OPEN: &str = "UPDATE segments SET reverted = FALSE \
+        WHERE application_id = $1 AND import_id = $2 AND reverted AND (\
+            seq IN (SELECT seq FROM revert_failures WHERE application_id = $1 AND import_id = $2) \
+            OR NOT EXISTS (SELECT 1 FROM revert_failures WHERE application_id = $1 AND import_id = $2))";
+    const FORGET: &str = "DELETE FROM revert_failures WHERE application_id = $1 AND import_id = $2";
+    for sql in [OPEN, FORGET] {
+        tx.execute_raw(store.statement(sql, [application.0.into(), id.0.into()])).await?;
+    }
+    Ok(())
 }
 
 /// An update of an import that watchers see.

@@ -5,12 +5,12 @@ use carryover::grpc::pb::{self, ImportStatus, OnExisting};
 use crate::{
     harness::{Database, Server, plain_csv},
     on_both_databases,
-    revert::{begin, operator, revert},
+    revert::{begin, operator, records, revert},
     stored,
 };
 
 on_both_databases!(
-    what_cannot_be_taken_back_is_counted_alone,
+    what_cannot_be_taken_back_is_counted_alone_and_tried_again,
     a_revert_that_waits_is_waited_for_in_its_application_alone,
     a_large_revert_lets_a_small_one_pass,
     what_has_nothing_to_go_back_to_is_deleted_a_part_at_a_time,
@@ -42,12 +42,13 @@ async fn refuse_no_more(server: &Server) {
 }
 
 /// Records that the database will not have taken back are told while they are tried, and counted when they are
-/// gone past; of all others nothing is left.
-async fn what_cannot_be_taken_back_is_counted_alone(database: Database) {
+/// gone past; of all others nothing is left. Once it will, they are taken back, too.
+async fn what_cannot_be_taken_back_is_counted_alone_and_tried_again(database: Database) {
     let server = Server::start_with(database, &["--segment-rows", "5"]).await;
     let tenant = server.tenant().await;
     let operator = operator(&server, &tenant).await;
     tenant.import(plain_csv("f", 0, 10)).await;
+    let before = records(&server, &tenant, "user_sessions").await;
     let update = pb::ImportSpec { on_existing: OnExisting::Update as i32, ..tenant.spec() };
     let import = tenant.import_as(update, plain_csv("f", 5, 15)).await.expect("an import");
     assert_eq!((import.created_count, import.updated_count), (10, 5));
@@ -61,6 +62,13 @@ async fn what_cannot_be_taken_back_is_counted_alone(database: Database) {
     let buckets = (ended.reverted_count, ended.revert_kept_count, ended.revert_failed_count);
     assert_eq!(buckets, (13, 0, 2));
     assert_eq!(tenant.sessions(Default::default()).await.len(), 11);
+
+    refuse_no_more(&server).await;
+    assert_eq!(revert(&operator, &import.uuid).await, (15, 0, 0), "what failed is tried again");
+    assert_eq!(records(&server, &tenant, "user_sessions").await, before);
+    let done = tenant.get(&import.uuid).await;
+    let again = begin(&operator, &import.uuid).await.expect("the same");
+    assert_eq!((again.status(), again.sequence), (ImportStatus::Reverted, done.sequence), "nothing is left");
 }
 
 /// A revert that waits lets those of other applications pass, and none of its own.
@@ -126,4 +134,7 @@ async fn what_has_nothing_to_go_back_to_is_deleted_a_part_at_a_time(database: Da
     refuse(&server, "'x7'").await;
     assert_eq!(revert(&operator, &second).await, (49, 0, 1));
     assert_eq!(count().await, "20501");
+    refuse_no_more(&server).await;
+    assert_eq!(revert(&operator, &second).await, (50, 0, 0));
+    assert_eq!(count().await, "20500", "those of others stay");
 }
