@@ -10,6 +10,7 @@ mod m0005_control;
 mod m0006_row_tallies;
 mod m0007_source_fetches;
 mod m0008_feedings;
+mod m0009_revert_failures;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_row_tallies::Migration),
             Box::new(m0007_source_fetches::Migration),
             Box::new(m0008_feedings::Migration),
+            Box::new(m0009_revert_failures::Migration),
         ]
     }
 }

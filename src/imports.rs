@@ -162,7 +162,7 @@ impl Imports {
         Ok(import)
     }
 
-    /// Has what an import wrote taken back; one that is reverted stays so.
+    /// Has what an import wrote taken back; of one that is reverted only what failed.
     pub async fn revert(&self, caller: Caller, id: ImportId) -> Result<Import, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
         let import = self.store.begin_revert(application, id, caller, clock::now()).await?;

@@ -1,24 +1,35 @@
 //! Takes back, in the background, what imports wrote that are to be reverted.
+//!
+//! A revert is given back after some steps and whenever it has to wait, so that a large one or one that stands
+//! still keeps nobody else's waiting.
 
 use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use crate::{
-    clock, fault_points,
+    clock,
+    domain::ids::ApplicationId,
+    fault_points,
     feed::Feed,
-    store::{self, Revert, Store},
+    store::{self, Refused, Revert, Store},
 };
 
 /// Time between two looks for a revert.
 const POLL: Duration = Duration::from_millis(500);
 
-/// How often a step is tried before what it is about counts as failed.
-const ATTEMPTS: u32 = 8;
+/// Tries of steps after which others have their turn.
+const TURN: u32 = 20;
 
-/// Longest wait between two tries of a step.
+/// Time until a step is tried again that failed by what passes by itself.
+const OUTAGE: Duration = Duration::from_secs(1);
+
+/// Time until a step is tried again that was refused once; it doubles with every refusal.
+const MIN_BACKOFF: Duration = Duration::from_millis(200);
+
+/// Longest time between two tries of a step.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// A reverter.
@@ -31,14 +42,29 @@ pub struct Reverter {
     pub lease: Duration,
 }
 
+/// Why and for how long a revert is given back.
+struct Pause {
+    reason: Option<&'static str>,
+    wait: Duration,
+}
+
 impl Reverter {
     /// Starts it; it ends when `stop` is cancelled, between two steps.
     pub fn spawn(self, tasks: &TaskTracker, stop: CancellationToken) {
         let owner = clock::new_id();
         tasks.spawn(async move {
-            while stop.run_until_cancelled(tokio::time::sleep(POLL)).await.is_some() {
-                match self.claim(owner).await {
-                    Ok(Some(revert)) => self.revert(&revert, &stop).await,
+            let mut pause = POLL;
+            let mut served = None;
+            while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
+                pause = POLL;
+                match self.claim(owner, served).await {
+                    Ok(Some(mut revert)) => {
+                        served = Some(revert.application_id());
+                        pause = Duration::ZERO;
+                        if let Some(pause) = self.take_turn(&mut revert, &stop).await {
+                            self.release(&revert, pause).await;
+                        }
+                    }
                     Ok(None) => {}
                     Err(error) => {
                         warn!(error = &error as &dyn std::error::Error, "could not look for reverts");
@@ -48,53 +74,64 @@ impl Reverter {
         });
     }
 
-    async fn claim(&self, owner: Uuid) -> Result<Option<Revert>, store::Error> {
+    async fn claim(&self, owner: Uuid, after: Option<ApplicationId>) -> Result<Option<Revert>, store::Error> {
         let now = clock::now();
-        self.store.claim_revert(owner, now, now + self.lease).await
+        self.store.claim_revert(owner, after, now, now + self.lease).await
     }
 
-    /// Holds a revert that stands still, for `reason`, or without one gives it back.
-    async fn hold(&self, revert: &Revert, reason: Option<&'static str>) {
+    async fn release(&self, revert: &Revert, pause: Pause) {
         let now = clock::now();
-        let lease_until = if reason.is_some() { now + self.lease } else { now };
-        if let Err(error) = self.store.hold_revert(revert, reason, now, lease_until).await {
+        if let Err(error) = self.store.release_revert(revert, pause.reason, now, now + pause.wait).await {
             // Nothing is lost: the lease runs out.
-            warn!(error = &error as &dyn std::error::Error, "could not hold a revert or give it back");
+            warn!(error = &error as &dyn std::error::Error, "could not give a revert back");
         }
         self.feed.changed(revert.import_id());
     }
 
-    async fn revert(&self, revert: &Revert, stop: &CancellationToken) {
+    /// Goes on with a revert; nothing when it is no longer in our hands.
+    async fn take_turn(&self, revert: &mut Revert, stop: &CancellationToken) -> Option<Pause> {
         let id = revert.import_id();
-        let mut attempts = 0;
-        loop {
+        let mut give_up = false;
+        for _ in 0..TURN {
             if stop.is_cancelled() {
-                return self.hold(revert, None).await;
+                break;
             }
             let now = clock::now();
             fault_points::reach("revert_step");
-            match self.store.revert_step(revert, attempts >= ATTEMPTS, now, now + self.lease).await {
+            match self.store.revert_step(revert, give_up, now, now + self.lease).await {
                 Ok(is_last) => {
-                    attempts = 0;
+                    give_up = false;
                     self.feed.changed(id);
                     if is_last {
                         info!(import.id = %id, "import reverted");
-                        return;
+                        return None;
                     }
                 }
                 Err(store::Error::LeaseLost) => {
                     warn!(import.id = %id, "another goes on with this revert");
-                    return;
+                    return None;
+                }
+                Err(error) if error.is_transient() || give_up => {
+                    error!(import.id = %id, error = &error as &dyn std::error::Error, "could not revert");
+                    let wait = if error.is_transient() { OUTAGE } else { MAX_BACKOFF };
+                    return Some(Pause { reason: Some(error.reason()), wait });
                 }
                 Err(error) => {
-                    // What passes by itself is waited for, however long that takes.
-                    attempts += u32::from(!error.is_transient());
-                    error!(import.id = %id, attempts, error = &error as &dyn std::error::Error, "could not revert");
-                    self.hold(revert, Some(error.reason())).await;
-                    let wait = (POLL / 5).saturating_mul(1 << attempts.min(6)).min(MAX_BACKOFF);
-                    tokio::time::sleep(wait).await;
+                    let next = revert.refused();
+                    debug!(import.id = %id, ?next, error = &error as &dyn std::error::Error, "refused to revert");
+                    match next {
+                        Refused::Narrow => {}
+                        Refused::GiveUp => give_up = true,
+                        Refused::Wait { attempts } => {
+                            error!(import.id = %id, attempts, error = &error as &dyn std::error::Error, "could not revert");
+                            let wait =
+                                MIN_BACKOFF.saturating_mul(1 << (attempts - 1).min(6)).min(MAX_BACKOFF);
+                            return Some(Pause { reason: Some(error.reason()), wait });
+                        }
+                    }
                 }
             }
         }
+        Some(Pause { reason: None, wait: Duration::ZERO })
     }
 }

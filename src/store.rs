@@ -50,7 +50,7 @@ pub use fetches::SourceFetch;
 pub use imports::{ImportPage, NewImport, NewRetry};
 pub use notices::Notices;
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};
-pub use reverts::Revert;
+pub use reverts::{Refused, Revert};
 pub use row_errors::{SettledSegment, StoredRowError};
 pub use sessions::SessionFilter;
 pub use status_rules::{StoredRule, WorkflowVersion};

@@ -276,6 +276,7 @@ async fn delete_sessions(
     let ids: Vec<Uuid> = gone.iter().map(|gone| gone.id).collect();
     delete_by_id(tx, table, erasure.application, &ids).await?;
     delete_by_id(tx, replaced, erasure.application, &ids).await?;
+    delete_by_id(tx, "revert_failures", erasure.application, &ids).await?;
     let Some(vendor_data) = erasure.vendor_data.as_deref() else { return Ok(()) };
     let about = Expr::col(Alias::new("vendor_data")).eq(vendor_data);
     delete(tx, replaced, erasure.application, Condition::all().add(about)).await

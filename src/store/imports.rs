@@ -365,6 +365,9 @@ fn new_row(
         revert_failed_count: Set(0),
         reverted_at: Set(None),
         feedings: Set(0),
+        revert_attempts: Set(0),
+        revert_limit: Set(None),
+        revert_cursor: Set(None),
     })
 }
 

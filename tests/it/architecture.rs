@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("fault_points", &[]),
     ("relay", &["clock", "domain", "feed", "store"]),
-    ("reverter", &["clock", "fault_points", "feed", "store"]),
+    ("reverter", &["clock", "domain", "fault_points", "feed", "store"]),
     ("pipeline", &["adapters", "canonical", "domain", "fault_points", "store"]),
     (
         "intake",

@@ -50,7 +50,7 @@ pub struct Server {
     pub app: App,
     pub admin: Client,
     pub admin_key: String,
-    database: Database,
+    pub database: Database,
     /// Where PostgreSQL is, when it is on that.
     pub database_url: Option<String>,
     folder: tempfile::TempDir,

@@ -71,6 +71,7 @@ mod retries_that_stand;
 mod retry;
 mod retry_requests;
 mod revert;
+mod revert_refused;
 mod row_places;
 mod rule_rows;
 mod same_records;

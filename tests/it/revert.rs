@@ -48,24 +48,24 @@ fn csv(import_type: ImportType, keys: &[&str], word: &str) -> String {
 }
 
 /// All records of a tenant, whole.
-async fn records(server: &Server, tenant: &Tenant, table: &str) -> Vec<Map<String, Value>> {
+pub async fn records(server: &Server, tenant: &Tenant, table: &str) -> Vec<Map<String, Value>> {
     let id = stored::id(server, &tenant.application);
     stored::rows(server, &format!("SELECT * FROM {table} WHERE application_id = {id} ORDER BY id")).await
 }
 
-async fn operator(server: &Server, tenant: &Tenant) -> Tenant {
+pub async fn operator(server: &Server, tenant: &Tenant) -> Tenant {
     let key = server.key(&tenant.application, Role::Operator).await;
     let client = server.admin.with_key(&key).expect("a client");
     Tenant { client, key, ..tenant.clone() }
 }
 
-async fn begin(tenant: &Tenant, id: &str) -> Result<pb::Import, Status> {
+pub async fn begin(tenant: &Tenant, id: &str) -> Result<pb::Import, Status> {
     let request = pb::RevertImportRequest { import_id: id.to_owned() };
     Ok(tenant.client.imports().revert_import(request).await?.into_inner().import.expect("an import"))
 }
 
 /// Reverts an import to the end; gives reverted, kept and failed.
-async fn revert(tenant: &Tenant, id: &str) -> (i64, i64, i64) {
+pub async fn revert(tenant: &Tenant, id: &str) -> (i64, i64, i64) {
     let begun = begin(tenant, id).await.expect("it begins");
     assert!(matches!(begun.status(), ImportStatus::Reverting | ImportStatus::Reverted), "{begun:?}");
     let seen = tenant.watch(id).await;
@@ -225,28 +225,6 @@ async fn rules_are_withdrawn_while_they_are_in_force(database: Database) {
     let third = import(&ONE.replace("18", "21")).await;
     assert_eq!(revert(&operator, &third.uuid).await, (1, 0, 0));
     assert_eq!(version().await, 1, "one that was not reverted stays");
-}
-
-/// Something that the database will not have is told while it lasts, and counted when it is given up.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_taken_back_is_counted() {
-    let server = Server::start_with(Database::Postgres, &["--segment-rows", "5"]).await;
-    let tenant = server.tenant().await;
-    let operator = operator(&server, &tenant).await;
-    let import = tenant.import(plain_csv("f", 0, 15)).await;
-    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         IF OLD.external_id = 'f7' THEN RAISE 'no'; END IF; RETURN OLD; END $$; \
-         CREATE TRIGGER refuse BEFORE DELETE ON user_sessions FOR EACH ROW EXECUTE FUNCTION refuse();";
-    server.sql(refuse).await;
-    begin(&operator, &import.uuid).await.expect("it begins");
-    let seen = tenant.watch(&import.uuid).await;
-    assert!(seen.iter().any(|state| state.waiting_reason() == "DATABASE_REFUSED"), "told while it lasts");
-    assert!(seen.iter().all(|state| state.eta_seconds.is_none()), "nothing is left to settle");
-    let ended = seen.last().expect("a state");
-    assert_eq!((ended.status(), ended.waiting_reason.as_deref()), (ImportStatus::Reverted, None));
-    let buckets = (ended.reverted_count, ended.revert_kept_count, ended.revert_failed_count);
-    assert_eq!(buckets, (10, 0, 5));
-    assert_eq!(tenant.sessions(Default::default()).await.len(), 5);
 }
 
 async fn only_what_has_ended_is_reverted_by_an_operator(database: Database) {

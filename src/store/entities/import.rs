@@ -55,6 +55,9 @@ pub(crate) struct Model {
     pub(crate) revert_failed_count: i64,
     pub(crate) reverted_at: Option<DateTimeUtc>,
     pub(crate) feedings: i32,
+    pub(crate) revert_attempts: i32,
+    pub(crate) revert_limit: Option<i32>,
+    pub(crate) revert_cursor: Option<Uuid>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -1,36 +1,43 @@
-//! One step of a revert: a segment's created records, some updated ones, or the version of its rules.
+//! One step of a revert: a segment's created records, some updated ones, some of those that have nothing to go
+//! back to, or the version of its rules.
+
+mod created;
+mod left_over;
+mod updated;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, ExprTrait, FromQueryResult, Value, sea_query::Expr};
 use uuid::Uuid;
 
-use super::update;
+use super::{effort::Effort, update};
 use crate::{
     domain::{
         ids::ApplicationId,
         import::{Import, ImportStatus},
-        ledger::Ledger,
     },
-    store::{
-        Bulk, Store,
-        entities::{import::Column, segment},
-        error::Error,
-        status_rules,
-        table::Table,
-    },
+    store::{Bulk, Store, entities::import::Column, error::Error, status_rules, table::Table},
 };
 
-/// Updated records that one transaction puts back.
-const BATCH: u64 = 2_000;
-
 /// Rows of a step by what became of them; all others were changed since.
-#[derive(Debug, Clone, Copy, Default, FromQueryResult)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Done {
     reverted: i64,
     failed: i64,
+}
+
+/// How far a revert is.
+#[derive(Debug, FromQueryResult)]
+struct SoFar {
+    reverted: i64,
+    failed: i64,
+    cursor: Option<Uuid>,
+}
+
+/// A record by its place in the order of a step.
+#[derive(Debug, Clone, Copy, FromQueryResult)]
+struct Place {
+    number: i64,
+    id: Uuid,
 }
 
 /// One step of a revert, before it is run.
@@ -39,7 +46,8 @@ pub(super) struct Step {
     pub(super) application: ApplicationId,
     pub(super) import: Import,
     pub(super) owner: Uuid,
-    /// Count it as failed instead of doing it.
+    pub(super) effort: Effort,
+    /// Go past the one record it is about instead of doing it.
     pub(super) give_up: bool,
     pub(super) now: DateTime<Utc>,
     pub(super) lease_until: DateTime<Utc>,
@@ -53,17 +61,21 @@ impl Step {
             None => (self.withdraw_rules(tx).await?, true),
             Some(table) => match self.next_segment(tx).await? {
                 Some(segment) => (self.delete_created(tx, table, segment).await?, false),
-                None => match self.batch_end(tx, table).await? {
-                    Some(last) => self.put_back(tx, table, last).await?,
-                    None => (self.delete_left_over(tx, table, so_far).await?, true),
+                None => match self.put_back(tx, table).await? {
+                    Some(done) => (done, false),
+                    None => self.delete_left_over(tx, table, so_far).await?,
                 },
             },
         };
         let count = |column: Column, by: i64| Expr::col(column).add(by);
+        // What was gone past says nothing about the next.
+        let effort = if self.give_up { self.effort } else { self.effort.done() };
         update(self.application, self.import.id, self.now)
             .col_expr(Column::RevertedCount, count(Column::RevertedCount, done.reverted))
             .col_expr(Column::RevertFailedCount, count(Column::RevertFailedCount, done.failed))
             .col_expr(Column::RevertLeaseExpiresAt, Expr::value(self.lease_until))
+            .col_expr(Column::RevertAttempts, Expr::value(effort.attempts))
+            .col_expr(Column::RevertLimit, Expr::value(effort.limit))
             .col_expr(Column::WaitingReason, Expr::value(Option::<String>::None))
             .exec(tx)
             .await?;
@@ -81,30 +93,16 @@ impl Step {
     }
 
     /// What has been done already, as long as the revert is in our hands.
-    async fn fence(&self, tx: &DatabaseTransaction) -> Result<Done, Error> {
+    async fn fence(&self, tx: &DatabaseTransaction) -> Result<SoFar, Error> {
         let lock = match self.store.bulk {
             Bulk::Postgres(_) => "FOR UPDATE",
             Bulk::Sqlite(_) => "",
         };
         let held = format!(
-            "SELECT reverted_count AS reverted, revert_failed_count AS failed FROM imports \
+            "SELECT reverted_count AS reverted, revert_failed_count AS failed, revert_cursor AS \"cursor\" FROM imports \
              WHERE application_id = $1 AND id = $2 AND revert_owner = $3 AND revert_state = 'REVERTING' {lock}"
         );
-        let values = [self.application.0.into(), self.import.id.0.into(), self.owner.into()];
-        let row = tx.query_one_raw(self.store.statement(&held, values)).await?.ok_or(Error::LeaseLost)?;
-        Ok(Done::from_query_result(&row, "")?)
-    }
-
-    async fn next_segment(&self, tx: &DatabaseTransaction) -> Result<Option<segment::Model>, Error> {
-        Ok(segment::Entity::find()
-            .filter(segment::Column::ApplicationId.eq(self.application.0))
-            .filter(segment::Column::ImportId.eq(self.import.id.0))
-            .filter(segment::Column::State.eq("DONE"))
-            .filter(segment::Column::Reverted.eq(false))
-            .order_by_asc(segment::Column::Seq)
-            .limit(1)
-            .one(tx)
-            .await?)
+        self.find(tx, &held, [self.owner.into()]).await?.ok_or(Error::LeaseLost)
     }
 
     /// Runs a statement about this import, whose id is `$2`; gives how many rows it took.
@@ -112,149 +110,37 @@ impl Step {
         &self,
         tx: &DatabaseTransaction,
         sql: &str,
-        further: impl IntoIterator<Item = sea_orm::Value>,
+        further: impl IntoIterator<Item = Value>,
     ) -> Result<i64, Error> {
         let values = [self.application.0.into(), self.import.id.0.into()].into_iter().chain(further);
         Ok(tx.execute_raw(self.store.statement(sql, values)).await?.rows_affected() as i64)
     }
 
-    /// Deletes the records a segment created that are still this import's.
-    async fn delete_created(
+    /// The first row of a query about this import, whose id is `$2`.
+    async fn find<T: FromQueryResult>(
         &self,
         tx: &DatabaseTransaction,
-        table: &Table,
-        segment: segment::Model,
-    ) -> Result<Done, Error> {
-        let rows = segment.row_count;
-        let ledger = segment.ledger.and_then(|bits| Ledger::from_bytes(bits, rows as usize));
-        let created = ledger.ok_or(Error::Corrupt("segments.ledger"))?.counters().created;
-        segment::Entity::update_many()
-            .col_expr(segment::Column::Reverted, Expr::value(true))
-            .filter(segment::Column::ApplicationId.eq(self.application.0))
-            .filter(segment::Column::ImportId.eq(self.import.id.0))
-            .filter(segment::Column::Seq.eq(segment.seq))
-            .exec(tx)
-            .await?;
-        if self.give_up || created == 0 {
-            return Ok(Done { reverted: 0, failed: if self.give_up { created } else { 0 } });
-        }
-        let (name, number) = (table.name, table.number);
-        let first = segment.first_session_number;
-        let numbers = || [first.into(), (first + i64::from(rows)).into()];
-        let own = |alias: &str| {
-            format!(
-                "{alias}.application_id = $1 AND {alias}.import_id = $2 AND {alias}.{number} >= $3 \
-                 AND {alias}.{number} < $4 AND NOT EXISTS (SELECT 1 FROM replaced_{name} b \
-                     WHERE b.application_id = $1 AND b.replaced_by = $2 AND b.id = {alias}.id)"
-            )
-        };
-        let delete = format!("DELETE FROM {name} AS t WHERE {}", own("t"));
-        let reverted = self.execute(tx, &delete, numbers()).await?;
-        if reverted < created {
-            let forget = format!("DELETE FROM replaced_{name} AS t WHERE {}", own("t"));
-            self.execute(tx, &forget, numbers()).await?;
-        }
-        Ok(Done { reverted, failed: 0 })
+        sql: &str,
+        further: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<T>, Error> {
+        let values = [self.application.0.into(), self.import.id.0.into()].into_iter().chain(further);
+        let row = tx.query_one_raw(self.store.statement(sql, values)).await?;
+        Ok(row.map(|row| T::from_query_result(&row, "")).transpose()?)
     }
 
-    /// The last id of the next updated records; nothing when there are none left.
-    async fn batch_end(&self, tx: &DatabaseTransaction, table: &Table) -> Result<Option<Uuid>, Error> {
-        #[derive(FromQueryResult)]
-        struct Last {
-            id: Uuid,
-        }
-        let name = table.name;
-        let last = format!(
-            "SELECT id FROM (SELECT id FROM replaced_{name} WHERE application_id = $1 AND replaced_by = $2 \
-             ORDER BY id LIMIT {BATCH}) AS batch ORDER BY id DESC LIMIT 1"
-        );
-        let values = [self.application.0.into(), self.import.id.0.into()];
-        let row = tx.query_one_raw(self.store.statement(&last, values)).await?;
-        Ok(row.map(|row| Last::from_query_result(&row, "")).transpose()?.map(|last| last.id))
+    /// The last record that was gone past in a segment.
+    async fn last_failure(&self, tx: &DatabaseTransaction, seq: i32) -> Result<Option<Place>, Error> {
+        let last = "SELECT number, id FROM revert_failures WHERE application_id = $1 AND import_id = $2 AND seq = $3 \
+            ORDER BY number DESC, id DESC LIMIT 1";
+        self.find(tx, last, [seq.into()]).await
     }
 
-    /// Puts updated records back to what they were, up to id `last`; tells whether that was all of them.
-    async fn put_back(
-        &self,
-        tx: &DatabaseTransaction,
-        table: &Table,
-        last: Uuid,
-    ) -> Result<(Done, bool), Error> {
-        let (name, columns) = (table.name, table.columns);
-        let before = format!("FROM replaced_{name} AS b WHERE b.application_id = $1 AND b.replaced_by = $2");
-        if self.give_up {
-            // They stay where they are, so that somebody can see to them.
-            let left = format!("SELECT COUNT(*) AS count {before}");
-            let values = [self.application.0.into(), self.import.id.0.into()];
-            let row = tx.query_one_raw(self.store.statement(&left, values)).await?;
-            let failed = row.ok_or(Error::Corrupt("count"))?.try_get("", "count")?;
-            return Ok((Done { reverted: 0, failed }, true));
-        }
-        self.mend_later_images(tx, name, last).await?;
-        let others = format!(
-            "DELETE {before} AND b.id <= $3 AND NOT EXISTS (SELECT 1 FROM {name} t \
-             WHERE t.application_id = $1 AND t.id = b.id AND t.import_id = $2)"
-        );
-        self.execute(tx, &others, [last.into()]).await?;
-        let delete = format!(
-            "DELETE FROM {name} AS t WHERE t.application_id = $1 AND t.import_id = $2 \
-             AND t.id IN (SELECT b.id {before} AND b.id <= $3)"
-        );
-        let deleted = self.execute(tx, &delete, [last.into()]).await?;
-        let insert = format!("INSERT INTO {name} ({columns}) SELECT {columns} {before} AND b.id <= $3");
-        let put_back = self.execute(tx, &insert, [last.into()]).await?;
-        self.execute(tx, &format!("DELETE {before} AND b.id <= $3"), [last.into()]).await?;
-        if deleted != put_back {
-            return Err(Error::Corrupt("replaced records"));
-        }
-        Ok((Done { reverted: put_back, failed: 0 }, false))
-    }
-
-    /// Deletes records this import updated that have nothing to go back to, because the import before it was
-    /// reverted first. They are found by going over all records, and so only when some are missing.
-    async fn delete_left_over(
-        &self,
-        tx: &DatabaseTransaction,
-        table: &Table,
-        so_far: Done,
-    ) -> Result<Done, Error> {
-        let written = self.import.counters.created + self.import.counters.updated;
-        if self.give_up || so_far.failed > 0 || so_far.reverted >= written {
-            return Ok(Done::default());
-        }
-        let own = "WHERE application_id = $1 AND import_id = $2";
-        // What later imports keep of them is nothing to go back to, either.
-        self.execute(tx, &format!("DELETE FROM replaced_{} {own}", table.name), []).await?;
-        let reverted = self.execute(tx, &format!("DELETE FROM {} {own}", table.name), []).await?;
-        Ok(Done { reverted, failed: 0 })
-    }
-
-    /// Where a later import keeps this one's record as what was before, it keeps from now on what was before
-    /// this one.
-    async fn mend_later_images(&self, tx: &DatabaseTransaction, name: &str, last: Uuid) -> Result<(), Error> {
-        #[derive(FromQueryResult)]
-        struct Image {
-            replaced_by: Uuid,
-            id: Uuid,
-        }
-        let delete = format!(
-            "DELETE FROM replaced_{name} AS l WHERE l.application_id = $1 AND l.import_id = $2 \
-             AND l.replaced_by <> $2 \
-             AND NOT EXISTS (SELECT 1 FROM {name} t WHERE t.application_id = $1 AND t.id = l.id AND t.import_id = $2) \
-             AND l.id IN (SELECT b.id FROM replaced_{name} b \
-                 WHERE b.application_id = $1 AND b.replaced_by = $2 AND b.id <= $3) \
-             RETURNING replaced_by, id"
-        );
-        let values = [self.application.0.into(), self.import.id.0.into(), last.into()];
-        for row in tx.query_all_raw(self.store.statement(&delete, values)).await? {
-            let later = Image::from_query_result(&row, "")?;
-            let hand_over = format!(
-                "UPDATE replaced_{name} SET replaced_by = $3 \
-                 WHERE application_id = $1 AND replaced_by = $2 AND id = $4"
-            );
-            self.execute(tx, &hand_over, [later.replaced_by.into(), later.id.into()]).await?;
-        }
-        Ok(())
+    /// Marks a record as one that cannot be taken back, so that the next step goes past it. It stays where it
+    /// is, so that somebody can see to it.
+    async fn go_past(&self, tx: &DatabaseTransaction, seq: i32, place: Place) -> Result<Done, Error> {
+        let mark = "INSERT INTO revert_failures (application_id, import_id, seq, number, id) VALUES ($1, $2, $3, $4, $5)";
+        let failed = self.execute(tx, mark, [seq.into(), place.number.into(), place.id.into()]).await?;
+        Ok(Done { reverted: 0, failed })
     }
 
     /// Withdraws the version of rules that this import published, if it is in force.
