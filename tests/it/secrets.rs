@@ -175,7 +175,7 @@ async fn file_names_are_names_only(database: Database) {
         assert_refused(answer, Code::InvalidArgument, "INVALID_FIELDS");
     }
     let mut found = Vec::new();
-    let mut folders = vec![server.path("objects")];
+    let mut folders = vec![server.path("objects/imports")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
