@@ -2,13 +2,18 @@
 
 use std::borrow::Cow;
 
-use super::{draft::Draft, metadata::Metadata, normal, person::Pick};
-use crate::{
-    canonical::{
-        business_verification::BusinessField as F, country, object_writer::ObjectWriter, schema::FieldId,
-        status::SessionStatus,
-    },
-    domain::issue::{Issue, IssueCode},
+use super::{
+    draft::Draft,
+    metadata::Metadata,
+    normal::{self, fold},
+    person::Pick,
+};
+use crate::canonical::{
+    business_verification::BusinessField as F,
+    country,
+    object_writer::{ObjectWriter, push_json_text},
+    schema::FieldId,
+    status::SessionStatus,
 };
 
 /// A verification in the provider's own forms; writing it brings each value into the contract's.
@@ -89,7 +94,7 @@ impl Member<'_> {
             if roles.len() > 1 {
                 roles.push(',');
             }
-            crate::canonical::object_writer::push_json_text(&mut roles, &role(word));
+            push_json_text(&mut roles, &role(word));
         }
         out.raw("roles", &(roles + "]"));
         let share =
@@ -114,6 +119,23 @@ impl Member<'_> {
     }
 }
 
+/// Owners, and those who run the company or act for it; some are both.
+pub(super) fn sorted(members: Vec<Member<'_>>) -> (Vec<Member<'_>>, Vec<Member<'_>>) {
+    let (mut owners, mut officers) = (Vec::new(), Vec::new());
+    for member in members {
+        let owns = |role: &Cow<'_, str>| matches!(fold(role).as_str(), "ubo" | "shareholder" | "beneficiary");
+        let is_owner = member.roles.iter().any(owns);
+        if !is_owner || !member.roles.iter().all(owns) {
+            let roles = member.roles.iter().filter(|role| !owns(role)).cloned().collect();
+            officers.push(Member { roles, ..member.clone() });
+        }
+        if is_owner {
+            owners.push(member);
+        }
+    }
+    (owners, officers)
+}
+
 fn put(out: &mut ObjectWriter<'_>, key: &str, text: Option<&str>) {
     if let Some(text) = text {
         out.text(key, text);
@@ -121,13 +143,22 @@ fn put(out: &mut ObjectWriter<'_>, key: &str, text: Option<&str>) {
 }
 
 impl Company<'_> {
-    /// Writes the record as cells; what it says beyond them goes to `metadata`. Without a name it is no
-    /// record of the contract's.
-    pub(super) fn write(self, mut metadata: Metadata, draft: &mut Draft<'_>) -> Result<(), Issue> {
+    /// Writes the record as cells; what it says beyond them goes to `metadata`. The contract wants a name
+    /// of every company: one that was never told is called by its number or id, and its owner is told.
+    pub(super) fn write(self, mut metadata: Metadata, draft: &mut Draft<'_>) {
+        let name = self.name.as_deref().and_then(normal::name);
+        let number = self.registration_number.as_deref();
+        if name.is_none() {
+            draft.warn(
+                "NAME_NOT_TOLD",
+                "company_name",
+                "the record names no company; its number or id stands for it",
+            );
+        }
+        text_of(draft, F::CompanyName.id(), name.or(number).or(self.external_id.as_deref()));
         for (field, text) in [
             (F::ExternalId, &self.external_id),
             (F::VendorData, &self.vendor_data),
-            (F::CompanyName, &self.name),
             (F::RegistrationNumber, &self.registration_number),
             (F::CompanyType, &self.kind),
             (F::RegisteredAddress, &self.address),
@@ -172,10 +203,6 @@ impl Company<'_> {
         metadata.text("completed_at", self.completed_at.as_deref().and_then(normal::timestamp).as_deref());
         if let Some(metadata) = metadata.finish() {
             draft.json(F::Metadata.id(), &metadata);
-        }
-        match self.name {
-            Some(_) => Ok(()),
-            None => Err(Issue::of_field(IssueCode::Required, "company_name", "the record names no company")),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! iDenfy: identifications as webhooks, the REST answers joined flat, and rows of a list.
 
 mod checks;
+mod company;
 mod shapes;
 
 use std::borrow::Cow;
@@ -29,10 +30,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
         || (top.has("companyName") && top.has("approvalStatus"));
     is_company.then(|| {
         export.must_be(ImportType::BusinessVerification, "a company")?;
-        Err(Issue::of_record(
-            crate::domain::issue::IssueCode::InvalidValue,
-            "companies of iDenfy are not read in their own form yet; send them as canonical rows",
-        ))
+        company::read(export, draft)
     })
 }
 
@@ -75,16 +73,10 @@ fn read_person(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> 
     };
     add_data(&mut person, data);
     checks::add(&mut person, &record, &status, &mut metadata);
+    // Links live for an hour, so those of an export are no more than names of what there was.
     for (key, raw) in files.members() {
         let link = shape::Raw::of(raw).text();
         metadata.media(&[("kind", Some(key)), ("url", link.as_deref().map(normal::without_query))]);
-        match key {
-            "FRONT" => person.links.front = link,
-            "BACK" => person.links.back = link,
-            "FACE" => person.links.selfie = link,
-            "FACE_VIDEO" => person.links.video = link,
-            _ => {}
-        }
     }
     tell(&record, &status, &mut metadata);
     let result = match (&person.external_id, person.status) {

@@ -2,11 +2,11 @@
 
 use super::{
     draft::{Draft, Sidecar},
-    idenfy, jumio, metamap,
+    idenfy, incode, jumio, metamap,
     normal::fold,
     onfido, persona,
     shape::Top,
-    sumsub, veriff,
+    sumsub, trulioo, veriff,
 };
 use crate::domain::{
     import::ImportType,
@@ -26,8 +26,12 @@ pub enum Provider {
     Onfido,
     /// Persona.
     Persona,
+    /// Trulioo.
+    Trulioo,
     /// Jumio.
     Jumio,
+    /// Incode.
+    Incode,
     /// iDenfy.
     Idenfy,
 }
@@ -41,7 +45,9 @@ impl Provider {
             "veriff" => Self::Veriff,
             "onfido" => Self::Onfido,
             "persona" => Self::Persona,
+            "trulioo" => Self::Trulioo,
             "jumio" => Self::Jumio,
+            "incode" => Self::Incode,
             "idenfy" => Self::Idenfy,
             _ => return None,
         })
@@ -105,6 +111,8 @@ pub fn read(
         Provider::Veriff => veriff::read(&export, draft),
         Provider::Onfido => onfido::read(&export, draft),
         Provider::Persona => persona::read(&export, draft),
+        Provider::Trulioo => trulioo::read(&export, draft),
+        Provider::Incode => incode::read(&export, draft),
         Provider::Jumio => jumio::read(&export, draft),
         Provider::Idenfy => idenfy::read(&export, draft),
     }

@@ -84,8 +84,8 @@ pub(super) fn read(record: &Record<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         (_, None) => Err(no_verdict("data.attributes.status")),
         _ => Ok(()),
     };
-    let written = company.write(metadata, draft);
-    result.and(written)
+    company.write(metadata, draft);
+    result
 }
 
 fn officer<'a>(officer: &'a Officer<'a>) -> Member<'a> {

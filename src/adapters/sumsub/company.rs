@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use super::{person::tell, shapes::*, verdict_of};
 use crate::{
     adapters::{
-        company::{Company, Member},
+        company::{Company, Member, sorted},
         draft::Draft,
         metadata::Metadata,
-        normal::{fold, joined},
+        normal::joined,
         person::{no_id, no_verdict},
         shape::{Leaf, List, shape},
     },
@@ -95,8 +95,8 @@ pub(super) fn read(bundle: &Bundle<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         (_, None) => Err(no_verdict("review.reviewStatus and no reviewAnswer")),
         _ => Ok(()),
     };
-    let written = company.write(metadata, draft);
-    result.and(written)
+    company.write(metadata, draft);
+    result
 }
 
 fn address(address: &Address<'_>) -> Option<String> {
@@ -120,21 +120,4 @@ fn member<'a>(one: &'a Beneficiary<'a>) -> Member<'a> {
         share: one.share.pick(),
         ..Member::default()
     }
-}
-
-/// Owners, and those who run the company or act for it; some are both.
-fn sorted(members: Vec<Member<'_>>) -> (Vec<Member<'_>>, Vec<Member<'_>>) {
-    let (mut owners, mut officers) = (Vec::new(), Vec::new());
-    for member in members {
-        let owns = |role: &Cow<'_, str>| matches!(fold(role).as_str(), "ubo" | "shareholder" | "beneficiary");
-        let is_owner = member.roles.iter().any(owns);
-        if !is_owner || !member.roles.iter().all(owns) {
-            let roles = member.roles.iter().filter(|role| !owns(role)).cloned().collect();
-            officers.push(Member { roles, ..member.clone() });
-        }
-        if is_owner {
-            owners.push(member);
-        }
-    }
-    (owners, officers)
 }
