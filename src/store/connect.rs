@@ -5,7 +5,7 @@ use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, tim
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgConnection, Row,
+    ConnectOptions, Connection, Executor, PgConnection, Row, SqliteConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -51,7 +51,11 @@ impl Store {
         migrating.close().await;
         // Should the file be taken away, no later connection begins with an empty one.
         let options = options.create_if_missing(false);
-        let pool = SqlitePoolOptions::new().max_connections(SQLITE_CONNECTIONS).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(SQLITE_CONNECTIONS)
+            .after_release(|connection, _| Box::pin(is_idle(connection)))
+            .connect_with(options)
+            .await?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         let writer = sqlite::Writer::open(path)?;
         Ok(Self { db, bulk: Bulk::Sqlite(writer), turn: Arc::new(Semaphore::new(1)) })
@@ -136,6 +140,13 @@ impl Store {
 fn make_private(path: &Path) -> Result<(), Error> {
     let made = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
     made.map(drop).map_err(|error| sqlx::Error::Io(error).into())
+}
+
+/// Whether a connection may be used again. On a full disk SQLite ends a transaction by itself, or leaves one that
+/// it could not commit, which keeps everybody else from writing; sqlx knows neither.
+async fn is_idle(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    let was_open = connection.is_in_transaction() || connection.execute("ROLLBACK").await.is_ok();
+    Ok(!was_open)
 }
 
 /// Whether a connection is alive, and not left behind at a server that was the primary once. A young one may
