@@ -101,6 +101,7 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
         waiting_reason: None,
         parent: None,
         retry: None,
+        feedings: 0,
         revert: Default::default(),
         reverted_at: None,
     }
