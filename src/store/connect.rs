@@ -162,12 +162,13 @@ async fn may_be_used(connection: &mut PgConnection, age: Duration) -> sqlx::Resu
 async fn migrate_postgres(pool: &sqlx::PgPool) -> Result<(), Error> {
     let pool = pool.clone();
     tokio::spawn(async move {
-        let mut lock = pool.begin().await?;
+        // Nobody else's connection: it takes the lock along, however this ends.
+        let mut lock = pool.acquire().await?.detach();
         // It does nothing while the schema is made.
-        lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
+        lock.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut lock).await?;
         let migrated = migrate(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await;
-        lock.rollback().await?;
+        lock.close().await?;
         migrated
     })
     .await?
