@@ -5,7 +5,7 @@ use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, tim
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgConnection, Row,
+    ConnectOptions, Connection, Executor, PgConnection, Row, SqliteConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -57,9 +57,7 @@ impl Store {
         let options = options.create_if_missing(false);
         let pool = SqlitePoolOptions::new()
             .max_connections(SQLITE_CONNECTIONS)
-            // After a disk was full sqlx may think a connection to be in a transaction that SQLite has ended.
-            // What it then begins never commits, and keeps all others out.
-            .after_release(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
+            .after_release(|connection, _| Box::pin(is_idle(connection)))
             .connect_with(options)
             .await?;
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
@@ -169,6 +167,13 @@ fn make_private(path: &Path) -> Result<(), Error> {
     made.map(drop).map_err(|error| sqlx::Error::Io(error).into())
 }
 
+/// Whether a connection may be used again. On a full disk SQLite ends a transaction by itself, or leaves one that
+/// it could not commit, which keeps everybody else from writing; sqlx knows neither.
+async fn is_idle(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    let was_open = connection.is_in_transaction() || connection.execute("ROLLBACK").await.is_ok();
+    Ok(!was_open)
+}
+
 /// Whether a connection is alive, and not left behind at a server that was the primary once. A young one may
 /// be read-only: there is no other server then, and what only reads goes on.
 async fn may_be_used(connection: &mut PgConnection, age: Duration) -> sqlx::Result<bool> {
@@ -182,12 +187,13 @@ async fn may_be_used(connection: &mut PgConnection, age: Duration) -> sqlx::Resu
 async fn migrate_postgres(pool: &sqlx::PgPool) -> Result<(), Error> {
     let pool = pool.clone();
     tokio::spawn(async move {
-        let mut lock = pool.begin().await?;
+        // Nobody else's connection: it takes the lock along, however this ends.
+        let mut lock = pool.acquire().await?.detach();
         // It does nothing while the schema is made.
-        lock.execute("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
-        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut *lock).await?;
+        lock.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+        sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut lock).await?;
         let migrated = migrate(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await;
-        lock.rollback().await?;
+        lock.close().await?;
         migrated
     })
     .await?
