@@ -12,7 +12,7 @@ use super::{
     normal::{self, Verdict, fold},
     person::{Person, no_id, no_verdict},
     registry::{Export, bad_json},
-    shape::{self, Leaf, Top},
+    shape::{self, Leaf, Part, Top},
 };
 use crate::{
     canonical::{document::DocumentType, status::SessionStatus},

@@ -16,6 +16,9 @@ use crate::domain::{
 };
 use resources::{Envelope, Inquiry, Record, Resource};
 
+/// Most resources beside an inquiry that are looked at: they are gone over once for each kind.
+const INCLUDED: usize = 200;
+
 /// Reads a record of Persona's.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<(), Issue>> {
     let top = &export.top;
@@ -48,7 +51,7 @@ fn read_resource(export: &Export<'_>, is_bare: bool, draft: &mut Draft<'_>) -> R
             let record = Record {
                 inquiry: resource.attributes.read::<Inquiry<'_>>(),
                 resource,
-                included: envelope.included.into_items().collect(),
+                included: envelope.included.into_items().take(INCLUDED).collect(),
             };
             if is_transaction {
                 export.must_be(ImportType::Transactions, "a transaction")?;

@@ -4,13 +4,17 @@
 //! compared without case, `_`, `-` and blanks, because the same record comes in kebab, snake and camel
 //! case. Numbers keep the digits they were written with.
 
+mod top;
+
 use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize,
-    de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor},
+    de::{Deserializer, IgnoredAny, Visitor},
 };
 use serde_json::value::RawValue;
+
+pub(super) use top::Top;
 
 /// Whether a member was there, and was what it should be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +30,9 @@ pub(super) enum Found {
 
 /// What can stand behind a key of a shape.
 pub(super) trait Part {
+    /// Whether it was there, and says something.
+    fn is_there(&self) -> bool;
+
     /// Adds the names of members that have another type than they should.
     fn tell_wrong(&self, name: &'static str, wrong: &mut Vec<&'static str>);
 }
@@ -98,6 +105,10 @@ impl<'de> Deserialize<'de> for Leaf<'de> {
 }
 
 impl Part for Leaf<'_> {
+    fn is_there(&self) -> bool {
+        self.found == Found::Yes
+    }
+
     fn tell_wrong(&self, name: &'static str, wrong: &mut Vec<&'static str>) {
         if self.found == Found::Wrong {
             wrong.push(name);
@@ -144,6 +155,10 @@ impl<'de> Deserialize<'de> for Raw<'de> {
 }
 
 impl Part for Raw<'_> {
+    fn is_there(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn tell_wrong(&self, _: &'static str, _: &mut Vec<&'static str>) {}
 }
 
@@ -197,6 +212,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<'de, T> {
 }
 
 impl<T: Part> Part for List<'_, T> {
+    fn is_there(&self) -> bool {
+        self.found == Found::Yes
+    }
+
     fn tell_wrong(&self, name: &'static str, wrong: &mut Vec<&'static str>) {
         if self.found == Found::Wrong {
             wrong.push(name);
@@ -238,82 +257,6 @@ pub(super) fn is_same(key: &str, other: &str) -> bool {
     key == other || letters(key).eq(letters(other))
 }
 
-/// Members of an object, by key, in the order they stand in.
-#[derive(Debug, Default)]
-pub(super) struct Top<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'a> Top<'a> {
-    /// Reads an object; nothing when the text is another thing.
-    pub(super) fn read(text: &'a str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-
-    /// Whether one of its keys is exactly that.
-    pub(super) fn has_exactly(&self, key: &str) -> bool {
-        self.0.iter().any(|(name, _)| name == key)
-    }
-
-    /// The value of a key, unless it says nothing.
-    pub(super) fn get(&self, key: &str) -> Option<&'a str> {
-        let found = self.0.iter().find(|(name, _)| is_same(name, key))?;
-        Some(found.1.get()).filter(|raw| !is_nothing(raw))
-    }
-
-    /// Whether it has a key, whatever it says.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|(name, _)| is_same(name, key))
-    }
-
-    /// The object behind a key.
-    pub(super) fn object(&self, key: &str) -> Option<Self> {
-        Self::read(self.get(key)?)
-    }
-
-    /// The text behind a key.
-    pub(super) fn word(&self, key: &str) -> Option<String> {
-        serde_json::from_str(self.get(key)?).ok()
-    }
-
-    /// Its members, for whoever outlives it.
-    pub(super) fn into_members(self) -> impl Iterator<Item = (Cow<'a, str>, &'a str)> {
-        self.0.into_iter().map(|(key, value)| (key, value.get()))
-    }
-
-    /// Its members.
-    pub(super) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), value.get()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Top<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Top<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    // A map of thousands of keys is no record of anybody.
-                    if members.len() > MEMBERS {
-                        return Err(A::Error::custom("too many members"));
-                    }
-                    members.push((key, map.next_value()?));
-                }
-                Ok(Top(members))
-            }
-        }
-        deserializer.deserialize_map(Read)
-    }
-}
-
-/// Most members of an object whose keys are looked through.
-const MEMBERS: usize = 1_000;
-
 /// Reads what stands where an object should, and is none.
 pub(super) fn skip_seq<'de, A: serde::de::SeqAccess<'de>>(mut seq: A) -> Result<Found, A::Error> {
     let mut found = Found::No;
@@ -335,14 +278,6 @@ macro_rules! shape {
         pub(in crate::adapters) struct $name<'a> {
             $(pub(in crate::adapters) $field: $crate::adapters::shape::shape!(@kind 'a $kind $($inner)?),)+
             pub(in crate::adapters) found: $crate::adapters::shape::Found,
-        }
-
-        impl<'a> $name<'a> {
-            /// Whether it was there.
-            #[allow(dead_code, reason = "few shapes are asked")]
-            pub(in crate::adapters) fn is_there(&self) -> bool {
-                self.found == $crate::adapters::shape::Found::Yes
-            }
         }
 
         impl<'de> serde::Deserialize<'de> for $name<'de> {
@@ -390,6 +325,10 @@ macro_rules! shape {
         }
 
         impl $crate::adapters::shape::Part for $name<'_> {
+            fn is_there(&self) -> bool {
+                self.found == $crate::adapters::shape::Found::Yes
+            }
+
             fn tell_wrong(&self, name: &'static str, wrong: &mut Vec<&'static str>) {
                 use $crate::adapters::shape::Found;
                 if self.found == Found::Wrong {

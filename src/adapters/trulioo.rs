@@ -1,13 +1,11 @@
 //! Trulioo: transaction records, results of its embedded step, and clients of Workflow Studio.
 
 mod client;
+mod company;
 mod record;
 
 use super::{draft::Draft, registry::Export};
-use crate::domain::{
-    import::ImportType,
-    issue::{Issue, IssueCode},
-};
+use crate::domain::{import::ImportType, issue::Issue};
 
 /// Reads a record of Trulioo's.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<(), Issue>> {
@@ -20,15 +18,14 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
     }
     let product =
         top.word("ProductName").or_else(|| top.word("profileType")).unwrap_or_default().to_lowercase();
-    if product.contains("business") || product.contains("company") {
-        return Some(export.must_be(ImportType::BusinessVerification, "a company").and_then(|()| {
-            let message =
-                "companies of Trulioo are not read in their own form yet; send them as canonical rows";
-            Err(Issue::of_record(IssueCode::InvalidValue, message))
-        }));
-    }
-    if let Err(issue) = export.must_be(ImportType::UserVerification, "a verification of a person") {
-        return Some(Err(issue));
-    }
-    Some(if is_client { client::read(export, draft) } else { record::read(export, draft) })
+    let is_company = product.contains("business") || product.contains("company");
+    let (import_type, what) = match is_company {
+        true => (ImportType::BusinessVerification, "a company"),
+        false => (ImportType::UserVerification, "a verification of a person"),
+    };
+    Some(export.must_be(import_type, what).and_then(|()| match () {
+        () if is_client => client::read(export, draft),
+        () if is_company => company::read(export, draft),
+        () => record::read(export, draft),
+    }))
 }

@@ -9,7 +9,7 @@ use super::{
     normal::{self, Verdict, fold},
     person::{Person, no_id, no_verdict},
     registry::{Export, bad_json},
-    shape::{self, Leaf, List, Raw, shape},
+    shape::{self, Leaf, List, Part, Raw, shape},
 };
 use crate::{
     canonical::{

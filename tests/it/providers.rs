@@ -45,6 +45,7 @@ pub const SAMPLES: &[Sample] = &[
     companies("sumsub-kyb", "sumsub"),
     companies("persona-kyb", "persona"),
     companies("idenfy-kyb", "idenfy"),
+    companies("trulioo-kyb", "trulioo"),
     payments("sumsub-transactions", "sumsub"),
     payments("persona-transactions", "persona"),
 ];

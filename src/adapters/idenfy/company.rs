@@ -10,7 +10,7 @@ use crate::{
         normal::{Verdict, fold, without_query},
         person::{no_id, no_verdict},
         registry::{Export, bad_json},
-        shape::{self, Leaf, List, shape},
+        shape::{self, Leaf, List, Part, shape},
     },
     canonical::status::SessionStatus,
     domain::issue::Issue,

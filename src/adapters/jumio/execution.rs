@@ -10,7 +10,7 @@ use crate::{
         normal::{self, Verdict, fold, joined},
         person::{Person, no_id, no_verdict},
         registry::{Export, bad_json},
-        shape::{self, Leaf, List, Raw, shape},
+        shape::{self, Leaf, List, Part, Raw, shape},
     },
     canonical::status::{FeatureStatus, SessionStatus},
     domain::issue::{Issue, IssueCode},

@@ -12,7 +12,7 @@ use crate::{
         normal::{self, Verdict, fold},
         person::{Person, no_id, no_verdict},
         registry::{Export, bad_json},
-        shape,
+        shape::{self, Part},
     },
     canonical::status::SessionStatus,
     domain::issue::Issue,

@@ -9,7 +9,7 @@ use crate::{
         metadata::Metadata,
         normal::{self, fold, joined},
         person::{Person, Pick},
-        shape::{Leaf, Raw, Top},
+        shape::{Leaf, Part, Raw, Top},
     },
     canonical::{document::DocumentType, status::FeatureStatus},
 };
@@ -34,11 +34,11 @@ impl<'a> Parts<'a> {
             match report.name.get().unwrap_or_default() {
                 "known_faces" => parts.known_faces = Some(report),
                 "proof_of_address" => parts.address = Some(report),
-                name if name.starts_with("document") => {
-                    // Several are tries at one document: that with data tells more.
-                    if parts.document.is_none() || report.properties.is_there() {
-                        parts.document = Some(report);
-                    }
+                // Several are tries at one document: that with data tells more.
+                name if name.starts_with("document")
+                    && (parts.document.is_none() || report.properties.is_there()) =>
+                {
+                    parts.document = Some(report);
                 }
                 name if name.starts_with("facial_similarity") => parts.face = Some(report),
                 name if name.starts_with("watchlist") => parts.watchlists.push(report),

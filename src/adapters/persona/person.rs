@@ -10,7 +10,7 @@ use crate::{
         normal::{self, Verdict, fold, joined},
         person::{Person, Pick, no_id, no_verdict},
         registry::Export,
-        shape::Leaf,
+        shape::{Leaf, Part},
     },
     canonical::{
         document::DocumentType,

@@ -10,7 +10,7 @@ use crate::{
         metadata::Metadata,
         normal::joined,
         person::{no_id, no_verdict},
-        shape::{Leaf, List, shape},
+        shape::{Leaf, List, Part, shape},
     },
     domain::issue::Issue,
 };

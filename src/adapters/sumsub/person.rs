@@ -10,7 +10,7 @@ use crate::{
         normal::{self, fold, joined},
         person::{Person, Pick, no_id, no_verdict},
         registry::Export,
-        shape::{Leaf, Top},
+        shape::{Leaf, Part, Top},
     },
     canonical::{
         document::DocumentType,
@@ -84,32 +84,17 @@ pub(super) fn read(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'
         place_of_birth: info.place_of_birth.pick(),
         email: applicant.email.pick(),
         phone: applicant.phone.pick().or_else(|| info.phone.pick()),
-        document_type: document.kind.get().map(|kind| normal::document(kind).unwrap_or(DocumentType::Other)),
-        document_subtype: document.kind.pick(),
-        document_number: document.number.pick(),
-        personal_number: document.additional_number.pick().or_else(|| info.tin.pick()),
-        issuing_state: document.country.pick(),
-        date_of_issue: document.issued.pick(),
-        expiration_date: document.valid_until.pick(),
         tags: applicant.tags.raw(),
         ..Person::default()
     };
+    add_document(&mut person, document, info);
     if applicant.type_or_event.get().is_none_or(|kind| !kind.starts_with("applicant")) {
         person.created_at = applicant.created_at.pick();
     }
     metadata.text("middle_name", info.middle_name.get().or(fixed.middle_name.get()));
     add_checks(&mut person, bundle, &mut metadata);
     tell(applicant, bundle, &mut metadata);
-    let others =
-        info.id_docs.iter().enumerate().filter(|(at, _)| Some(*at) != primary).filter_map(|(_, other)| {
-            metadata::object(&[
-                ("type", other.kind.get()),
-                ("number", other.number.get()),
-                ("country", other.country.get()),
-                ("valid_until", other.valid_until.get()),
-            ])
-        });
-    metadata.list("other_documents", others);
+    tell_documents(info, primary, &mut metadata);
     if applicant.sandbox.is_true() {
         draft.warn("SANDBOX", "", "the record is of a sandbox");
     }
@@ -125,6 +110,31 @@ pub(super) fn read(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'
     };
     person.write(metadata, &export.sidecar, draft);
     result
+}
+
+fn add_document<'a>(person: &mut Person<'a>, document: &'a IdDoc<'a>, info: &'a Info<'a>) {
+    let kind = document.kind.get();
+    person.document_type = kind.map(|kind| normal::document(kind).unwrap_or(DocumentType::Other));
+    person.document_subtype = document.kind.pick();
+    person.document_number = document.number.pick();
+    person.personal_number = document.additional_number.pick().or_else(|| info.tin.pick());
+    person.issuing_state = document.country.pick();
+    person.date_of_issue = document.issued.pick();
+    person.expiration_date = document.valid_until.pick();
+}
+
+/// Documents beside the one that tells who somebody is.
+fn tell_documents(info: &Info<'_>, primary: Option<usize>, metadata: &mut Metadata) {
+    let others =
+        info.id_docs.iter().enumerate().filter(|(at, _)| Some(*at) != primary).filter_map(|(_, other)| {
+            metadata::object(&[
+                ("type", other.kind.get()),
+                ("number", other.number.get()),
+                ("country", other.country.get()),
+                ("valid_until", other.valid_until.get()),
+            ])
+        });
+    metadata.list("other_documents", others);
 }
 
 /// What the provider tells beyond the contract's fields.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     adapters::{
+        company::Company,
         draft::Draft,
         metadata::Metadata,
         normal::{Verdict, fold, joined},
@@ -12,7 +13,7 @@ use crate::{
         shape::{self, Leaf, List, Raw, Top, shape},
     },
     canonical::status::SessionStatus,
-    domain::issue::Issue,
+    domain::{import::ImportType, issue::Issue},
 };
 
 shape! {
@@ -55,11 +56,35 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     };
     let verdict = client.status.get().map(|word| Verdict { status: status_of(word), word: word.into() });
     let mut metadata = Metadata::default();
+    metadata.flag("status_manually_changed", client.changed.is_true());
+    tell(&fields, &flows, &mut metadata);
+    let status = verdict.as_ref().map(|verdict| draft.judge(verdict));
+    let result = match (client.id.get(), status) {
+        (None, _) => Err(no_id("id")),
+        (_, None) => Err(no_verdict("status")),
+        _ => Ok(()),
+    };
+    if export.import_type == ImportType::BusinessVerification {
+        let company = Company {
+            external_id: client.id.pick(),
+            vendor_data: role("external_customer_id"),
+            status,
+            source_status: client.status.pick(),
+            created_at: client.created.pick(),
+            completed_at: client.modified.pick(),
+            name: role("company_name"),
+            registration_number: role("company_regno"),
+            country: role("company_country_incorporation"),
+            ..Company::default()
+        };
+        company.write(metadata, draft);
+        return result;
+    }
     let address = ["address_1", "address_city", "address_state", "address_zip", "address_country"].map(role);
     let person = Person {
         external_id: client.id.pick(),
         vendor_data: role("external_customer_id"),
-        status: verdict.as_ref().map(|verdict| draft.judge(verdict)),
+        status,
         source_status: client.status.pick(),
         created_at: client.created.pick(),
         completed_at: client.modified.pick(),
@@ -69,7 +94,12 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         address: joined(address.iter().map(|part| part.as_deref())).map(Cow::Owned),
         ..Person::default()
     };
-    metadata.flag("status_manually_changed", client.changed.is_true());
+    person.write(metadata, &export.sidecar, draft);
+    result
+}
+
+/// What the form holds beyond roles, and what services did not confirm.
+fn tell(fields: &[Field<'_>], flows: &[Flow<'_>], metadata: &mut Metadata) {
     let others: Vec<_> = fields
         .iter()
         .filter(|field| field.role.get().is_none())
@@ -81,13 +111,6 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         metadata.reason(format!("{}=false", service.node.get().unwrap_or("service")));
     }
     metadata.text("transaction_record_id", services.clone().find_map(|service| service.info.record_id.get()));
-    let result = match (&person.external_id, person.status) {
-        (None, _) => Err(no_id("id")),
-        (_, None) => Err(no_verdict("status")),
-        _ => Ok(()),
-    };
-    person.write(metadata, &export.sidecar, draft);
-    result
 }
 
 fn status_of(word: &str) -> Option<SessionStatus> {

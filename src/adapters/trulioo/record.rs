@@ -10,7 +10,7 @@ use crate::{
         normal::{self, Verdict, fold, joined},
         person::{Person, Pick, no_id, no_verdict},
         registry::{Export, bad_json},
-        shape::{self, Leaf, List, is_same, shape},
+        shape::{self, Leaf, List, Part, is_same, shape},
     },
     canonical::{
         document::DocumentType,
@@ -75,6 +75,11 @@ impl Transaction<'_> {
         self.record.sources.iter().chain(self.sources.iter())
     }
 
+    /// Its id: the record's, else the transaction's.
+    pub(super) fn id(&self) -> Pick<'_> {
+        [&self.record.id, &self.record_id, &self.id].into_iter().find_map(Leaf::pick)
+    }
+
     /// The answer about a document that counts: of several the one that was sure of it, else the last.
     fn document(&self) -> Option<&Source<'_>> {
         let is_of_document = |source: &&Source<'_>| {
@@ -88,7 +93,7 @@ impl Transaction<'_> {
     }
 
     /// What was asked, by the first of these names that was given.
-    fn input(&self, names: &[&str]) -> Option<&str> {
+    pub(super) fn input(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| {
             let of_name =
                 self.inputs.iter().filter(|input| input.name.get().is_some_and(|found| is_same(found, name)));
@@ -120,9 +125,8 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     let transaction = shape::read::<Transaction<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
     let verdict = verdict_of(&transaction);
     let mut metadata = Metadata::default();
-    let ids = [&transaction.record.id, &transaction.record_id, &transaction.id];
     let mut person = Person {
-        external_id: ids.into_iter().find_map(Leaf::pick),
+        external_id: transaction.id(),
         vendor_data: transaction.customer.pick(),
         status: verdict.as_ref().map(|verdict| draft.judge(verdict)),
         created_at: transaction.uploaded.pick(),
@@ -149,7 +153,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     result
 }
 
-fn verdict_of<'a>(transaction: &'a Transaction<'_>) -> Option<Verdict<'a>> {
+pub(super) fn verdict_of<'a>(transaction: &'a Transaction<'_>) -> Option<Verdict<'a>> {
     let word = transaction.record.status.get().or(transaction.result.get()).or(transaction.status.get())?;
     let status = match fold(word).as_str() {
         "match" => Some(SessionStatus::Approved),
@@ -208,7 +212,7 @@ fn add_person<'a>(person: &mut Person<'a>, transaction: &'a Transaction<'a>, met
     person.liveness_status = document.feature("Liveness");
 }
 
-fn address(transaction: &Transaction<'_>) -> Option<String> {
+pub(super) fn address(transaction: &Transaction<'_>) -> Option<String> {
     let parts = ["UnitNumber", "BuildingNumber", "StreetNumber", "BuildingName", "StreetName", "StreetType"];
     let street = normal::spaced(parts.map(|name| transaction.input(&[name])));
     let street = transaction.input(&["Address1"]).or(street.as_deref());
@@ -222,7 +226,7 @@ fn address(transaction: &Transaction<'_>) -> Option<String> {
 }
 
 /// What Trulioo says beyond the contract's fields. A hit on a watchlist changes no verdict.
-fn tell(transaction: &Transaction<'_>, metadata: &mut Metadata) {
+pub(super) fn tell(transaction: &Transaction<'_>, metadata: &mut Metadata) {
     let mut aml = Vec::new();
     for source in transaction.sources() {
         let name = source.name.get().unwrap_or_default();
