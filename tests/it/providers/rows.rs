@@ -73,6 +73,7 @@ fn import(provider: &str, import_type: ImportType) -> Import {
             workflow_id: Some(WorkflowId(clock::new_id())),
             source_format: Some(SourceFormat::Ndjson),
             source_filename: String::new(),
+            source_file_url: None,
             csv_delimiter: None,
             start: StartMode::OnArrival,
             dry_run: false,
@@ -113,6 +114,7 @@ fn import(provider: &str, import_type: ImportType) -> Import {
         waiting_reason: None,
         parent: None,
         retry: None,
+        feedings: 0,
         revert: Default::default(),
         reverted_at: None,
     }
