@@ -98,7 +98,7 @@ impl Metadata {
     }
 }
 
-/// JSON whose texts are all texts: a half of a surrogate pair is none.
+/// JSON to its end, whatever it says.
 type Checked = serde::de::IgnoredAny;
 
 fn push_clean(out: &mut String, text: &str) {
