@@ -109,7 +109,7 @@ impl Fetcher {
         loop {
             tokio::time::sleep(self.lease / 3).await;
             let renewed = async {
-                self.store.renew_fetch(&fetch, clock::now() + self.lease).await?;
+                self.store.hold_fetch(&fetch, clock::now() + self.lease).await?;
                 self.store.find_import(fetch.application, fetch.import).await
             };
             match renewed.await {

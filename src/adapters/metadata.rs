@@ -31,8 +31,9 @@ impl Metadata {
 
     /// JSON as the provider wrote it, if there is any that can be kept.
     pub(super) fn raw(&mut self, key: &str, json: Option<&str>) {
-        let kept =
-            json.filter(|json| !json.contains("\\u0000") && serde_json::from_str::<Checked>(json).is_ok());
+        let kept = json.filter(|json| {
+            !json.contains("\\u0000") && serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok()
+        });
         if let Some(json) = kept {
             self.key(key);
             self.json.push_str(json);
@@ -97,9 +98,6 @@ impl Metadata {
         (!self.json.is_empty()).then(|| self.json + "}")
     }
 }
-
-/// JSON to its end, whatever it says.
-type Checked = serde::de::IgnoredAny;
 
 fn push_clean(out: &mut String, text: &str) {
     match text.contains('\0') {

@@ -10,7 +10,6 @@ use thiserror::Error;
 
 use super::Imports;
 use crate::{
-    clock,
     domain::{
         fault::SourceFault,
         import::Import,
@@ -66,7 +65,7 @@ impl Imports {
             return Err(FetchFailure::Fault(SourceFault::TooLarge { limit }));
         }
         fetch.etag = answer.etag.clone().filter(|etag| etag.starts_with('"'));
-        self.store.hold_fetch(fetch, clock::now() + HOLD).await?;
+        self.store.keep_validator(fetch).await?;
         let known = if begins == 0 && stored > 0 {
             self.store.list_segments(import.application_id, import.id, 0).await?
         } else {
@@ -118,9 +117,6 @@ fn told(error: FetchError, limit: u64) -> FetchFailure {
 
 /// HTTP's word for a part of a file.
 const PARTIAL: u16 = 206;
-
-/// How long a fetch is held that has just begun; whoever works on it holds it from then on.
-const HOLD: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// What is stored of a source already, to be compared and skipped.
 struct Prefix {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
-    sea_query::Expr,
+    Value, sea_query::Expr,
 };
 
 use super::{
@@ -91,33 +91,27 @@ impl Store {
         .await
     }
 
-    /// Holds on to a fetch until then, and keeps its validator; a time that has come gives it back.
-    pub async fn hold_fetch(&self, fetch: &SourceFetch, lease_until: DateTime<Utc>) -> Result<(), Error> {
-        let (this, etag) = (fetch.is_this(), fetch.etag.clone());
-        self.write(move |tx| {
-            Box::pin(async move {
-                source_fetch::Entity::update_many()
-                    .col_expr(source_fetch::Column::LeaseExpiresAt, Expr::value(lease_until))
-                    .col_expr(source_fetch::Column::Etag, Expr::value(etag))
-                    .filter(this)
-                    .exec(tx)
-                    .await?;
-                Ok(())
-            })
-        })
-        .await
+    /// Keeps the validator of what a fetch stores.
+    pub async fn keep_validator(&self, fetch: &SourceFetch) -> Result<(), Error> {
+        self.change_fetch(fetch, source_fetch::Column::Etag, fetch.etag.clone().into()).await
     }
 
-    /// Holds on to a fetch until then.
-    pub async fn renew_fetch(&self, fetch: &SourceFetch, lease_until: DateTime<Utc>) -> Result<(), Error> {
+    /// Holds on to a fetch until then; a time that has come gives it back.
+    pub async fn hold_fetch(&self, fetch: &SourceFetch, lease_until: DateTime<Utc>) -> Result<(), Error> {
+        self.change_fetch(fetch, source_fetch::Column::LeaseExpiresAt, lease_until.into()).await
+    }
+
+    async fn change_fetch(
+        &self,
+        fetch: &SourceFetch,
+        column: source_fetch::Column,
+        value: Value,
+    ) -> Result<(), Error> {
         let this = fetch.is_this();
         self.write(move |tx| {
             Box::pin(async move {
-                source_fetch::Entity::update_many()
-                    .col_expr(source_fetch::Column::LeaseExpiresAt, Expr::value(lease_until))
-                    .filter(this)
-                    .exec(tx)
-                    .await?;
+                let change = source_fetch::Entity::update_many().col_expr(column, Expr::value(value));
+                change.filter(this).exec(tx).await?;
                 Ok(())
             })
         })
