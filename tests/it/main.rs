@@ -37,6 +37,7 @@ mod foreign_ids;
 mod golden;
 mod guard_dns;
 mod guard_http;
+mod guard_property;
 mod guard_redirects;
 mod guard_tls;
 mod guard_urls;
