@@ -116,8 +116,11 @@ class Proxy:
 class Process:
     """One `carryover serve`."""
 
+    running = []
+
     def __init__(self, lab, role, *flags):
         self.lab, self.role, self.flags = lab, role, flags
+        self.running.append(self)
         self.start()
 
     def start(self):
@@ -279,3 +282,6 @@ def main(run, parse):
             return run(args, Path(folder))
         except (Wrong, subprocess.SubprocessError) as error:
             sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+        finally:
+            for process in Process.running:
+                process.kill()

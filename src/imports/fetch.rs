@@ -87,7 +87,17 @@ impl Imports {
         let Opened::Stream(upload) = opened else { return Ok(()) };
         let (mut size, limit) = (begins, import.limits.upload_bytes);
         let mut body = answer.body;
-        while let Some(bytes) = body.chunk().await.map_err(|error| told(error, limit))? {
+        loop {
+            let bytes = match body.chunk().await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => break,
+                Err(error) => {
+                    // What has come is stored before anybody asks how far the fetch got; how else the upload ends is
+                    // no news.
+                    let _ = upload.outcome().await;
+                    return Err(told(error, limit));
+                }
+            };
             size += bytes.len() as u64;
             let new = known.skip(bytes).map_err(FetchFailure::Fault)?;
             // Whoever ended it says why in the outcome.

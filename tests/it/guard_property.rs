@@ -142,7 +142,7 @@ fn nobody_is_connected_to_but_who_may_be() {
     let guard = Guard::new(policy).expect("a guard");
     let fetched = Cell::new(0);
 
-    let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let run =
         runner.run(&(url(), answers(), prop_oneof![Just(String::new()), url()]), |(url, answers, next)| {
