@@ -15,6 +15,7 @@ mod erasure;
 mod error;
 mod fetches;
 mod imports;
+mod media;
 #[path = "../migrations/migrator.rs"]
 mod migrations;
 mod notices;
@@ -48,6 +49,7 @@ pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
 pub use fetches::SourceFetch;
 pub use imports::{ImportPage, NewImport, NewRetry};
+pub use media::{BusyMedia, ClaimedMedia, Download, MediaCursor, MediaOutcome, StoredMedium};
 pub use notices::Notices;
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};
 pub use reverts::{Refused, Revert};

@@ -43,6 +43,8 @@ words! {
         NullValue = "NULL_VALUE",
         /// A record of another kind than the import is of.
         WrongKind = "WRONG_KIND",
+        /// An image or video that the row links to could not be fetched or kept; a warning only.
+        Media = "MEDIA",
         /// The server cannot process the row, and does not know why.
         Unprocessable = "UNPROCESSABLE",
     }

@@ -27,6 +27,8 @@ pub struct Limits {
     pub compression_ratio: u64,
     /// Days after its end that the source of an import is kept, and with it the rows of its row errors.
     pub source_retention_days: u32,
+    /// Bytes of media that are fetched for it.
+    pub media_bytes: u64,
     /// Bytes of one segment.
     pub segment_bytes: usize,
     /// Rows of one segment.
@@ -47,6 +49,7 @@ impl Default for Limits {
             // Honest CSV packs up to about 1:60, a bomb 1:1000 and more.
             compression_ratio: 200,
             source_retention_days: 30,
+            media_bytes: 50 << 30,
             segment_bytes: 4 << 20,
             segment_rows: 10_000,
         }

@@ -22,7 +22,8 @@ use super::{
 use crate::domain::{
     ids::{ApiKeyId, ApplicationId, ImportId},
     import::{
-        Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, Retry, Reverted, SourceFormat,
+        Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, MediaCounters, Retry, Reverted,
+        SourceFormat,
     },
     limits::Limits,
     lines::LineEnds,
@@ -133,6 +134,12 @@ impl import::Model {
                 skipped: self.skipped_count,
                 failed: self.failed_count,
                 duplicate: self.duplicate_count,
+            },
+            media: MediaCounters {
+                pending: self.media_pending_count,
+                stored: self.media_stored_count,
+                failed: self.media_failed_count,
+                bytes: self.total_media_bytes,
             },
             stored_errors: self.stored_error_count,
             checkpoint_row: self.checkpoint_row,
