@@ -135,6 +135,8 @@ impl import::Model {
                 duplicate: self.duplicate_count,
             },
             stored_errors: self.stored_error_count,
+            warnings: self.warning_count,
+            stored_warnings: self.stored_warning_count,
             checkpoint_row: self.checkpoint_row,
             failure: self.failure_reason.zip(self.failure),
             committed_size: self.committed_size,

@@ -58,6 +58,8 @@ pub(crate) struct Model {
     pub(crate) revert_attempts: i32,
     pub(crate) revert_limit: Option<i32>,
     pub(crate) revert_cursor: Option<Uuid>,
+    pub(crate) warning_count: i64,
+    pub(crate) stored_warning_count: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

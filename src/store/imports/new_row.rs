@@ -74,5 +74,7 @@ pub(super) fn new_row(
         revert_attempts: Set(0),
         revert_limit: Set(None),
         revert_cursor: Set(None),
+        warning_count: Set(0),
+        stored_warning_count: Set(0),
     })
 }
