@@ -142,6 +142,10 @@ pub struct LimitArgs {
     #[arg(long, env = "CARRYOVER_MAX_STORED_ROW_ERRORS", default_value_t = 100_000, value_name = "N")]
     pub max_stored_row_errors: u64,
 
+    /// Warnings of an import that are kept; those beyond are counted only
+    #[arg(long, env = "CARRYOVER_MAX_STORED_WARNINGS", default_value_t = 100_000, value_name = "N")]
+    pub max_stored_warnings: u64,
+
     /// Days after its end that the source of an import is kept, and with it the rows of its row errors
     #[arg(long, env = "CARRYOVER_SOURCE_RETENTION_DAYS", default_value_t = 30, value_name = "N")]
     pub source_retention_days: u32,
@@ -332,6 +336,7 @@ impl ServeArgs {
             json_depth: self.limits.max_json_depth,
             rows_per_day: self.limits.max_rows_per_day,
             stored_row_errors: self.limits.max_stored_row_errors,
+            stored_warnings: self.limits.max_stored_warnings,
             source_retention_days: self.limits.source_retention_days,
             media_bytes: self.media.total_bytes,
             compression_ratio: self.limits.max_compression_ratio.max(1),

@@ -233,6 +233,10 @@ pub struct Import {
     pub media: MediaCounters,
     /// Failed rows whose row error is kept; the others are counted only.
     pub stored_errors: i64,
+    /// Warnings of its rows so far.
+    pub warnings: i64,
+    /// Warnings that are kept; the others are counted only.
+    pub stored_warnings: i64,
     /// Every row up to this one is settled.
     pub checkpoint_row: i64,
     /// Why it failed: a stable word and a sentence.

@@ -10,6 +10,7 @@ pub(super) mod medium;
 pub(super) mod row_correction;
 pub(super) mod row_error;
 pub(super) mod row_tally;
+pub(super) mod row_warning;
 pub(super) mod segment;
 pub(super) mod source_fetch;
 pub(super) mod status_rule;

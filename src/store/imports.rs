@@ -142,6 +142,8 @@ impl import::Model {
                 bytes: self.total_media_bytes,
             },
             stored_errors: self.stored_error_count,
+            warnings: self.warning_count,
+            stored_warnings: self.stored_warning_count,
             checkpoint_row: self.checkpoint_row,
             failure: self.failure_reason.zip(self.failure),
             committed_size: self.committed_size,

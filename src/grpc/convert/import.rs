@@ -92,6 +92,8 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         import_erased: import.spec.import_erased,
         encoding: import.encoding.or(import.spec.encoding).unwrap_or_default(),
         stored_error_count: import.stored_errors,
+        warning_count: import.warnings,
+        stored_warning_count: import.stored_warnings,
         source_deleted_at: import.source_deleted_at.map(timestamp),
         line_ends: line_ends(import.line_ends),
         start: match import.spec.start {

@@ -62,6 +62,8 @@ pub(crate) struct Model {
     pub(crate) media_stored_count: i64,
     pub(crate) media_failed_count: i64,
     pub(crate) total_media_bytes: i64,
+    pub(crate) warning_count: i64,
+    pub(crate) stored_warning_count: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -78,5 +78,7 @@ pub(super) fn new_row(
         media_stored_count: Set(0),
         media_failed_count: Set(0),
         total_media_bytes: Set(0),
+        warning_count: Set(0),
+        stored_warning_count: Set(0),
     })
 }
