@@ -82,6 +82,8 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
         total_rows: 0,
         counters: Counters::default(),
         stored_errors: 0,
+        warnings: 0,
+        stored_warnings: 0,
         checkpoint_row: 0,
         failure: None,
         committed_size: 0,

@@ -135,7 +135,8 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     );
     let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
     let erasure = Erasure::new(store.clone(), objects.clone());
-    let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard);
+    let imports =
+        Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard, args.media.policy.into());
     if args.role != Role::Api {
         Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
         let sweeper = Sweeper {

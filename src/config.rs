@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 use crate::{
-    domain::limits::Limits,
+    domain::{import::MediaPolicy, limits::Limits},
     grpc::{CallRates, Certificate, CertificateError, Connections, Transport},
     guard::{Cidr, Policy},
     sweeper,
@@ -52,6 +52,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group of flags")]
     pub fetching: FetchArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub media: MediaArgs,
 
     /// Do not tell callers what services and messages there are; grpcurl then needs the .proto files
     #[arg(long, env = "CARRYOVER_NO_REFLECTION", value_parser = BoolishValueParser::new())]
@@ -137,6 +141,10 @@ pub struct LimitArgs {
     /// Row errors of an import that are kept; those beyond are counted only
     #[arg(long, env = "CARRYOVER_MAX_STORED_ROW_ERRORS", default_value_t = 100_000, value_name = "N")]
     pub max_stored_row_errors: u64,
+
+    /// Warnings of an import that are kept; those beyond are counted only
+    #[arg(long, env = "CARRYOVER_MAX_STORED_WARNINGS", default_value_t = 100_000, value_name = "N")]
+    pub max_stored_warnings: u64,
 
     /// Days after its end that the source of an import is kept, and with it the rows of its row errors
     #[arg(long, env = "CARRYOVER_SOURCE_RETENTION_DAYS", default_value_t = 30, value_name = "N")]
@@ -260,6 +268,43 @@ pub struct FetchArgs {
     pub total_seconds: u64,
 }
 
+/// Images and videos that rows link to.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Media")]
+pub struct MediaArgs {
+    /// What becomes of media of imports that do not say; a server without a way out skips them
+    #[arg(
+        long = "media-default",
+        env = "CARRYOVER_MEDIA_DEFAULT",
+        default_value = "fetch",
+        value_enum,
+        value_name = "POLICY"
+    )]
+    pub policy: Media,
+
+    /// Bytes of media fetched for one import; what would pass it fails. A spec can only ask for less
+    #[arg(long = "max-media-bytes", env = "CARRYOVER_MAX_MEDIA_BYTES", default_value = "50GiB", value_parser = parse_bytes, value_name = "BYTES")]
+    pub total_bytes: u64,
+}
+
+/// What becomes of the media that rows link to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Media {
+    /// They are fetched and stored
+    Fetch,
+    /// They are left where they are
+    Skip,
+}
+
+impl From<Media> for MediaPolicy {
+    fn from(media: Media) -> Self {
+        match media {
+            Media::Fetch => Self::Fetch,
+            Media::Skip => Self::Skip,
+        }
+    }
+}
+
 impl FetchArgs {
     /// What the guard is to let out.
     pub fn policy(&self) -> io::Result<Policy> {
@@ -291,7 +336,9 @@ impl ServeArgs {
             json_depth: self.limits.max_json_depth,
             rows_per_day: self.limits.max_rows_per_day,
             stored_row_errors: self.limits.max_stored_row_errors,
+            stored_warnings: self.limits.max_stored_warnings,
             source_retention_days: self.limits.source_retention_days,
+            media_bytes: self.media.total_bytes,
             compression_ratio: self.limits.max_compression_ratio.max(1),
             segment_bytes,
             segment_rows: self.work.segment_rows as usize,

@@ -16,7 +16,7 @@ use crate::{
     clock,
     domain::{
         ids::{ApplicationId, ImportId},
-        import::{Import, ImportSpec, ImportStatus, ImportType, SourceFormat},
+        import::{Import, ImportSpec, ImportStatus, ImportType, MediaPolicy, SourceFormat},
         ledger::Outcome,
         refusal::Refusal,
     },
@@ -42,6 +42,8 @@ pub struct Imports {
     feed: Feed,
     intake: Intake,
     guard: Guard,
+    /// What becomes of media where the caller leaves that to the server.
+    media: MediaPolicy,
     watches: Watches,
 }
 
@@ -71,8 +73,15 @@ const ERROR_PAGE_BYTES: i64 = 4 << 20;
 
 impl Imports {
     /// Imports over these parts.
-    pub fn new(store: Store, objects: Objects, feed: Feed, intake: Intake, guard: Guard) -> Self {
-        Self { store, objects, feed, intake, guard, watches: Watches::default() }
+    pub fn new(
+        store: Store,
+        objects: Objects,
+        feed: Feed,
+        intake: Intake,
+        guard: Guard,
+        media: MediaPolicy,
+    ) -> Self {
+        Self { store, objects, feed, intake, guard, media, watches: Watches::default() }
     }
 
     /// Makes an import, or finds the one this request id made.
@@ -83,6 +92,9 @@ impl Imports {
         request_id: Option<String>,
     ) -> Result<Import, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
+        // Other records have none, whatever the server is set to.
+        let has_media = spec.import_type == ImportType::UserVerification;
+        spec.media.get_or_insert(if has_media { self.media } else { MediaPolicy::Skip });
         let source_url = spec.source_file_url.take();
         if let Some(url) = &source_url {
             let shown = self.check_source_url(url)?;

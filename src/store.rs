@@ -15,6 +15,7 @@ mod erasure;
 mod error;
 mod fetches;
 mod imports;
+mod media;
 #[path = "../migrations/migrator.rs"]
 mod migrations;
 mod notices;
@@ -33,6 +34,7 @@ mod transactions;
 mod tx;
 mod uploads;
 mod user_sessions;
+mod warnings;
 
 use std::sync::Arc;
 
@@ -43,11 +45,12 @@ pub use administration::{ApiKey, Application, ApplicationChange, Caller, Workflo
 pub use audit::AuditEvent;
 pub use business_sessions::StoredBusinessSession;
 pub use claims::Claim;
-pub use commit::{Batch, Committed, RecordRow, RowFailure, RowWarning};
+pub use commit::{Batch, Committed, RecordRow, RowIssues};
 pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
 pub use fetches::SourceFetch;
 pub use imports::{ImportPage, NewImport, NewRetry};
+pub use media::{BusyMedia, ClaimedMedia, Download, MediaCursor, MediaOutcome, StoredMedium};
 pub use notices::Notices;
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};
 pub use reverts::{Refused, Revert};

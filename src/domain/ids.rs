@@ -57,6 +57,8 @@ pub enum RecordKind {
     RowError,
     /// A part of a record, such as an officer, keyed by the record, its name and its place.
     Part,
+    /// What a URL of a medium leads to, keyed by the URL.
+    Medium,
 }
 
 impl RecordKind {
@@ -71,6 +73,7 @@ impl RecordKind {
             Self::Business => b"business",
             Self::RowError => b"row_error",
             Self::Part => b"part",
+            Self::Medium => b"medium",
         }
     }
 }

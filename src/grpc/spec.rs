@@ -61,6 +61,7 @@ pub(super) fn limit_settings(limits: pb::ApplicationLimits) -> LimitSettings {
         cell_bytes: number(limits.cell_bytes),
         json_depth: number(limits.json_depth),
         stored_row_errors: number(limits.stored_row_errors),
+        stored_warnings: number(limits.stored_warnings),
         source_retention_days: number(limits.source_retention_days),
     }
 }

@@ -17,9 +17,8 @@ use crate::{
     },
     domain::{
         import::ImportType,
-        issue::{Issue, IssueCode},
+        issue::{Issue, IssueCode, WARNINGS_OF_A_ROW},
     },
-    store::RowWarning,
 };
 
 pub(super) fn parse(rows: &mut Rows, schema: &'static Schema, native: Option<(Provider, ImportType)>) {
@@ -69,8 +68,8 @@ fn parse_native(
     import_type: ImportType,
 ) -> bool {
     let Some(row) = rows.rows.last_mut() else { return false };
-    let (first, mut warnings) = (rows.cells.len(), Vec::new());
-    let mut draft = Draft::new(&mut rows.arena, &mut rows.cells, &mut warnings);
+    let first = rows.cells.len();
+    let mut draft = Draft::new(&mut rows.arena, &mut rows.cells, &mut row.warnings);
     match registry::read(provider, import_type, text, &mut draft) {
         Some(Ok(())) => {}
         Some(Err(issue)) => row.faults.push(issue),
@@ -86,11 +85,10 @@ fn parse_native(
         }
         let message = format!("has more than {limit} bytes (limit cell_bytes)");
         let issue = Issue::of_field(IssueCode::TooLong, schema.spec(cell.field).name, message);
-        warnings.push(issue.into());
+        row.warnings.push(issue.into_warning());
         rows.cells.swap_remove(at);
     }
-    let row = rows.rows.len() as u32 - 1;
-    rows.warnings.extend(warnings.into_iter().map(|warning| RowWarning { row, warning }));
+    row.warnings.truncate(WARNINGS_OF_A_ROW);
     true
 }
 
