@@ -382,6 +382,9 @@ pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
         grouped(import.duplicate_count)
     ))?;
     output::line(&format!("failed     {}", grouped(import.failed_count)))?;
+    if import.warning_count > 0 {
+        output::line(&format!("warnings   {}", grouped(import.warning_count)))?;
+    }
     if matches!(import.status(), pb::ImportStatus::Reverting | pb::ImportStatus::Reverted) {
         let counts = [import.reverted_count, import.revert_kept_count, import.revert_failed_count];
         let [reverted, kept, failed] = counts.map(grouped);

@@ -79,9 +79,13 @@ fn fraction(import: &pb::Import) -> f64 {
 
 fn text(import: &pb::Import) -> String {
     let eta = import.eta_seconds.map(|eta| format!(", {} left", span(eta))).unwrap_or_default();
+    let warnings = match import.warning_count {
+        0 => String::new(),
+        count => format!(", {} warnings", grouped(count)),
+    };
     let of = if import.upload_finished { "of" } else { "of at least" };
     format!(
-        "{} {of} {} rows: {} created, {} skipped, {} failed; {} rows/s{eta}",
+        "{} {of} {} rows: {} created, {} skipped, {} failed{warnings}; {} rows/s{eta}",
         grouped(import.processed_rows),
         grouped(import.total_rows),
         grouped(import.created_count),
