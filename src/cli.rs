@@ -56,9 +56,9 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Take back what an import wrote that has ended
     Revert(imports::RevertArgs),
-    /// Show the failed rows of an import
+    /// Show the failed rows of an import, or rows with warnings
     Errors(imports::ErrorsArgs),
-    /// Write rows of an import by outcome, as they were sent
+    /// Write rows of an import by outcome or with warnings, as they were sent
     Export(imports::ExportArgs),
     /// Show and erase sessions
     #[command(subcommand)]

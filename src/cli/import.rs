@@ -414,6 +414,9 @@ pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
     if let Some(media) = output::media(import) {
         output::line(&format!("media      {media}"))?;
     }
+    if import.warning_count > 0 {
+        output::line(&format!("warnings   {}", grouped(import.warning_count)))?;
+    }
     if matches!(import.status(), pb::ImportStatus::Reverting | pb::ImportStatus::Reverted) {
         let counts = [import.reverted_count, import.revert_kept_count, import.revert_failed_count];
         let [reverted, kept, failed] = counts.map(grouped);

@@ -76,6 +76,15 @@ words! {
     }
 }
 
+/// How grave an issue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssueSeverity {
+    /// The row failed because of it.
+    Error,
+    /// No row failed because of it.
+    Warning,
+}
+
 /// One fault of a row, or a warning that its owner should know of, in the form it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {

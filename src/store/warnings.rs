@@ -5,18 +5,23 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, OnConflict},
 };
 
 use super::{
-    entities::{import, row_warning},
+    Store, StoredRowError,
+    entities::{
+        import,
+        row_warning::{self, Column},
+    },
     error::Error,
     imports,
 };
 use crate::domain::{
     ids::{ApplicationId, ImportId},
-    issue::Issue,
+    issue::{Issue, IssueSeverity},
+    segment::SegmentRange,
 };
 
 /// A warning of a row.
@@ -85,4 +90,79 @@ pub(super) async fn add(
     let kept = import::Entity::update_many().col_expr(import::Column::StoredWarningCount, stored);
     this(kept).exec(tx).await?;
     Ok(())
+}
+
+impl Store {
+    /// Rows with warnings and `after < row_number <= up_to`, at most `limit` rows.
+    pub async fn list_row_warnings(
+        &self,
+        application: ApplicationId,
+        import: ImportId,
+        after: i64,
+        up_to: i64,
+        limit: u64,
+    ) -> Result<Vec<StoredRowError>, Error> {
+        let numbers: Vec<i64> = between(application, import, after, up_to)
+            .select_only()
+            .column(Column::RowNumber)
+            .distinct()
+            .order_by_asc(Column::RowNumber)
+            .limit(limit)
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        let Some(last) = numbers.last() else { return Ok(Vec::new()) };
+        let warnings = between(application, import, after, *last)
+            .order_by_asc(Column::RowNumber)
+            .order_by_asc(Column::Ordinal)
+            .all(&self.db)
+            .await?;
+        let mut rows: Vec<StoredRowError> = Vec::with_capacity(numbers.len());
+        for warning in warnings {
+            let issue =
+                serde_json::from_value(warning.issue).map_err(|_| Error::Corrupt("row_warnings.issue"))?;
+            match rows.last_mut().filter(|row| row.row_number == warning.row_number) {
+                Some(row) => row.issues.push(issue),
+                None => rows.push(StoredRowError {
+                    severity: IssueSeverity::Warning,
+                    row_number: warning.row_number,
+                    line_number: warning.line_number,
+                    byte_offset: warning.byte_offset,
+                    byte_count: warning.byte_count,
+                    external_id: warning.external_id,
+                    issues: vec![issue],
+                    created_at: warning.created_at,
+                }),
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Numbers of the rows of a segment that have warnings, in order.
+    pub async fn rows_with_warnings(
+        &self,
+        application: ApplicationId,
+        import: ImportId,
+        range: &SegmentRange,
+    ) -> Result<Vec<i64>, Error> {
+        let before = range.first_row - 1;
+        let numbers = between(application, import, before, before + i64::from(range.rows))
+            .select_only()
+            .column(Column::RowNumber)
+            .distinct()
+            .order_by_asc(Column::RowNumber)
+            .into_tuple()
+            .all(&self.db)
+            .await?;
+        Ok(numbers)
+    }
+}
+
+/// Warnings of rows with `after < row_number <= up_to`.
+fn between(application: ApplicationId, id: ImportId, after: i64, up_to: i64) -> Select<row_warning::Entity> {
+    row_warning::Entity::find()
+        .filter(Column::ApplicationId.eq(application.0))
+        .filter(Column::ImportId.eq(id.0))
+        .filter(Column::RowNumber.gt(after))
+        .filter(Column::RowNumber.lte(up_to))
 }

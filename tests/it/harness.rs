@@ -285,10 +285,20 @@ impl Tenant {
 
     /// All row errors of an import, over small pages.
     pub async fn row_errors(&self, id: &str) -> Vec<pb::RowError> {
+        self.row_issues(id, pb::IssueSeverity::Error).await
+    }
+
+    /// All failed rows of an import, or all rows with warnings, over small pages.
+    pub async fn row_issues(&self, id: &str, severity: pb::IssueSeverity) -> Vec<pb::RowError> {
         let mut all = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request = pb::ListRowErrorsRequest { import_id: id.to_owned(), page_size: 7, page_token };
+            let request = pb::ListRowErrorsRequest {
+                import_id: id.to_owned(),
+                page_size: 7,
+                page_token,
+                severity: severity as i32,
+            };
             let page = self.client.imports().list_row_errors(request).await.expect("a page").into_inner();
             all.extend(page.row_errors);
             page_token = page.next_page_token;
@@ -301,7 +311,7 @@ impl Tenant {
     /// Rows of an import by outcome, as a file.
     pub async fn export(&self, id: &str, outcomes: &[pb::RowOutcome]) -> Vec<u8> {
         let outcomes = outcomes.iter().map(|outcome| *outcome as i32).collect();
-        let request = pb::ExportRowsRequest { import_id: id.to_owned(), outcomes };
+        let request = pb::ExportRowsRequest { import_id: id.to_owned(), outcomes, ..Default::default() };
         let mut stream = self.client.imports().export_rows(request).await.expect("an export").into_inner();
         let mut file = Vec::new();
         while let Some(message) = stream.message().await.expect("a message") {

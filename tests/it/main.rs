@@ -98,6 +98,7 @@ mod upload;
 mod upload_ends;
 mod user_rows;
 mod waits;
+mod warnings;
 mod watchers;
 mod web;
 mod workers;

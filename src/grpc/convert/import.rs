@@ -11,7 +11,7 @@ use crate::{
     domain::{
         ids::{ApplicationId, ImportId, RecordKind, derive},
         import::{Compression, Import, ImportType, MediaPolicy, OnExisting, SourceFormat, StartMode},
-        issue::{Issue, IssueCode},
+        issue::{Issue, IssueCode, IssueSeverity},
         lines::LineEnds,
     },
     grpc::pb,
@@ -148,15 +148,19 @@ pub(in crate::grpc) fn row_error(
     error: RowError,
 ) -> pb::RowError {
     let RowError { stored, raw } = error;
+    let kind = match stored.severity {
+        IssueSeverity::Error => RecordKind::RowError,
+        IssueSeverity::Warning => RecordKind::RowWarning,
+    };
     let key: [&[u8]; 2] = [import.0.as_bytes(), &stored.row_number.to_be_bytes()];
     pb::RowError {
-        uuid: derive(application, RecordKind::RowError, &key).to_string(),
+        uuid: derive(application, kind, &key).to_string(),
         row_number: stored.row_number,
         line_number: stored.line_number,
         byte_offset: stored.byte_offset,
         external_id: stored.external_id,
         error: stored.issues.iter().map(Issue::line).collect::<Vec<_>>().join("; "),
-        issues: stored.issues.into_iter().map(issue).collect(),
+        issues: stored.issues.into_iter().map(|told| issue(told, stored.severity)).collect(),
         raw_row: raw.as_ref().map(raw_row),
         created_at: Some(timestamp(stored.created_at)),
     }
@@ -177,10 +181,20 @@ fn raw_row(row: &Map<String, Value>) -> Struct {
     object(&Map::from_iter([("_raw".to_owned(), Value::String(text))]))
 }
 
-fn issue(issue: Issue) -> pb::Issue {
+fn issue(issue: Issue, severity: IssueSeverity) -> pb::Issue {
     let known = IssueCode::from_word(&issue.code).map(|code| format!("ISSUE_CODE_{}", code.as_str()));
     let code = known.and_then(|name| pb::IssueCode::from_str_name(&name)).unwrap_or_default();
-    pb::Issue { code: code as i32, field: issue.field, message: issue.message, value: issue.value }
+    let severity = match severity {
+        IssueSeverity::Error => pb::IssueSeverity::Error,
+        IssueSeverity::Warning => pb::IssueSeverity::Warning,
+    };
+    pb::Issue {
+        code: code as i32,
+        field: issue.field,
+        message: issue.message,
+        value: issue.value,
+        severity: severity as i32,
+    }
 }
 
 #[cfg(test)]
@@ -190,7 +204,7 @@ mod tests {
     #[test]
     fn every_word_has_its_wire_value() {
         for code in IssueCode::ALL {
-            let wire = issue(Issue::of_record(*code, "m"));
+            let wire = issue(Issue::of_record(*code, "m"), IssueSeverity::Error);
             assert_ne!(wire.code, pb::IssueCode::Unspecified as i32, "{code:?}");
         }
         for status in crate::domain::import::ImportStatus::ALL {
