@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import yaml
+from lab import Wrong
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / "target" / "tools"
@@ -12,10 +13,6 @@ CHART = ROOT / "helm"
 
 # The version of Kubernetes whose schemas count, as Helm and kubernetes-validate want it.
 KUBERNETES = "1.37"
-
-
-class Wrong(Exception):
-    """Something is not as it must be."""
 
 
 @functools.cache
