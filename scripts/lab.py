@@ -119,13 +119,13 @@ class Process:
     running = []
 
     def __init__(self, lab, role, *flags):
-        self.lab, self.role, self.flags = lab, role, flags
+        self.lab, self.role, self.flags, self.binary = lab, role, flags, lab.binary
         self.running.append(self)
         self.start()
 
     def start(self):
         log = tempfile.NamedTemporaryFile("w+", dir=self.lab.folder, prefix="log-", delete=False)
-        command = [self.lab.binary, "serve", "--listen", "127.0.0.1:0", "--role", self.role, "--log", "warn"]
+        command = [self.binary, "serve", "--listen", "127.0.0.1:0", "--role", self.role, "--log", "warn"]
         shared = ["--data-dir", str(self.lab.folder / "data"), "--object-store", self.lab.objects.as_uri()]
         own = ["--database-url", self.lab.database_url, "--admin-key", self.lab.admin_key, *self.flags]
         self.log = Path(log.name)

@@ -30,7 +30,7 @@ use crate::{
     reverter::Reverter,
     store::{self, Store},
     sweeper::Sweeper,
-    worker::Worker,
+    worker::{Settings, Worker},
 };
 
 /// Time between two tries to reach a database that does not answer yet.
@@ -114,10 +114,15 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let address = listener.local_addr().map_err(source)?;
     make_folder(&args.storage.data_dir)?;
     let objects = open_objects(&args.storage)?;
-    let store = open_store(args).await?;
+    let settings = args.settings();
+    let store = open_store(&args.storage, settings.segments_in_flight, settings.lease).await?;
     store.release_abandoned_claims().await.map_err(StartError::Database)?;
     let administration = Administration::new(store.clone());
-    let new_admin_key = bootstrap(&administration, args).await?;
+    // A worker answers nobody who would have a key, and its folder may be one that nobody sees.
+    let new_admin_key = match args.role {
+        Role::Worker => None,
+        Role::All | Role::Api => bootstrap(&administration, args).await?,
+    };
 
     let lifecycle = Lifecycle::default();
     let Lifecycle { stop, tasks } = &lifecycle;
@@ -171,14 +176,23 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     Ok(App { address, new_admin_key, lifecycle, database })
 }
 
-async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {
-    let storage = &args.storage;
+/// Brings the schema of a database up to date; gives which database it is, for people.
+pub async fn migrate(storage: &StorageArgs) -> Result<&'static str, StartError> {
+    make_folder(&storage.data_dir)?;
+    let Settings { segments_in_flight, lease, .. } = Settings::default();
+    Ok(open_store(storage, segments_in_flight, lease).await?.backend_name())
+}
+
+async fn open_store(
+    storage: &StorageArgs,
+    segments_in_flight: usize,
+    lease: Duration,
+) -> Result<Store, StartError> {
     let opened = match &storage.database_url {
         None => Store::open_sqlite(&storage.data_dir.join("carryover.db")).await,
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
             // One more commits meanwhile.
-            let writers = u32::from(args.work.segments_in_flight) + 1;
-            let lease = args.settings().lease;
+            let writers = u32::try_from(segments_in_flight).unwrap_or(u32::MAX).saturating_add(1);
             let wait = Duration::from_secs(storage.database_wait_seconds);
             let deadline = Instant::now() + wait;
             loop {

@@ -6,6 +6,7 @@ mod demo;
 mod entities;
 mod import;
 mod imports;
+mod migrate;
 mod output;
 mod page;
 mod progress;
@@ -36,6 +37,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Box<crate::config::ServeArgs>),
+    /// Bring a database's schema up to date and end; a server does so as well when it starts
+    Migrate(migrate::MigrateArgs),
     /// Show the whole way once: server, synthetic file, import, what became of every row
     Demo(demo::DemoArgs),
     /// Import a file
@@ -156,6 +159,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Result<Done, Failure> {
     match command {
         Command::Serve(args) => serve::run(&args).await,
+        Command::Migrate(args) => migrate::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Pause(args) => imports::pause(args).await,
