@@ -1,7 +1,7 @@
 //! Stored media. They are kept by their content, so that what comes twice is there once, and of each application
 //! apart: what one erases stays with the others.
 
-use std::{io, ops::Range, time::Duration};
+use std::{fs::File, io, ops::Range, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -9,10 +9,7 @@ use futures_util::stream::BoxStream;
 use object_store::{
     Attribute, Attributes, GetOptions, ObjectStoreExt, buffered::BufWriter, path::Path as Key, signer::Method,
 };
-use tokio::{
-    fs::File,
-    io::{AsyncSeekExt, AsyncWriteExt},
-};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufReader};
 use tokio_stream::{Stream, StreamExt};
 use url::Url;
 
@@ -26,6 +23,9 @@ pub type Sha256 = [u8; 32];
 /// none smaller and 10,000 at most.
 const PART_BYTES: usize = 5 << 20;
 
+/// As much of a medium's file as is read at once.
+const READ_AHEAD: usize = 256 << 10;
+
 impl Objects {
     /// Stores a medium for good, from the beginning of its file; storing the same one again makes it young.
     pub async fn put_medium(
@@ -33,8 +33,12 @@ impl Objects {
         application: ApplicationId,
         sha256: &Sha256,
         media_type: &'static str,
-        mut file: File,
+        file: &File,
     ) -> Result<(), Error> {
+        // The place where a disk should be is not to be filled.
+        if self.is_away() {
+            return Err(Error::Away);
+        }
         let mut writer =
             BufWriter::with_capacity(self.store.clone(), medium_key(application, sha256), PART_BYTES)
                 .with_max_concurrency(1);
@@ -43,8 +47,9 @@ impl Objects {
             writer = writer.with_attributes(attributes(media_type));
         }
         let copied = async {
+            let mut file = tokio::fs::File::from_std(file.try_clone()?);
             file.rewind().await?;
-            tokio::io::copy(&mut file, &mut writer).await?;
+            tokio::io::copy_buf(&mut BufReader::with_capacity(READ_AHEAD, file), &mut writer).await?;
             writer.shutdown().await
         };
         if let Err(error) = copied.await {
