@@ -45,14 +45,14 @@ CREATE TABLE media (
     url_id {uuid} NOT NULL,
     url TEXT,
     host TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('PENDING', 'STORED', 'FAILED')),
+    state TEXT NOT NULL DEFAULT 'PENDING' CHECK (state IN ('PENDING', 'STORED', 'FAILED')),
     -- Whether this is the one row of the job and URL that is fetched for all of them.
-    leads {bool} NOT NULL,
-    attempts {int} NOT NULL,
+    leads {bool} NOT NULL DEFAULT FALSE,
+    attempts {int} NOT NULL DEFAULT 0,
     -- When it may be taken up: the end of a lease, or of a wait.
     due_at {timestamp} NOT NULL,
     owner {uuid},
-    epoch {bigint} NOT NULL,
+    epoch {bigint} NOT NULL DEFAULT 0,
     sha256 {bytes},
     size {bigint},
     media_type TEXT,

@@ -47,7 +47,7 @@ pub use administration::{ApiKey, Application, ApplicationChange, Caller, Workflo
 pub use audit::AuditEvent;
 pub use business_sessions::StoredBusinessSession;
 pub use claims::Claim;
-pub use commit::{Batch, Committed, RecordRow, RowIssues};
+pub use commit::{Batch, Committed, MediumRow, RecordRow, RowIssues};
 pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
 pub use fetches::SourceFetch;

@@ -8,6 +8,7 @@ use super::{
     schema::schema,
     status::{FeatureStatus, SessionStatus},
 };
+use crate::domain::media::MediaSlot;
 
 schema! {
     /// Fields of a user verification.
@@ -117,6 +118,15 @@ impl UserVerification {
     pub fn status(&self) -> SessionStatus {
         self.status.unwrap_or(SessionStatus::Expired)
     }
+}
+
+/// A link of a row to a medium.
+#[derive(Debug, Clone, Copy)]
+pub struct MediaLink {
+    /// What the medium shows.
+    pub slot: MediaSlot,
+    /// Where it is; its query may hold a token.
+    pub url: Text,
 }
 
 /// Keys of [`UserVerification::details`].

@@ -12,7 +12,7 @@ use crate::{
         lines::LineCounter,
     },
     fault_points,
-    store::{Batch, RecordRow, RowIssues},
+    store::{Batch, MediumRow, RecordRow, RowIssues},
 };
 
 pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> Batch {
@@ -22,6 +22,8 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
     let mut records = Vec::with_capacity(count);
     let (mut failures, mut warned) = (Told::new(&rows, schema), Told::new(&rows, schema));
     let mut issues = Vec::new();
+    let (mut media, mut places) = (Vec::new(), Places::new(&rows));
+    let fetches_media = import.fetches_media();
     for row in 0..count {
         if cfg!(debug_assertions) {
             fault_points::reach_row(rows.find_text(row, schema.keys).map(|text| rows.arena.get(text)));
@@ -52,13 +54,26 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
             failures.add(&rows, row, faults);
             continue;
         }
+        if fetches_media && !adapter.links().is_empty() {
+            let Place { line_number, byte_offset, byte_count } = places.find(&rows, row);
+            let row = row as u32;
+            let links = adapter.links().iter();
+            media.extend(links.map(|link| MediumRow {
+                row,
+                line_number,
+                byte_offset,
+                byte_count,
+                slot: link.slot,
+                url: link.url,
+            }));
+        }
         let spec = &import.spec;
         let id = record.id(&rows.arena, import.application_id, &spec.provider, spec.workflow_id);
         records.push(RecordRow { id, row: row as u32, record });
     }
     let (failures, warnings) = (failures.list, warned.list);
     let duplicates = keep_first_of_each_key(&mut records);
-    Batch { arena: rows.arena, rows: count, records, duplicates, failures, warnings }
+    Batch { arena: rows.arena, rows: count, records, duplicates, failures, warnings, media }
 }
 
 /// Sorts by key, which is the order in which the database locks them, and takes out rows whose key
@@ -77,34 +92,60 @@ fn keep_first_of_each_key(records: &mut Vec<RecordRow>) -> Vec<u32> {
     duplicates
 }
 
-/// Rows of which there is something to tell, in row order, with their lines: counted on from the one before,
-/// so that a segment is gone over once, however many they are.
-struct Told {
-    schema: &'static Schema,
-    list: Vec<RowIssues>,
+/// Where a row stands in the source.
+struct Place {
+    line_number: i64,
+    byte_offset: i64,
+    byte_count: i64,
+}
+
+/// Finds the places of some rows, in row order: lines are counted on from the one before, so that a segment is
+/// gone over once, however many they are.
+struct Places {
     lines: LineCounter,
     counted: usize,
 }
 
+impl Places {
+    fn new(rows: &Rows) -> Self {
+        Self { lines: LineCounter::at(rows.range.first_line as u64), counted: 0 }
+    }
+
+    fn find(&mut self, rows: &Rows, row: usize) -> Place {
+        let start = rows.rows[row].start as usize;
+        self.lines.advance(&rows.source[self.counted..start]);
+        self.counted = start;
+        Place {
+            line_number: self.lines.line() as i64,
+            byte_offset: rows.range.byte_offset + start as i64,
+            byte_count: i64::from(rows.rows[row].len),
+        }
+    }
+}
+
+/// Rows of which there is something to tell, in row order.
+struct Told {
+    schema: &'static Schema,
+    list: Vec<RowIssues>,
+    places: Places,
+}
+
 impl Told {
     fn new(rows: &Rows, schema: &'static Schema) -> Self {
-        let lines = LineCounter::at(rows.range.first_line as u64);
-        Self { schema, list: Vec::new(), lines, counted: 0 }
+        Self { schema, list: Vec::new(), places: Places::new(rows) }
     }
 
     fn add(&mut self, rows: &Rows, row: usize, issues: Vec<Issue>) {
         if issues.is_empty() {
             return;
         }
-        let start = rows.rows[row].start as usize;
-        self.lines.advance(&rows.source[self.counted..start]);
-        self.counted = start;
+        let Place { line_number, byte_offset, byte_count } = self.places.find(rows, row);
         let external_id = rows.find_text(row, self.schema.keys).map(|text| rows.arena.get(text).trim());
         self.list.push(RowIssues {
             row: row as u32,
-            line_number: self.lines.line() as i64,
-            byte_offset: rows.range.byte_offset + start as i64,
-            byte_count: i64::from(rows.rows[row].len),
+            line_number,
+            byte_offset,
+            byte_count,
             external_id: external_id.filter(|id| !id.is_empty()).map(storable),
             issues,
         });

@@ -310,6 +310,7 @@ impl Store {
                 || spec.on_existing == OnExisting::Update
                 || import.counters.skipped > 0,
             limits: import.limits,
+            has_media: import.fetches_media(),
             thresholds: spec.thresholds,
             trial: false,
             now,

@@ -1,6 +1,7 @@
 //! What a segment's transaction writes, whichever database it is.
 
 mod erased;
+mod media;
 
 use std::sync::Arc;
 
@@ -9,6 +10,11 @@ use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 pub(super) use erased::tombstone;
+pub use media::MediumRow;
+pub(super) use media::{
+    ADD_MEDIA, COUNT_MEDIA, DELETE_MEDIA, DELETE_WARNINGS, FEWER_WARNINGS, MEDIA_CELLS, MEDIA_COLUMNS,
+    MediaChange,
+};
 
 use super::{claims::Claim, table::Table};
 use crate::{
@@ -38,6 +44,8 @@ pub struct Batch {
     pub failures: Vec<RowIssues>,
     /// Rows with warnings, whatever became of them, in row order.
     pub warnings: Vec<RowIssues>,
+    /// What records link to, in row order; empty where media are not fetched.
+    pub media: Vec<MediumRow>,
 }
 
 /// A record to be written.
@@ -84,6 +92,8 @@ pub(super) struct Commit {
     pub(super) import_erased: bool,
     /// Whether some of the keys may exist.
     pub(super) expect_existing: bool,
+    /// Whether records of the import may have media.
+    pub(super) has_media: bool,
     /// Row errors and warnings that may be kept in all.
     pub(super) limits: Limits,
     pub(super) thresholds: Thresholds,
@@ -213,6 +223,7 @@ impl Batch {
 pub(super) struct Settled {
     pub(super) ledger: Ledger,
     pub(super) duplicates: i64,
+    pub(super) media: MediaChange,
     /// Later rows of the same import that gave their place to one of this segment: by what they had been.
     gave_place: Counters,
 }
@@ -227,7 +238,7 @@ impl Settled {
             ledger.set(failure.row as usize, Outcome::Failed);
         }
         let duplicates = commit.batch.duplicates.len() as i64;
-        Self { ledger, duplicates, gave_place: Counters::default() }
+        Self { ledger, duplicates, media: MediaChange::default(), gave_place: Counters::default() }
     }
 
     pub(super) fn skip(&mut self, row: u32, duplicate: bool) {
@@ -349,13 +360,13 @@ pub(super) const MOVE_CHECKPOINT: &str = "UPDATE imports SET checkpoint_row = CO
     FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 AND s.state <> 'DONE'), total_rows) \
     WHERE application_id = $1 AND id = $2";
 
-/// Ends the import when its upload is finished and no segment is open. A source that is unusable
+/// Ends the import when its upload is finished, no segment is open and no medium is waited for. A source that is unusable
 /// from some point on has `failure_reason` set by then, and ends as failed with all before it kept.
 pub(super) const COMPLETE: &str = "UPDATE imports \
     SET status = CASE WHEN failure_reason IS NULL THEN 'COMPLETED' ELSE 'FAILED' END, completed_at = $3, \
     updated_at = $3, pause_requested = FALSE, waiting_reason = NULL, sequence = sequence + 1 \
     WHERE application_id = $1 AND id = $2 AND upload_finished AND status IN ('PENDING', 'PROCESSING') \
-    AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 AND s.state <> 'DONE')";
+    AND media_pending_count = 0 AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 AND s.state <> 'DONE')";
 
 /// Forgets what a dry run remembered, once it has ended.
 pub(super) const FORGET_KEYS: &str = "DELETE FROM dry_run_keys WHERE application_id = $1 AND import_id = $2";

@@ -7,6 +7,7 @@
 //! Keys go in sorted, so that two transactions wait for each other's keys in one order only.
 
 mod copy;
+mod media;
 mod probe;
 mod row_issues;
 
@@ -64,6 +65,7 @@ async fn write(tx: &mut PgConnection, commit: &mut Commit) -> Result<Committed, 
     let claim = &commit.claim;
     let (application, import) = (claim.application_id.0, claim.import_id.0);
     let settled = write_records(tx, commit, &fence).await?;
+    media::count(tx, commit, &settled.media).await?;
     let kept = row_issues::write(tx, commit).await?;
     sqlx::query(SEGMENT_DONE)
         .bind(application)
@@ -208,6 +210,10 @@ impl<'c> Plan<'c> {
         // In row order, so that two transactions lock ledgers in one order only.
         self.replacing.sort_unstable_by_key(|(_, row_number, _)| *row_number);
         for (at, row_number, number) in &self.replacing {
+            if commit.has_media {
+                let id = self.fresh[*at].0.id;
+                media::take_away(tx, commit, id, *row_number, &mut self.settled.media).await?;
+            }
             let had_been = give_place(tx, commit, *row_number).await?;
             let (record, own_number) = &mut self.fresh[*at];
             self.settled.take_place(record.row, had_been);
@@ -219,7 +225,10 @@ impl<'c> Plan<'c> {
         let displaced: Vec<Uuid> = self.displaced.iter().map(|(id, _)| *id).collect();
         copy::delete(tx, commit, &displaced).await?;
         match copy::copy(tx, commit, &self.fresh).await {
-            Ok(()) => Ok(Written::All),
+            Ok(()) => {
+                self.settled.media.pending += media::queue(tx, commit, &self.fresh).await?;
+                Ok(Written::All)
+            }
             Err(Error::Postgres(error)) if is_unique_violation(&error) => Ok(Written::Refused(error)),
             Err(error) => Err(error),
         }

@@ -4,6 +4,7 @@
 //! writer speaks to SQLite directly, on a blocking thread.
 
 mod binder;
+mod media;
 mod row_issues;
 
 use std::{
@@ -88,6 +89,7 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
         records.write(record, &mut settled)?;
     }
     fault_points::reach("in_copy");
+    media::count(tx, commit, &settled.media)?;
     let kept = row_issues::write(tx, commit, &fence)?;
     shared(tx, SEGMENT_DONE)?.execute(params![
         application,
@@ -200,18 +202,25 @@ impl<'t> Records<'t> {
 
     /// Writes a record if its key is free, and settles its row.
     fn write(&mut self, record: &RecordRow, settled: &mut Settled) -> Result<(), Error> {
-        let Some(existing) = self.find_or_insert(record)? else { return Ok(()) };
+        let Some(existing) = self.find_or_insert(record)? else {
+            return media::queue(self.tx, self.commit, record, &mut settled.media);
+        };
         match self.commit.judge(record.row, existing) {
             Verdict::Update { number } => {
                 self.keep_replaced(record)?;
                 self.replace(record, number)?;
                 settled.update(record.row);
+                media::queue(self.tx, self.commit, record, &mut settled.media)?;
             }
             Verdict::Replace { row_number, number } => {
+                if self.commit.has_media {
+                    media::take_away(self.tx, self.commit, record, row_number, &mut settled.media)?;
+                }
                 let had_been = give_place(self.tx, self.commit, row_number)?;
                 let own = self.commit.record_number(record.row);
                 self.replace(record, if had_been == Outcome::Updated { number } else { own })?;
                 settled.take_place(record.row, had_been);
+                media::queue(self.tx, self.commit, record, &mut settled.media)?;
             }
             verdict => settled.skip(record.row, verdict == Verdict::Duplicate),
         }
