@@ -235,6 +235,9 @@ pub(super) fn show(import: &pb::Import, json: bool) -> Result<(), Failure> {
     if import.failed_count > 0 {
         output::line(&format!("see        carryover errors {}", import.uuid))?;
     }
+    if import.stored_warning_count > 0 {
+        output::line(&format!("see        carryover errors {} --severity warning", import.uuid))?;
+    }
     Ok(())
 }
 
