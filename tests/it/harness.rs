@@ -349,6 +349,7 @@ pub fn assert_adds_up(import: &pb::Import) {
     assert!(import.processed_rows <= import.total_rows, "{import:?}");
     assert!(import.checkpoint_row <= import.processed_rows, "{import:?}");
     assert!(import.duplicate_count <= import.skipped_count, "{import:?}");
+    assert!(import.stored_warning_count <= import.warning_count, "{import:?}");
     if import.status() == pb::ImportStatus::Completed {
         assert_eq!((import.processed_rows, import.checkpoint_row), (import.total_rows, import.total_rows));
         assert!(import.completed_at.is_some() && import.upload_finished);
