@@ -146,6 +146,11 @@ spec:
       name: {{ .adminKey.existingSecret }}
       key: {{ .adminKey.secretKey }}
 {{- end }}
+{{- if and $front (not .config.publicUrl) }}
+# Links to media are good inside the cluster, unless the object store serves them itself.
+- name: CARRYOVER_PUBLIC_URL
+  value: {{ if .tls.existingSecret }}https{{ else }}http{{ end }}://{{ include "carryover.fullname" $.root }}.{{ $.root.Release.Namespace }}:{{ int .service.port }}
+{{- end }}
 {{- if and $front .tls.existingSecret }}
 - name: CARRYOVER_TLS_CERT
   value: /tls/tls.crt
