@@ -51,6 +51,8 @@ mod large_rows;
 mod large_sources;
 mod limits;
 mod line_ends;
+mod media_parts;
+mod media_queue;
 mod mishaps;
 mod ndjson;
 mod on_existing;
