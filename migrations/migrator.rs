@@ -13,6 +13,7 @@ mod m0008_feedings;
 mod m0009_revert_failures;
 mod m0010_media;
 mod m0011_row_warnings;
+mod m0012_media_links;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_revert_failures::Migration),
             Box::new(m0010_media::Migration),
             Box::new(m0011_row_warnings::Migration),
+            Box::new(m0012_media_links::Migration),
         ]
     }
 }

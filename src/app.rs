@@ -24,6 +24,7 @@ use crate::{
     imports::Imports,
     intake::Intake,
     lifecycle::Lifecycle,
+    links::Links,
     objects::{self, Objects},
     records::Records,
     relay,
@@ -154,12 +155,14 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         Fetcher { store, imports, feed: feed.clone(), lease }.spawn(tasks, stop.clone());
     }
     let database = store.backend_name();
-    let parts = (args.role != Role::Worker).then(|| grpc::Parts {
-        imports,
-        records: Records::new(store),
-        erasure,
-        administration,
-    });
+    let parts = match args.role {
+        Role::Worker => None,
+        Role::All | Role::Api => {
+            let links = make_links(args, address, &store, objects).await?;
+            let records = Records::new(store, links.clone());
+            Some(grpc::Parts { imports, records, links, erasure, administration })
+        }
+    };
     let stop = stop.clone();
     tasks.spawn(async move {
         if let Err(error) = grpc::serve(listener, parts, transport, stop.clone()).await {
@@ -169,6 +172,18 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     });
     info!(%address, database, "serving");
     Ok(App { address, new_admin_key, lifecycle, database })
+}
+
+async fn make_links(
+    args: &ServeArgs,
+    address: SocketAddr,
+    store: &Store,
+    objects: Objects,
+) -> Result<Links, StartError> {
+    let secret = store.link_secret().await.map_err(StartError::Database)?;
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    let public_url = args.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+    Ok(Links::new(objects, &secret, &public_url, Duration::from_secs(args.media_link_seconds)))
 }
 
 async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {

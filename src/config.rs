@@ -37,6 +37,14 @@ pub struct ServeArgs {
     #[expect(missing_docs, reason = "a group of flags")]
     pub storage: StorageArgs,
 
+    /// Where links to media lead to that this server serves itself, such as https://media.example.com; the address it listens on without it
+    #[arg(long, env = "CARRYOVER_PUBLIC_URL", value_parser = parse_public_url, value_name = "URL")]
+    pub public_url: Option<String>,
+
+    /// Seconds a link to a medium is good for, at most 7 days
+    #[arg(long, env = "CARRYOVER_MEDIA_LINK_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=604_800), value_name = "N")]
+    pub media_link_seconds: u64,
+
     /// Admin key to add to the database; on an empty one without it one is made and written to DIR/admin.key
     #[arg(long, env = "CARRYOVER_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
@@ -385,6 +393,14 @@ impl ServeArgs {
             source_retention_days: self.limits.source_retention_days,
         }
     }
+}
+
+/// Reads a URL that links begin with.
+fn parse_public_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url =
+        url.filter(|url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty());
+    url.map(String::from).ok_or_else(|| "must be a URL such as https://media.example.com".to_owned())
 }
 
 /// Reads a size such as `1048576`, `64KiB`, `1MiB` or `5GiB`.

@@ -17,6 +17,7 @@ use crate::{
         refusal::Refusal,
     },
     error::Error,
+    links::Links,
     store::{
         BusinessProfile, SessionFilter, Store, StoredBusinessSession, StoredRule, StoredSession,
         StoredTransaction, UserProfile, WorkflowVersion,
@@ -57,12 +58,13 @@ pub enum SessionKinds {
 #[derive(Clone)]
 pub struct Records {
     store: Store,
+    links: Links,
 }
 
 impl Records {
-    /// Records over this store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    /// Records over this store, and links to their media.
+    pub fn new(store: Store, links: Links) -> Self {
+        Self { store, links }
     }
 
     /// Lists sessions by descending number, those below `before` only.

@@ -15,6 +15,7 @@ mod erasure;
 mod error;
 mod fetches;
 mod imports;
+mod link_keys;
 mod media;
 #[path = "../migrations/migrator.rs"]
 mod migrations;

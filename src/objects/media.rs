@@ -70,32 +70,32 @@ impl Objects {
         }
     }
 
-    /// Reads bytes of a medium.
+    /// Reads bytes of a medium; nothing when it is not there.
     pub async fn read_medium(
         &self,
         application: ApplicationId,
         sha256: &Sha256,
         range: Range<u64>,
-    ) -> Result<BoxStream<'static, io::Result<Bytes>>, Error> {
+    ) -> Result<Option<BoxStream<'static, io::Result<Bytes>>>, Error> {
         let options = GetOptions::new().with_range(Some(range));
-        let read = self.store.get_opts(&medium_key(application, sha256), options).await;
-        let read = read.map_err(|source| match source {
-            object_store::Error::NotFound { .. } => Error::Gone,
-            source => Error::Store { action: "read a medium", source },
-        })?;
-        Ok(Box::pin(read.into_stream().map(|bytes| bytes.map_err(io::Error::from))))
+        match self.store.get_opts(&medium_key(application, sha256), options).await {
+            Ok(read) => Ok(Some(Box::pin(read.into_stream().map(|bytes| bytes.map_err(io::Error::from))))),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(Error::Store { action: "read a medium", source }),
+        }
     }
 
-    /// A link to a medium that the store itself serves to whoever has it; nothing when it serves none.
-    pub async fn sign_medium(
+    /// Links to media that the store itself serves to whoever has them, in the order of the media; nothing when
+    /// it serves none.
+    pub async fn sign_media(
         &self,
-        application: ApplicationId,
-        sha256: &Sha256,
+        media: impl Iterator<Item = (ApplicationId, &Sha256)>,
         valid: Duration,
-    ) -> Result<Option<Url>, Error> {
+    ) -> Result<Option<Vec<Url>>, Error> {
         let Some(signer) = &self.signer else { return Ok(None) };
-        let signed = signer.signed_url(Method::GET, &medium_key(application, sha256), valid).await;
-        signed.map(Some).map_err(|source| Error::Store { action: "sign a link to a medium", source })
+        let keys: Vec<_> = media.map(|(application, sha256)| medium_key(application, sha256)).collect();
+        let signed = signer.signed_urls(Method::GET, &keys, valid).await;
+        signed.map(Some).map_err(|source| Error::Store { action: "sign links to media", source })
     }
 
     /// Media of an application that were last stored before `before`.

@@ -33,7 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["canonical", "clock", "domain", "error", "feed", "guard", "intake", "objects", "pipeline", "store"],
     ),
     ("fetcher", &["clock", "domain", "error", "feed", "imports", "store"]),
-    ("records", &["canonical", "clock", "domain", "error", "store"]),
+    ("links", &["clock", "domain", "error", "objects"]),
+    ("records", &["canonical", "clock", "domain", "error", "links", "store"]),
     ("administration", &["clock", "domain", "error", "store"]),
     ("erasure", &["canonical", "clock", "domain", "error", "objects", "pipeline", "store"]),
     (
@@ -47,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "error",
             "imports",
             "intake",
+            "links",
             "records",
             "store",
         ],
