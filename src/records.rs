@@ -1,6 +1,7 @@
 //! What a caller may ask of the records that imports made, and what is derived of them each time.
 
 pub mod business;
+mod media;
 pub mod transaction;
 pub mod user;
 
@@ -23,6 +24,8 @@ use crate::{
         StoredTransaction, UserProfile, WorkflowVersion,
     },
 };
+
+pub use media::MediaLinks;
 
 /// A session of either kind.
 #[derive(Debug, Clone, PartialEq)]
