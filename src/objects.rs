@@ -36,6 +36,9 @@ pub enum Error {
     /// Its folder cannot be made.
     #[error("make the object store's folder")]
     Folder(#[from] std::io::Error),
+    /// A medium's file cannot be read, or not be stored.
+    #[error("store a medium")]
+    Medium(#[source] std::io::Error),
     /// Its URL is of no kind that is known.
     #[error(
         "--object-store must be a URL such as file:///folder, s3://bucket/folder, gs://bucket or az://container"
