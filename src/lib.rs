@@ -19,6 +19,7 @@ pub mod guard;
 pub mod imports;
 pub mod intake;
 pub mod lifecycle;
+pub mod media;
 pub mod objects;
 pub mod pipeline;
 pub mod records;
