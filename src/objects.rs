@@ -1,14 +1,15 @@
-//! The object store: where segments are kept.
+//! The object store: where segments and media are kept.
 
-use std::{collections::HashSet, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{collections::HashSet, fs::File, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::{
-    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, local::LocalFileSystem, path::Path as Key,
-    prefix::PrefixStore,
+    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, buffered::BufWriter, local::LocalFileSystem,
+    path::Path as Key, prefix::PrefixStore,
 };
 use thiserror::Error;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufReader};
 use tokio_stream::StreamExt;
 use url::Url;
 
@@ -31,7 +32,10 @@ pub enum Error {
     },
     /// Its folder cannot be made.
     #[error("make the object store's folder")]
-    Folder(#[from] std::io::Error),
+    Folder(#[from] io::Error),
+    /// A medium's file cannot be read, or not be stored.
+    #[error("store a medium")]
+    Medium(#[source] io::Error),
     /// Its URL is of no kind that is known.
     #[error(
         "--object-store must be a URL such as file:///folder, s3://bucket/folder, gs://bucket or az://container"
@@ -65,6 +69,12 @@ pub struct Objects {
     /// A file in a local folder that is there as long as the folder is.
     sign: Option<Arc<Path>>,
 }
+
+/// A medium that is larger than this is stored in parts of it; buckets take none that are smaller.
+const PART: usize = 5 << 20;
+
+/// As much of a medium's file as is read at once.
+const READ_AHEAD: usize = 256 << 10;
 
 /// What the file is called that tells a folder from an empty place where its disk should be.
 const SIGN: &str = "carryover.objects";
@@ -162,6 +172,30 @@ impl Objects {
         Ok(())
     }
 
+    /// Stores a medium under its SHA-256 for good; storing the same one again makes it young.
+    pub async fn put_medium(
+        &self,
+        application: ApplicationId,
+        sha256: &[u8; 32],
+        file: &File,
+    ) -> Result<(), Error> {
+        // The place where a disk should be is not to be filled.
+        if self.sign.as_ref().is_some_and(|sign| !sign.exists()) {
+            return Err(Error::Away);
+        }
+        let mut file = tokio::fs::File::from_std(file.try_clone().map_err(Error::Medium)?);
+        file.rewind().await.map_err(Error::Medium)?;
+        let mut file = BufReader::with_capacity(READ_AHEAD, file);
+        let key = medium_key(application, sha256);
+        let mut writer = BufWriter::with_capacity(self.store.clone(), key, PART).with_max_concurrency(1);
+        if let Err(error) = tokio::io::copy_buf(&mut file, &mut writer).await {
+            // Parts that stay behind cost money; that they do is not worth more than a rule of the bucket.
+            drop(writer.abort().await);
+            return Err(Error::Medium(error));
+        }
+        writer.shutdown().await.map_err(Error::Medium)
+    }
+
     /// Reads a segment and checks that it is what was stored.
     pub async fn get_segment(
         &self,
@@ -183,6 +217,10 @@ impl Objects {
             Err(Error::Damaged { seq: range.seq })
         }
     }
+}
+
+fn medium_key(application: ApplicationId, sha256: &[u8; 32]) -> Key {
+    Key::from(format!("media/{application}/{}", hex::encode(sha256)))
 }
 
 fn source_key(application: ApplicationId, import: ImportId) -> Key {
