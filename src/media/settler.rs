@@ -11,7 +11,7 @@ use super::{download::End, in_flight::Flight};
 use crate::{
     clock,
     feed::Feed,
-    store::{self, Download, MediaOutcome, Store},
+    store::{Download, MediaOutcome, Store},
 };
 
 /// Downloads that are settled in one transaction, at most.
