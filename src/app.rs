@@ -25,6 +25,7 @@ use crate::{
     intake::Intake,
     lifecycle::Lifecycle,
     links::Links,
+    media::MediaFetcher,
     objects::{self, Objects},
     records::Records,
     relay,
@@ -136,8 +137,8 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     );
     let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
     let erasure = Erasure::new(store.clone(), objects.clone());
-    let imports =
-        Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard, args.media.policy.into());
+    let policy = args.media.policy.into();
+    let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard.clone(), policy);
     if args.role != Role::Api {
         Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
         let sweeper = Sweeper {
@@ -149,6 +150,10 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
             settings: args.sweeping(),
         };
         sweeper.spawn(tasks, stop.clone());
+        let path = args.storage.data_dir.join("spool");
+        MediaFetcher::new(store.clone(), objects.clone(), feed.clone(), guard, &path, args.media_settings())
+            .map_err(|source| StartError::Folder { path, source })?
+            .spawn(tasks, stop.clone());
         let lease = args.settings().lease;
         Reverter { store: store.clone(), feed: feed.clone(), lease }.spawn(tasks, stop.clone());
         let (store, imports) = (store.clone(), imports.clone());

@@ -1,14 +1,21 @@
 //! Configuration of a server: flags, each with an environment variable; `carryover serve --help` is
 //! the manual.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+mod fetching;
+mod media;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
+pub use self::{
+    fetching::FetchArgs,
+    media::{Media, MediaArgs},
+};
 use crate::{
-    domain::{import::MediaPolicy, limits::Limits},
+    domain::limits::Limits,
     grpc::{CallRates, Certificate, CertificateError, Connections, Transport},
-    guard::{Cidr, Policy},
+    media::MediaSettings,
     sweeper,
     telemetry::LogFormat,
     worker::Settings,
@@ -228,108 +235,6 @@ pub struct WorkArgs {
     pub lease_seconds: u64,
 }
 
-/// What may be fetched for callers, and how.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Fetching")]
-pub struct FetchArgs {
-    /// Port that URLs may name; may be repeated
-    #[arg(
-        long = "fetch-port",
-        env = "CARRYOVER_FETCH_PORTS",
-        value_delimiter = ',',
-        default_value = "443",
-        value_name = "PORT"
-    )]
-    pub ports: Vec<u16>,
-
-    /// Network whose addresses are never asked, such as 203.0.113.0/24; may be repeated
-    #[arg(long = "fetch-deny", env = "CARRYOVER_FETCH_DENY", value_delimiter = ',', value_name = "CIDR")]
-    pub deny: Vec<Cidr>,
-
-    /// Private network whose addresses may be asked all the same, such as that of an own file server
-    #[arg(long = "fetch-allow", env = "CARRYOVER_FETCH_ALLOW", value_delimiter = ',', value_name = "CIDR")]
-    pub allow: Vec<Cidr>,
-
-    /// Name that is never asked, nor any name below it; may be repeated
-    #[arg(
-        long = "fetch-deny-host",
-        env = "CARRYOVER_FETCH_DENY_HOSTS",
-        value_delimiter = ',',
-        value_name = "NAME"
-    )]
-    pub deny_hosts: Vec<String>,
-
-    /// Name server to ask instead of the system's; may be repeated
-    #[arg(long = "fetch-dns", env = "CARRYOVER_FETCH_DNS", value_delimiter = ',', value_name = "ADDR")]
-    pub name_servers: Vec<SocketAddr>,
-
-    /// Certificates to trust instead of the system's, as PEM
-    #[arg(long = "fetch-roots", env = "CARRYOVER_FETCH_ROOTS", value_name = "FILE")]
-    pub roots: Option<PathBuf>,
-
-    /// Seconds for lookup, connection and TLS of one hop
-    #[arg(long = "fetch-connect-seconds", env = "CARRYOVER_FETCH_CONNECT_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
-    pub connect_seconds: u64,
-
-    /// Seconds that a server may keep the fetching of one source waiting in all
-    #[arg(long = "fetch-seconds", env = "CARRYOVER_FETCH_SECONDS", default_value_t = 6 * 3600, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
-    pub total_seconds: u64,
-}
-
-/// Images and videos that rows link to.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Media")]
-pub struct MediaArgs {
-    /// What becomes of media of imports that do not say; a server without a way out skips them
-    #[arg(
-        long = "media-default",
-        env = "CARRYOVER_MEDIA_DEFAULT",
-        default_value = "fetch",
-        value_enum,
-        value_name = "POLICY"
-    )]
-    pub policy: Media,
-
-    /// Bytes of media fetched for one import; what would pass it fails. A spec can only ask for less
-    #[arg(long = "max-media-bytes", env = "CARRYOVER_MAX_MEDIA_BYTES", default_value = "50GiB", value_parser = parse_bytes, value_name = "BYTES")]
-    pub total_bytes: u64,
-}
-
-/// What becomes of the media that rows link to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Media {
-    /// They are fetched and stored
-    Fetch,
-    /// They are left where they are
-    Skip,
-}
-
-impl From<Media> for MediaPolicy {
-    fn from(media: Media) -> Self {
-        match media {
-            Media::Fetch => Self::Fetch,
-            Media::Skip => Self::Skip,
-        }
-    }
-}
-
-impl FetchArgs {
-    /// What the guard is to let out.
-    pub fn policy(&self) -> io::Result<Policy> {
-        Ok(Policy {
-            ports: self.ports.clone(),
-            deny: self.deny.clone(),
-            allow: self.allow.clone(),
-            denied_hosts: self.deny_hosts.clone(),
-            connect_timeout: Duration::from_secs(self.connect_seconds),
-            total_time: Duration::from_secs(self.total_seconds),
-            name_servers: Some(self.name_servers.clone()).filter(|servers| !servers.is_empty()),
-            root_certificates: self.roots.as_deref().map(std::fs::read).transpose()?,
-            ..Policy::default()
-        })
-    }
-}
-
 impl ServeArgs {
     /// Bounds of a source.
     pub fn source_limits(&self) -> Limits {
@@ -382,6 +287,21 @@ impl ServeArgs {
             segments_in_flight: usize::from(self.work.segments_in_flight),
             lease: Duration::from_secs(self.work.lease_seconds),
             ..Settings::default()
+        }
+    }
+
+    /// How to fetch media.
+    pub fn media_settings(&self) -> MediaSettings {
+        MediaSettings {
+            at_a_time: usize::from(self.media.at_a_time),
+            per_host: usize::from(self.media.per_host),
+            per_import: usize::from(self.media.per_import),
+            total_time: Duration::from_secs(self.media.seconds),
+            attempts: self.media.attempts,
+            image_bytes: self.media.image_bytes,
+            image_pixels: self.media.image_pixels,
+            video_bytes: self.media.video_bytes,
+            lease: Duration::from_secs(self.work.lease_seconds),
         }
     }
 

@@ -20,6 +20,7 @@ pub mod imports;
 pub mod intake;
 pub mod lifecycle;
 pub mod links;
+pub mod media;
 pub mod objects;
 pub mod pipeline;
 pub mod records;

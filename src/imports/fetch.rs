@@ -58,7 +58,7 @@ impl Imports {
         let limit = import.limits.upload_bytes;
         let validator = fetch.etag.clone().filter(|_| stored > 0);
         let range_from = validator.is_some().then_some(stored);
-        let ask = Ask { range_from, if_match: validator, max_bytes: limit };
+        let ask = Ask { range_from, if_match: validator, max_bytes: limit, total_time: None };
         let answer = self.guard.get(&fetch.url, ask).await.map_err(|error| told(error, limit))?;
         let begins = if answer.status == PARTIAL { stored } else { 0 };
         if answer.content_length.is_some_and(|length| begins.saturating_add(length) > limit) {

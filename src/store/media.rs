@@ -24,6 +24,8 @@ pub struct Download {
     pub url: String,
     /// Its host, as [`crate::domain::media::host_of`] tells it.
     pub host: String,
+    /// Whether a video is expected there, or an image.
+    pub is_video: bool,
     /// How often it has failed, or whoever held it let the lease run out.
     pub attempts: u32,
     /// Which claim this is.
@@ -113,10 +115,12 @@ impl Store {
         Ok(ClaimedMedia::default())
     }
 
-    /// Lets all downloads of `owner` hold until `lease_until`.
+    /// Lets these downloads of `owner` hold until `lease_until`, each named by its job and URL. Others of it may
+    /// have been claimed in vain, where the answer was lost.
     pub async fn renew_media(
         &self,
         _owner: Uuid,
+        _held: Vec<(ApplicationId, ImportId, Uuid)>,
         _now: DateTime<Utc>,
         _lease_until: DateTime<Utc>,
     ) -> Result<(), Error> {
