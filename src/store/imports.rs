@@ -103,9 +103,19 @@ pub(super) async fn check_active(tx: &DatabaseTransaction, owner: &application::
 }
 
 impl import::Model {
+    fn media(&self) -> MediaCounters {
+        MediaCounters {
+            pending: self.media_pending_count,
+            stored: self.media_stored_count,
+            failed: self.media_failed_count,
+            bytes: self.total_media_bytes,
+        }
+    }
+
     pub(super) fn into_domain(self) -> Result<Import, Error> {
         let word = |word: Option<String>| word.unwrap_or_default();
         let status = self.revert_state.as_ref().unwrap_or(&self.status);
+        let media = self.media();
         Ok(Import {
             id: ImportId(self.id),
             application_id: ApplicationId(self.application_id),
@@ -135,12 +145,7 @@ impl import::Model {
                 failed: self.failed_count,
                 duplicate: self.duplicate_count,
             },
-            media: MediaCounters {
-                pending: self.media_pending_count,
-                stored: self.media_stored_count,
-                failed: self.media_failed_count,
-                bytes: self.total_media_bytes,
-            },
+            media,
             stored_errors: self.stored_error_count,
             warnings: self.warning_count,
             stored_warnings: self.stored_warning_count,

@@ -49,15 +49,6 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         skipped_count: import.counters.skipped,
         failed_count: import.counters.failed,
         duplicate_count: import.counters.duplicate,
-        total_media_bytes: import.media.bytes,
-        media_byte_budget: import.fetches_media().then(|| import.media_budget()),
-        media: match import.spec.media {
-            Some(MediaPolicy::Fetch) => pb::MediaPolicy::Fetch,
-            Some(MediaPolicy::Skip) | None => pb::MediaPolicy::Skip,
-        } as i32,
-        media_pending_count: import.media.pending,
-        media_stored_count: import.media.stored,
-        media_failed_count: import.media.failed,
         last_error: failure,
         last_error_reason: reason,
         created_at: Some(timestamp(import.created_at)),
@@ -123,6 +114,22 @@ fn control(import: &Import) -> pb::Import {
         revert_kept_count: import.revert.kept,
         revert_failed_count: import.revert.failed,
         reverted_at: import.reverted_at.map(timestamp),
+        ..media(import)
+    }
+}
+
+/// What has become of media.
+fn media(import: &Import) -> pb::Import {
+    pb::Import {
+        total_media_bytes: import.media.bytes,
+        media_byte_budget: import.fetches_media().then(|| import.media_budget()),
+        media: match import.spec.media {
+            Some(MediaPolicy::Fetch) => pb::MediaPolicy::Fetch,
+            Some(MediaPolicy::Skip) | None => pb::MediaPolicy::Skip,
+        } as i32,
+        media_pending_count: import.media.pending,
+        media_stored_count: import.media.stored,
+        media_failed_count: import.media.failed,
         ..Default::default()
     }
 }
