@@ -80,10 +80,11 @@ const PRIVATE_SUFFIXES: &[&str] = &[
     "cluster.local",
 ];
 
-/// Checks a URL before any lookup, as a server without settings of its own would.
+/// Checks a URL before any lookup, as a server without settings of its own would, but for its port: whether that
+/// may be asked is known to whoever asks.
 pub fn check_url(text: &str) -> Result<(), Refused> {
     static USUAL: LazyLock<Policy> = LazyLock::new(Policy::default);
-    if is_plain(text) { Ok(()) } else { parse(text, &USUAL).map(drop) }
+    if is_plain(text) { Ok(()) } else { parse_on_any_port(text, &USUAL).map(drop) }
 }
 
 /// Whether a URL has nothing in it that a parser could read in another way: a lower-case public name
@@ -107,6 +108,12 @@ fn is_plain(text: &str) -> bool {
 
 /// Checks a URL; the parsed form is the one to use from here on.
 pub(super) fn parse(text: &str, policy: &Policy) -> Result<Url, Refused> {
+    let url = parse_on_any_port(text, policy)?;
+    let port = url.port_or_known_default().filter(|port| policy.ports.contains(port));
+    port.map(|_| url).ok_or(Refused::Port)
+}
+
+fn parse_on_any_port(text: &str, policy: &Policy) -> Result<Url, Refused> {
     if text.len() > MAX_BYTES {
         return Err(Refused::TooLong);
     }
@@ -120,9 +127,6 @@ pub(super) fn parse(text: &str, policy: &Policy) -> Result<Url, Refused> {
     let authority = authority.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
     if authority.contains('@') || !url.username().is_empty() || url.password().is_some() {
         return Err(Refused::UserInfo);
-    }
-    if !url.port_or_known_default().is_some_and(|port| policy.ports.contains(&port)) {
-        return Err(Refused::Port);
     }
     match url.host().ok_or(Refused::Syntax)? {
         Host::Ipv4(v4) => policy.judge_address(IpAddr::V4(v4))?,
@@ -248,10 +252,12 @@ mod tests {
             ("https://user:pass@example.com/", Some(Refused::UserInfo)),
             ("https://@example.com/", Some(Refused::UserInfo)),
             ("https://127.0.0.1@example.com/", Some(Refused::UserInfo)),
-            ("https://example.com:8443/", Some(Refused::Port)),
         ] {
             assert_eq!(check_url(url).err(), refused, "{url:?}");
             assert_eq!(parse(url, &Policy::default()).err(), refused, "{url:?}");
         }
+        let elsewhere = "https://example.com:8443/";
+        assert_eq!(check_url(elsewhere), Ok(()));
+        assert_eq!(parse(elsewhere, &Policy::default()).err(), Some(Refused::Port));
     }
 }

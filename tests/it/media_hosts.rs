@@ -94,6 +94,7 @@ async fn what_is_refused_is_not_asked_again(database: Database) {
         (at("both.example.com"), "URL_ADDRESS", 0),
         (at("nowhere.example.com"), "DNS_NOT_FOUND", 0),
         (at("other.example.org"), "TLS", 0),
+        ("https://media.example.com:8444/a.jpg".to_owned(), "URL_PORT", 0),
     ];
     let import = tenant.import(rows_of(cases.iter().map(|case| case.0.clone()))).await;
     assert_eq!((import.status(), media(&import)), (ImportStatus::Completed, (0, 0, cases.len() as i64)));
