@@ -71,6 +71,7 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
             thresholds: Default::default(),
             source_size: None,
             labels: Default::default(),
+            mapping: None,
         },
         limits: Limits::default(),
         status: ImportStatus::Processing,

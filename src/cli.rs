@@ -6,6 +6,7 @@ mod demo;
 mod entities;
 mod import;
 mod imports;
+mod mapping;
 mod output;
 mod page;
 mod progress;

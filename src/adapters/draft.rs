@@ -11,7 +11,7 @@ use crate::{
         schema::FieldId,
         status::SessionStatus,
     },
-    domain::issue::{WARNINGS_OF_A_ROW, Warning},
+    domain::issue::{Issue, WARNINGS_OF_A_ROW, Warning},
 };
 
 shape! {
@@ -51,6 +51,21 @@ impl<'r> Draft<'r> {
     pub(super) fn json(&mut self, field: FieldId, json: &str) {
         let value = Value::Json(self.arena.push(json));
         self.cells.push(Cell { field, value });
+    }
+
+    /// Adds a text that must hold JSON, unless it is blank.
+    pub(super) fn encoded(&mut self, field: FieldId, text: &str) {
+        if !text.trim().is_empty() {
+            let value = Value::EncodedJson(self.arena.push(text));
+            self.cells.push(Cell { field, value });
+        }
+    }
+
+    /// Tells the row's owner that a value was left out, and why.
+    pub(super) fn leave_out(&mut self, issue: Issue) {
+        if self.warnings.len() < WARNINGS_OF_A_ROW {
+            self.warnings.push(issue.into());
+        }
     }
 
     /// Tells the row's owner something.

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     Done, Failure,
     connection::Connection,
-    output,
+    mapping, output,
     progress::Progress,
     transfer::{self, Source},
 };
@@ -113,6 +113,10 @@ pub(super) struct ImportArgs {
     #[arg(long, value_enum)]
     format: Option<Format>,
 
+    /// File of a field mapping (JSON), for rows of a form that Carryover does not know
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+
     /// CSV delimiter; by default told from the header
     #[arg(long, value_name = "CHAR")]
     delimiter: Option<String>,
@@ -217,6 +221,7 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
+    let mapping = args.mapping.as_deref().map(mapping::read).transpose()?;
     let client = args.connection.open().await?;
     let (source, name, size) = match &args.file {
         Some(file) => look_at(file).map(|(source, name, size)| (Some(source), name, size))?,
@@ -250,6 +255,7 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
         max_failed_ratio: args.max_failed_ratio,
         failed_ratio_min_rows: None,
         source_file_url: args.source_url.unwrap_or_default(),
+        mapping: mapping.map(Into::into),
     };
     let import = transfer::create(&client, spec).await?;
     if !args.json {

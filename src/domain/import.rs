@@ -1,5 +1,6 @@
 //! An import: what was asked for, its states and its counters.
 
+mod mapping;
 mod spec;
 
 use chrono::{DateTime, Utc};
@@ -50,6 +51,7 @@ macro_rules! words {
         }
     };
 }
+pub use mapping::{FieldMapping, Mapping};
 pub use spec::{ImportSpec, Thresholds};
 pub(crate) use words;
 

@@ -4,6 +4,7 @@ mod admin;
 mod business;
 mod entity;
 mod import;
+mod mapping;
 mod session;
 mod transaction;
 mod workflow;

@@ -12,7 +12,6 @@ use super::{
     splitter::{Cut, Splitter},
 };
 use crate::{
-    canonical::{header::Header, schema_of},
     clock,
     domain::{
         fault::SourceFault,
@@ -22,7 +21,8 @@ use crate::{
         segment::{SegmentKind, SegmentRange},
     },
     error::Error,
-    fault_points, pipeline,
+    fault_points,
+    pipeline::{self, Columns},
     store::{SourceShape, UploadLease},
 };
 
@@ -185,7 +185,7 @@ impl SegmentWriter {
             && shape.columns.is_empty()
         {
             let columns = pipeline::read_header(header, shape.delimiter)?;
-            Header::resolve(&columns, schema_of(self.import.spec.import_type), self.import.limits.columns)?;
+            Columns::of(&self.import.spec)?.resolve(&columns, self.import.limits.columns)?;
             shape.columns = columns;
         }
         Ok(())

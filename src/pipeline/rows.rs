@@ -38,8 +38,8 @@ pub(super) struct Row {
     /// Fields given as null, which have no cell.
     pub(super) nulls: FieldSet,
     pub(super) faults: Vec<Issue>,
-    /// Whether it came in a provider's own form, whose odd values are left out and do not fail it.
-    pub(super) is_native: bool,
+    /// Whether it came in another system's form, whose odd values are left out and do not fail it.
+    pub(super) is_lenient: bool,
 }
 
 impl Rows {
@@ -79,7 +79,7 @@ impl Rows {
             first_cell,
             nulls: FieldSet::default(),
             faults: Vec::new(),
-            is_native: false,
+            is_lenient: false,
         });
     }
 
@@ -127,6 +127,12 @@ impl Rows {
     /// Text of a field of a row, if it has one.
     pub fn find(&self, row: usize, field: FieldId) -> Option<&str> {
         self.find_text(row, &[field]).map(|text| self.arena.get(text))
+    }
+
+    /// Fields of a row and their values, as they were parsed.
+    pub fn fields(&self, row: usize) -> impl Iterator<Item = (FieldId, &str)> {
+        let cells = &self.cells[self.cells(row)];
+        cells.iter().map(|cell| (cell.field, self.arena.get(cell.value.text())))
     }
 
     /// Whether a row could not be parsed as it should be.

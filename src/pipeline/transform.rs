@@ -38,7 +38,7 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
             cells.sort_unstable_by_key(|cell| cell.field.0);
         }
         let record = adapter.read(cells, nulls, &mut rows.arena, &mut issues);
-        if rows.rows[row].is_native {
+        if rows.rows[row].is_lenient {
             let unneeded = issues.extract_if(.., |issue| !schema.requires(&issue.field));
             let warnings = unneeded.map(|issue| RowWarning { row: row as u32, warning: issue.into() });
             rows.warnings.extend(warnings);

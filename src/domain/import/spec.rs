@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, ImportType, OnExisting, SourceFormat, StartMode};
+use super::{Counters, ImportType, Mapping, OnExisting, SourceFormat, StartMode};
 use crate::domain::{fault::SourceFault, ids::WorkflowId};
 
 /// What to import and how; fixed once the import exists.
@@ -45,6 +45,9 @@ pub struct ImportSpec {
     pub source_size: Option<i64>,
     /// The caller's labels.
     pub labels: BTreeMap<String, String>,
+    /// Which member or column is which field, where the caller told it.
+    #[serde(default)]
+    pub mapping: Option<Mapping>,
 }
 
 /// When an import fails because too many of its rows do.

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use super::{object, timestamp};
 use crate::{
-    canonical::schema_of,
     clock,
     domain::{
         ids::{ApplicationId, ImportId, RecordKind, derive},
@@ -15,7 +14,7 @@ use crate::{
         lines::LineEnds,
     },
     grpc::pb,
-    imports::RowError,
+    imports::{self, RowError},
 };
 
 fn import_type(import_type: ImportType) -> pb::ImportType {
@@ -74,7 +73,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         rows_per_second: import.rows_per_second(now),
         eta_seconds: import.eta_seconds(now),
         sequence: import.sequence,
-        ignored_columns: ignored(&import),
+        ignored_columns: imports::ignored_columns(&import),
         columns: import.columns,
         dry_run: import.spec.dry_run,
         on_existing: match import.spec.on_existing {
@@ -94,6 +93,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         source_filename: import.spec.source_filename,
         provider: import.spec.provider,
         labels: import.spec.labels.into_iter().collect(),
+        mapping: import.spec.mapping.map(Into::into),
         ..control
     }
 }
@@ -124,12 +124,6 @@ fn line_ends(ends: LineEnds) -> Vec<i32> {
         (LineEnds::CR, pb::LineEnd::Cr),
     ];
     wire.into_iter().filter(|(end, _)| ends.contains(*end)).map(|(_, wire)| wire as i32).collect()
-}
-
-/// Columns of a CSV source that are no field.
-fn ignored(import: &Import) -> Vec<String> {
-    let schema = schema_of(import.spec.import_type);
-    import.columns.iter().filter(|column| schema.find_column(column).is_none()).cloned().collect()
 }
 
 pub(in crate::grpc) fn row_error(

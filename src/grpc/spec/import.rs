@@ -9,12 +9,12 @@ use crate::{
     canonical::scalar::is_provider,
     domain::{
         ids::WorkflowId,
-        import::{ImportSpec, ImportType, OnExisting, Retry, SourceFormat, StartMode, Thresholds},
+        import::{ImportSpec, ImportType, Mapping, OnExisting, Retry, SourceFormat, StartMode, Thresholds},
         issue::IssueCode,
-        refusal::Refusal,
+        refusal::{FieldViolation, Refusal},
     },
     grpc::pb,
-    imports::{Correction, RetryRequest},
+    imports::{self, Correction, RetryRequest},
     intake::transcode,
 };
 
@@ -68,6 +68,7 @@ pub(in crate::grpc) fn import_spec(
     let csv_delimiter = delimiter(&spec.csv_delimiter, &mut wrong);
     wrong.check(spec.source_size.is_none_or(|size| size >= 0), "spec.source_size", "must not be negative");
     check_labels(&spec.labels, &mut wrong);
+    let mapping = mapping(spec.mapping, import_type, &mut wrong);
     let request_id = self::request_id(request_id, &mut wrong);
     wrong.none_or((
         ImportSpec {
@@ -86,6 +87,7 @@ pub(in crate::grpc) fn import_spec(
             thresholds,
             source_size: spec.source_size,
             labels: spec.labels.into_iter().collect(),
+            mapping,
         },
         request_id,
     ))
@@ -184,6 +186,14 @@ fn delimiter(text: &str, wrong: &mut Violations) -> Option<u8> {
             None
         }
     }
+}
+
+fn mapping(mapping: Option<pb::Mapping>, import_type: ImportType, wrong: &mut Violations) -> Option<Mapping> {
+    let mapping = Mapping::from(mapping?);
+    for FieldViolation { field, description } in imports::check_mapping(&mapping, import_type) {
+        wrong.add(&format!("spec.mapping.{field}"), &description);
+    }
+    Some(mapping)
 }
 
 fn check_labels(labels: &HashMap<String, String>, wrong: &mut Violations) {

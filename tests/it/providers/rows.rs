@@ -83,6 +83,7 @@ fn import(provider: &str, import_type: ImportType) -> Import {
             thresholds: Default::default(),
             source_size: None,
             labels: Default::default(),
+            mapping: None,
         },
         limits: Limits::default(),
         status: ImportStatus::Processing,
