@@ -18,6 +18,7 @@ use crate::{
         ids::{ApplicationId, ImportId},
         import::{Import, ImportSpec, ImportStatus, ImportType, Mapping, SourceFormat},
         ledger::Outcome,
+        limits::Limits,
         refusal::{FieldViolation, Refusal},
     },
     error::Error,
@@ -74,6 +75,11 @@ impl Imports {
     /// Imports over these parts.
     pub fn new(store: Store, objects: Objects, feed: Feed, intake: Intake, guard: Guard) -> Self {
         Self { store, objects, feed, intake, guard, watches: Watches::default() }
+    }
+
+    /// Bounds of a source whose application has none of its own.
+    pub fn limits(&self) -> &Limits {
+        self.intake.limits()
     }
 
     /// Makes an import, or finds the one this request id made.

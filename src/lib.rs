@@ -21,6 +21,7 @@ pub mod intake;
 pub mod lifecycle;
 pub mod objects;
 pub mod pipeline;
+pub mod preview;
 pub mod records;
 pub mod relay;
 pub mod reverter;

@@ -21,6 +21,7 @@ use crate::{
     canonical::{header::Header, schema::Schema, schema_of},
     domain::{
         fault::SourceFault,
+        ids::ApplicationId,
         import::{Import, ImportSpec, SourceFormat},
         limits::Limits,
         segment::{SegmentKind, SegmentRange},
@@ -31,7 +32,7 @@ pub use blank::blank_out;
 pub use columns::{Columns, Sheet};
 pub use csv::read_header;
 use ndjson::Lines;
-pub use raw::{raw_row, raw_text};
+pub use raw::{fields, raw_row, raw_text};
 pub use rows::Rows;
 
 /// Cells of a usual row where no header tells how many there may be.
@@ -113,5 +114,16 @@ pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes, limits: &Li
 
 /// Transforms rows into canonical records, ready to be written.
 pub fn transform(import: &Import, rows: Rows, now: DateTime<Utc>) -> Batch {
-    transform::transform(import, rows, now)
+    judge(import.application_id, &import.spec, &import.limits, rows, now)
+}
+
+/// Transforms rows of a source that need not be an import's.
+pub fn judge(
+    application: ApplicationId,
+    spec: &ImportSpec,
+    limits: &Limits,
+    rows: Rows,
+    now: DateTime<Utc>,
+) -> Batch {
+    transform::transform(application, spec, limits, rows, now)
 }

@@ -288,7 +288,7 @@ fn look_at(file: &Path) -> Result<(Source<'_>, String, Option<i64>), Failure> {
 }
 
 /// The workflow that an import needs when none is named: the only one that fits.
-async fn only_workflow(client: &Client, import_type: Type) -> Result<String, Failure> {
+pub(super) async fn only_workflow(client: &Client, import_type: Type) -> Result<String, Failure> {
     let (kind, words) = match import_type {
         Type::UserVerification => (Some(pb::WorkflowKind::User), "workflow of kind user"),
         Type::BusinessVerification => (Some(pb::WorkflowKind::Business), "workflow of kind business"),

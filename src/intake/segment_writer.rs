@@ -68,7 +68,8 @@ impl SegmentWriter {
     pub(super) async fn write(&mut self, received: mpsc::Receiver<Piece>) -> Result<Import, Error> {
         self.resume().await?;
         let at = self.committed as u64;
-        let opened = SourceReader::open(received, self.shape.as_ref(), at, &self.import).await;
+        let (label, limits) = (self.import.spec.encoding.clone(), self.import.limits);
+        let opened = SourceReader::open(received, self.shape.as_ref(), at, label, limits).await;
         let mut source = match opened {
             Ok(source) => source,
             Err(fault) => return self.end_with_fault(fault).await,

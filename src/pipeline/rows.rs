@@ -129,10 +129,14 @@ impl Rows {
         self.find_text(row, &[field]).map(|text| self.arena.get(text))
     }
 
-    /// Fields of a row and their values, as they were parsed.
-    pub fn fields(&self, row: usize) -> impl Iterator<Item = (FieldId, &str)> {
-        let cells = &self.cells[self.cells(row)];
-        cells.iter().map(|cell| (cell.field, self.arena.get(cell.value.text())))
+    /// Cells of a row, as they were parsed.
+    pub(super) fn fields(&self, row: usize) -> &[Cell] {
+        &self.cells[self.cells(row)]
+    }
+
+    /// The text of a value of theirs.
+    pub(super) fn text(&self, value: Value) -> &str {
+        self.arena.get(value.text())
     }
 
     /// Whether a row could not be parsed as it should be.

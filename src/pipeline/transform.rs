@@ -7,18 +7,26 @@ use crate::{
     adapters::generic::Adapter,
     canonical::{schema::Schema, schema_of},
     domain::{
-        import::Import,
+        ids::ApplicationId,
+        import::ImportSpec,
         issue::{Issue, WARNINGS_OF_A_ROW},
+        limits::Limits,
         lines::LineCounter,
     },
     fault_points,
     store::{Batch, RecordRow, RowFailure, RowWarning},
 };
 
-pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> Batch {
+pub(super) fn transform(
+    application: ApplicationId,
+    spec: &ImportSpec,
+    limits: &Limits,
+    mut rows: Rows,
+    now: DateTime<Utc>,
+) -> Batch {
     let count = rows.len();
-    let schema = schema_of(import.spec.import_type);
-    let mut adapter = Adapter::new(import.spec.import_type, now, import.limits.json_depth);
+    let schema = schema_of(spec.import_type);
+    let mut adapter = Adapter::new(spec.import_type, now, limits.json_depth);
     let mut records = Vec::with_capacity(count);
     let mut failures = Failures::new(&rows, schema);
     let mut issues = Vec::new();
@@ -49,8 +57,7 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
             failures.add(&rows, row, faults);
             continue;
         }
-        let spec = &import.spec;
-        let id = record.id(&rows.arena, import.application_id, &spec.provider, spec.workflow_id);
+        let id = record.id(&rows.arena, application, &spec.provider, spec.workflow_id);
         records.push(RecordRow { id, row: row as u32, record });
     }
     let failures = failures.list;

@@ -47,10 +47,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "error",
             "imports",
             "intake",
+            "preview",
             "records",
             "store",
         ],
     ),
+    ("preview", &["clock", "domain", "error", "intake", "pipeline"]),
     ("sample", &["canonical", "domain"]),
     ("cli", &["app", "canonical", "config", "domain", "grpc", "lifecycle", "sample", "telemetry"]),
 ];

@@ -26,6 +26,23 @@ fn import_type(import_type: ImportType) -> pb::ImportType {
     }
 }
 
+pub(super) fn source_format(format: Option<SourceFormat>) -> pb::SourceFormat {
+    match format {
+        None => pb::SourceFormat::Unspecified,
+        Some(SourceFormat::Csv) => pb::SourceFormat::Csv,
+        Some(SourceFormat::Ndjson) => pb::SourceFormat::Ndjson,
+    }
+}
+
+pub(super) fn compression(compression: Option<Compression>) -> pb::Compression {
+    match compression {
+        None => pb::Compression::Unspecified,
+        Some(Compression::None) => pb::Compression::None,
+        Some(Compression::Gzip) => pb::Compression::Gzip,
+        Some(Compression::Zstd) => pb::Compression::Zstd,
+    }
+}
+
 pub(in crate::grpc) fn import(import: Import) -> pb::Import {
     let now = clock::now();
     let control = control(&import);
@@ -35,11 +52,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         uuid: import.id.to_string(),
         status: pb::ImportStatus::from_str_name(&status).unwrap_or_default() as i32,
         import_type: import_type(import.spec.import_type) as i32,
-        source_format: match import.format.or(import.spec.source_format) {
-            None => pb::SourceFormat::Unspecified,
-            Some(SourceFormat::Csv) => pb::SourceFormat::Csv,
-            Some(SourceFormat::Ndjson) => pb::SourceFormat::Ndjson,
-        } as i32,
+        source_format: source_format(import.format.or(import.spec.source_format)) as i32,
         total_rows: import.total_rows,
         processed_rows: import.counters.processed(),
         checkpoint_row: import.checkpoint_row,
@@ -60,12 +73,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         source_bytes: import.source_bytes,
         processed_bytes: import.processed_bytes,
         upload_finished: import.upload_finished,
-        compression: match import.compression {
-            None => pb::Compression::Unspecified,
-            Some(Compression::None) => pb::Compression::None,
-            Some(Compression::Gzip) => pb::Compression::Gzip,
-            Some(Compression::Zstd) => pb::Compression::Zstd,
-        } as i32,
+        compression: compression(import.compression) as i32,
         csv_delimiter: match (import.format, import.delimiter) {
             (Some(SourceFormat::Csv), Some(delimiter)) => char::from(delimiter).to_string(),
             _ => String::new(),
@@ -152,7 +160,7 @@ const RAW_ROW_BYTES: usize = 1 << 20;
 /// Characters that are shown of it.
 const RAW_CHARS: usize = 64 << 10;
 
-fn raw_row(row: &Map<String, Value>) -> Struct {
+pub(super) fn raw_row(row: &Map<String, Value>) -> Struct {
     let whole = object(row);
     if whole.encoded_len() <= RAW_ROW_BYTES {
         return whole;
@@ -161,7 +169,7 @@ fn raw_row(row: &Map<String, Value>) -> Struct {
     object(&Map::from_iter([("_raw".to_owned(), Value::String(text))]))
 }
 
-fn issue(issue: Issue) -> pb::Issue {
+pub(super) fn issue(issue: Issue) -> pb::Issue {
     let known = IssueCode::from_word(&issue.code).map(|code| format!("ISSUE_CODE_{}", code.as_str()));
     let code = known.and_then(|name| pb::IssueCode::from_str_name(&name)).unwrap_or_default();
     pb::Issue { code: code as i32, field: issue.field, message: issue.message, value: issue.value }
