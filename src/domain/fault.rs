@@ -9,7 +9,10 @@ pub enum SourceFault {
     #[error("the file is empty")]
     Empty,
     /// Neither name nor content tell the format.
-    #[error("cannot tell whether the file is CSV or NDJSON: name it .csv or .ndjson, or set source_format")]
+    #[error(
+        "cannot tell whether the file is CSV or NDJSON, as its first line is no JSON and names no column that is \
+         known: name it .csv or .ndjson, or set source_format"
+    )]
     UnknownFormat,
     /// Text in an encoding that is not read.
     #[error("the file is {0}; name its encoding in the spec, such as utf-16le, or send it as UTF-8")]

@@ -93,7 +93,7 @@ async fn a_beginning_is_enough(database: Database) {
 }
 
 async fn what_stops_a_source_is_told(database: Database) {
-    let server = Server::start_with(database, &["--row-bytes", "1000"]).await;
+    let server = Server::start_with(database, &["--max-row-bytes", "1000"]).await;
     let tenant = server.tenant().await;
     for (file, rows, reason) in [
         ("", 0, "EMPTY_FILE"),
@@ -185,9 +185,11 @@ async fn a_providers_own_csv_is_told_by_its_header(database: Database) {
     let canonical = "external_id,status\nc1,Approved\n";
     let seen = preview(&tenant, spec.clone(), canonical, true, 0).await.expect("a preview");
     assert_eq!((outcomes(&seen), seen.ignored_columns.len()), (vec![RowOutcome::Created], 0));
-    let neither = tenant.import_as(spec.clone(), "Applicant,State\na1,ok\n").await.expect("an import");
+    let spec = pb::ImportSpec { source_filename: "export.csv".to_owned(), ..spec };
+    let neither = tenant.import_as(spec, "Applicant,State\na1,ok\n").await.expect("an import");
     assert_eq!(neither.last_error_reason(), "MISSING_COLUMN");
-    let words = ["sumsub", "applicantId and applicantStatus", "\"external_id\"", "Applicant, State", "mapping"];
+    let words =
+        ["sumsub", "applicantId and applicantStatus", "\"external_id\"", "Applicant, State", "mapping"];
     for word in words {
         assert!(neither.last_error().contains(word), "{word}: {}", neither.last_error());
     }

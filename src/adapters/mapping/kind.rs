@@ -76,7 +76,7 @@ mod tests {
             ("gender", "female", "F"),
             ("gender", "X", "X"),
             ("phone", "(+34) 600-000", "+34600000"),
-            ("document_type", "DRIVERS_LICENSE", "Driver's License"),
+            ("document_type", "DRIVERS_LICENSE", "DL"),
             ("transaction_details.amount", "1.5e3", "1500"),
             ("address", "a  b", "a  b"),
         ] {
