@@ -11,6 +11,9 @@ mod m0006_row_tallies;
 mod m0007_source_fetches;
 mod m0008_feedings;
 mod m0009_revert_failures;
+mod m0010_media;
+mod m0011_row_warnings;
+mod m0012_media_links;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -28,6 +31,9 @@ impl MigratorTrait for Migrator {
             Box::new(m0007_source_fetches::Migration),
             Box::new(m0008_feedings::Migration),
             Box::new(m0009_revert_failures::Migration),
+            Box::new(m0010_media::Migration),
+            Box::new(m0011_row_warnings::Migration),
+            Box::new(m0012_media_links::Migration),
         ]
     }
 }

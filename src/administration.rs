@@ -237,6 +237,7 @@ fn check_limits(limits: &LimitSettings, violations: &mut Vec<FieldViolation>) {
         ("cell_bytes", limits.cell_bytes, 1, 4 << 20),
         ("json_depth", limits.json_depth, 1, 120),
         ("stored_row_errors", limits.stored_row_errors, 0, 100_000_000),
+        ("stored_warnings", limits.stored_warnings, 0, 100_000_000),
         ("source_retention_days", limits.source_retention_days, 0, 3_650),
     ] {
         if limit.is_some_and(|limit| !(least..=most).contains(&limit)) {

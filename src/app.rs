@@ -24,13 +24,15 @@ use crate::{
     imports::Imports,
     intake::Intake,
     lifecycle::Lifecycle,
+    links::Links,
+    media::MediaFetcher,
     objects::{self, Objects},
     records::Records,
     relay,
     reverter::Reverter,
     store::{self, Store},
     sweeper::Sweeper,
-    worker::Worker,
+    worker::{Settings, Worker},
 };
 
 /// Time between two tries to reach a database that does not answer yet.
@@ -114,10 +116,15 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let address = listener.local_addr().map_err(source)?;
     make_folder(&args.storage.data_dir)?;
     let objects = open_objects(&args.storage)?;
-    let store = open_store(args).await?;
+    let settings = args.settings();
+    let store = open_store(&args.storage, settings.segments_in_flight, settings.lease).await?;
     store.release_abandoned_claims().await.map_err(StartError::Database)?;
     let administration = Administration::new(store.clone());
-    let new_admin_key = bootstrap(&administration, args).await?;
+    // A worker answers nobody who would have a key, and its folder may be one that nobody sees.
+    let new_admin_key = match args.role {
+        Role::Worker => None,
+        Role::All | Role::Api => bootstrap(&administration, args).await?,
+    };
 
     let lifecycle = Lifecycle::default();
     let Lifecycle { stop, tasks } = &lifecycle;
@@ -135,7 +142,8 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     );
     let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
     let erasure = Erasure::new(store.clone(), objects.clone());
-    let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard);
+    let policy = args.media.policy.into();
+    let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard.clone(), policy);
     if args.role != Role::Api {
         Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
         let sweeper = Sweeper {
@@ -147,18 +155,24 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
             settings: args.sweeping(),
         };
         sweeper.spawn(tasks, stop.clone());
+        let path = args.storage.data_dir.join("spool");
+        MediaFetcher::new(store.clone(), objects.clone(), feed.clone(), guard, &path, args.media_settings())
+            .map_err(|source| StartError::Folder { path, source })?
+            .spawn(tasks, stop.clone());
         let lease = args.settings().lease;
         Reverter { store: store.clone(), feed: feed.clone(), lease }.spawn(tasks, stop.clone());
         let (store, imports) = (store.clone(), imports.clone());
         Fetcher { store, imports, feed: feed.clone(), lease }.spawn(tasks, stop.clone());
     }
     let database = store.backend_name();
-    let parts = (args.role != Role::Worker).then(|| grpc::Parts {
-        imports,
-        records: Records::new(store),
-        erasure,
-        administration,
-    });
+    let parts = match args.role {
+        Role::Worker => None,
+        Role::All | Role::Api => {
+            let links = make_links(args, address, &store, objects).await?;
+            let records = Records::new(store, links.clone());
+            Some(grpc::Parts { imports, records, links, erasure, administration })
+        }
+    };
     let stop = stop.clone();
     tasks.spawn(async move {
         if let Err(error) = grpc::serve(listener, parts, transport, stop.clone()).await {
@@ -170,14 +184,35 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     Ok(App { address, new_admin_key, lifecycle, database })
 }
 
-async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {
-    let storage = &args.storage;
+/// Brings the schema of a database up to date; gives which database it is, for people.
+pub async fn migrate(storage: &StorageArgs) -> Result<&'static str, StartError> {
+    make_folder(&storage.data_dir)?;
+    let Settings { segments_in_flight, lease, .. } = Settings::default();
+    Ok(open_store(storage, segments_in_flight, lease).await?.backend_name())
+}
+
+async fn make_links(
+    args: &ServeArgs,
+    address: SocketAddr,
+    store: &Store,
+    objects: Objects,
+) -> Result<Links, StartError> {
+    let secret = store.link_secret().await.map_err(StartError::Database)?;
+    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    let public_url = args.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+    Ok(Links::new(objects, &secret, &public_url, Duration::from_secs(args.media_link_seconds)))
+}
+
+async fn open_store(
+    storage: &StorageArgs,
+    segments_in_flight: usize,
+    lease: Duration,
+) -> Result<Store, StartError> {
     let opened = match &storage.database_url {
         None => Store::open_sqlite(&storage.data_dir.join("carryover.db")).await,
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
             // One more commits meanwhile.
-            let writers = u32::from(args.work.segments_in_flight) + 1;
-            let lease = args.settings().lease;
+            let writers = u32::try_from(segments_in_flight).unwrap_or(u32::MAX).saturating_add(1);
             let wait = Duration::from_secs(storage.database_wait_seconds);
             let deadline = Instant::now() + wait;
             loop {

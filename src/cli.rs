@@ -7,6 +7,7 @@ mod entities;
 mod import;
 mod imports;
 mod mapping;
+mod migrate;
 mod output;
 mod page;
 mod preview;
@@ -38,6 +39,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Box<crate::config::ServeArgs>),
+    /// Bring a database's schema up to date and end; a server does so as well when it starts
+    Migrate(migrate::MigrateArgs),
     /// Show the whole way once: server, synthetic file, import, what became of every row
     Demo(demo::DemoArgs),
     /// Import a file
@@ -63,9 +66,9 @@ enum Command {
     Retry(retry::RetryArgs),
     /// Take back what an import wrote that has ended
     Revert(imports::RevertArgs),
-    /// Show the failed rows of an import
+    /// Show the failed rows of an import, or rows with warnings
     Errors(imports::ErrorsArgs),
-    /// Write rows of an import by outcome, as they were sent
+    /// Write rows of an import by outcome or with warnings, as they were sent
     Export(imports::ExportArgs),
     /// Show and erase sessions
     #[command(subcommand)]
@@ -163,6 +166,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Result<Done, Failure> {
     match command {
         Command::Serve(args) => serve::run(&args).await,
+        Command::Migrate(args) => migrate::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Preview(args) => preview::run(args).await,

@@ -1,14 +1,21 @@
 //! Configuration of a server: flags, each with an environment variable; `carryover serve --help` is
 //! the manual.
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+mod fetching;
+mod media;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
+pub use self::{
+    fetching::FetchArgs,
+    media::{Media, MediaArgs},
+};
 use crate::{
     domain::limits::Limits,
     grpc::{CallRates, Certificate, CertificateError, Connections, Transport},
-    guard::{Cidr, Policy},
+    media::MediaSettings,
     sweeper,
     telemetry::LogFormat,
     worker::Settings,
@@ -37,6 +44,14 @@ pub struct ServeArgs {
     #[expect(missing_docs, reason = "a group of flags")]
     pub storage: StorageArgs,
 
+    /// Where links to media lead to that this server serves itself, such as https://media.example.com; the address it listens on without it
+    #[arg(long, env = "CARRYOVER_PUBLIC_URL", value_parser = parse_public_url, value_name = "URL")]
+    pub public_url: Option<String>,
+
+    /// Seconds a link to a medium is good for, at most 7 days
+    #[arg(long, env = "CARRYOVER_MEDIA_LINK_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=604_800), value_name = "N")]
+    pub media_link_seconds: u64,
+
     /// Admin key to add to the database; on an empty one without it one is made and written to DIR/admin.key
     #[arg(long, env = "CARRYOVER_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
@@ -52,6 +67,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group of flags")]
     pub fetching: FetchArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub media: MediaArgs,
 
     /// Do not tell callers what services and messages there are; grpcurl then needs the .proto files
     #[arg(long, env = "CARRYOVER_NO_REFLECTION", value_parser = BoolishValueParser::new())]
@@ -138,6 +157,10 @@ pub struct LimitArgs {
     #[arg(long, env = "CARRYOVER_MAX_STORED_ROW_ERRORS", default_value_t = 100_000, value_name = "N")]
     pub max_stored_row_errors: u64,
 
+    /// Warnings of an import that are kept; those beyond are counted only
+    #[arg(long, env = "CARRYOVER_MAX_STORED_WARNINGS", default_value_t = 100_000, value_name = "N")]
+    pub max_stored_warnings: u64,
+
     /// Days after its end that the source of an import is kept, and with it the rows of its row errors
     #[arg(long, env = "CARRYOVER_SOURCE_RETENTION_DAYS", default_value_t = 30, value_name = "N")]
     pub source_retention_days: u32,
@@ -212,71 +235,6 @@ pub struct WorkArgs {
     pub lease_seconds: u64,
 }
 
-/// What may be fetched for callers, and how.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Fetching")]
-pub struct FetchArgs {
-    /// Port that URLs may name; may be repeated
-    #[arg(
-        long = "fetch-port",
-        env = "CARRYOVER_FETCH_PORTS",
-        value_delimiter = ',',
-        default_value = "443",
-        value_name = "PORT"
-    )]
-    pub ports: Vec<u16>,
-
-    /// Network whose addresses are never asked, such as 203.0.113.0/24; may be repeated
-    #[arg(long = "fetch-deny", env = "CARRYOVER_FETCH_DENY", value_delimiter = ',', value_name = "CIDR")]
-    pub deny: Vec<Cidr>,
-
-    /// Private network whose addresses may be asked all the same, such as that of an own file server
-    #[arg(long = "fetch-allow", env = "CARRYOVER_FETCH_ALLOW", value_delimiter = ',', value_name = "CIDR")]
-    pub allow: Vec<Cidr>,
-
-    /// Name that is never asked, nor any name below it; may be repeated
-    #[arg(
-        long = "fetch-deny-host",
-        env = "CARRYOVER_FETCH_DENY_HOSTS",
-        value_delimiter = ',',
-        value_name = "NAME"
-    )]
-    pub deny_hosts: Vec<String>,
-
-    /// Name server to ask instead of the system's; may be repeated
-    #[arg(long = "fetch-dns", env = "CARRYOVER_FETCH_DNS", value_delimiter = ',', value_name = "ADDR")]
-    pub name_servers: Vec<SocketAddr>,
-
-    /// Certificates to trust instead of the system's, as PEM
-    #[arg(long = "fetch-roots", env = "CARRYOVER_FETCH_ROOTS", value_name = "FILE")]
-    pub roots: Option<PathBuf>,
-
-    /// Seconds for lookup, connection and TLS of one hop
-    #[arg(long = "fetch-connect-seconds", env = "CARRYOVER_FETCH_CONNECT_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
-    pub connect_seconds: u64,
-
-    /// Seconds that a server may keep the fetching of one source waiting in all
-    #[arg(long = "fetch-seconds", env = "CARRYOVER_FETCH_SECONDS", default_value_t = 6 * 3600, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
-    pub total_seconds: u64,
-}
-
-impl FetchArgs {
-    /// What the guard is to let out.
-    pub fn policy(&self) -> io::Result<Policy> {
-        Ok(Policy {
-            ports: self.ports.clone(),
-            deny: self.deny.clone(),
-            allow: self.allow.clone(),
-            denied_hosts: self.deny_hosts.clone(),
-            connect_timeout: Duration::from_secs(self.connect_seconds),
-            total_time: Duration::from_secs(self.total_seconds),
-            name_servers: Some(self.name_servers.clone()).filter(|servers| !servers.is_empty()),
-            root_certificates: self.roots.as_deref().map(std::fs::read).transpose()?,
-            ..Policy::default()
-        })
-    }
-}
-
 impl ServeArgs {
     /// Bounds of a source.
     pub fn source_limits(&self) -> Limits {
@@ -291,7 +249,9 @@ impl ServeArgs {
             json_depth: self.limits.max_json_depth,
             rows_per_day: self.limits.max_rows_per_day,
             stored_row_errors: self.limits.max_stored_row_errors,
+            stored_warnings: self.limits.max_stored_warnings,
             source_retention_days: self.limits.source_retention_days,
+            media_bytes: self.media.total_bytes,
             compression_ratio: self.limits.max_compression_ratio.max(1),
             segment_bytes,
             segment_rows: self.work.segment_rows as usize,
@@ -330,6 +290,21 @@ impl ServeArgs {
         }
     }
 
+    /// How to fetch media.
+    pub fn media_settings(&self) -> MediaSettings {
+        MediaSettings {
+            at_a_time: usize::from(self.media.at_a_time),
+            per_host: usize::from(self.media.per_host),
+            per_import: usize::from(self.media.per_import),
+            total_time: Duration::from_secs(self.media.seconds),
+            attempts: self.media.attempts,
+            image_bytes: self.media.image_bytes,
+            image_pixels: self.media.image_pixels,
+            video_bytes: self.media.video_bytes,
+            lease: Duration::from_secs(self.work.lease_seconds),
+        }
+    }
+
     /// When to sweep what.
     pub fn sweeping(&self) -> sweeper::Settings {
         sweeper::Settings {
@@ -338,6 +313,14 @@ impl ServeArgs {
             source_retention_days: self.limits.source_retention_days,
         }
     }
+}
+
+/// Reads a URL that links begin with.
+fn parse_public_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url =
+        url.filter(|url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty());
+    url.map(String::from).ok_or_else(|| "must be a URL such as https://media.example.com".to_owned())
 }
 
 /// Reads a size such as `1048576`, `64KiB`, `1MiB` or `5GiB`.

@@ -8,5 +8,6 @@ pub mod issue;
 pub mod ledger;
 pub mod limits;
 pub mod lines;
+pub mod media;
 pub mod refusal;
 pub mod segment;

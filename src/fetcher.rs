@@ -21,7 +21,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// Sources fetched at a time by one process.
 const AT_A_TIME: usize = 4;
 
-/// How often a source is tried to be fetched.
+/// How often in a row the fetching of a source may bring nothing new.
 const ATTEMPTS: u32 = 6;
 
 /// Wait after the first failure; each later one doubles it.
@@ -78,7 +78,7 @@ impl Fetcher {
         let id = fetch.import;
         let settled = match stop.run_until_cancelled(self.bring(&mut fetch)).await {
             Some(Ok(())) => self.store.end_fetch(&fetch).await,
-            Some(Err(failure)) => self.settle(&fetch, failure).await,
+            Some(Err(failure)) => self.settle(fetch, failure).await,
             // Another process goes on at once.
             None => self.store.hold_fetch(&fetch, clock::now()).await,
         };
@@ -97,6 +97,7 @@ impl Fetcher {
         if is_over(&import) {
             return Ok(());
         }
+        fetch.committed_size = import.committed_size;
         let holding = fetch.clone();
         tokio::select! {
             brought = self.imports.fetch_source(import, fetch) => brought,
@@ -123,12 +124,17 @@ impl Fetcher {
     }
 
     /// Tries again later what may pass by itself, and fails the import for all else.
-    async fn settle(&self, fetch: &SourceFetch, failure: FetchFailure) -> Result<(), store::Error> {
+    async fn settle(&self, mut fetch: SourceFetch, failure: FetchFailure) -> Result<(), store::Error> {
         let (id, now) = (fetch.import, clock::now());
         let import = self.store.find_import(fetch.application, id).await?;
-        if import.as_ref().is_none_or(is_over) {
-            return self.store.end_fetch(fetch).await;
+        let Some(import) = import.filter(|import| !is_over(import)) else {
+            return self.store.end_fetch(&fetch).await;
+        };
+        if import.committed_size > fetch.committed_size {
+            // However often a large file breaks off, it gets on.
+            fetch.attempts = 0;
         }
+        let fetch = &fetch;
         let fault = match failure {
             FetchFailure::Fetch(error) if error.is_transient() && fetch.attempts + 1 < ATTEMPTS => {
                 warn!(import.id = %id, reason = error.code(), "a source could not be fetched; it is tried again");

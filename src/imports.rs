@@ -16,7 +16,8 @@ use crate::{
     clock,
     domain::{
         ids::{ApplicationId, ImportId},
-        import::{Import, ImportSpec, ImportStatus, ImportType, Mapping, SourceFormat},
+        import::{Import, ImportSpec, ImportStatus, ImportType, Mapping, MediaPolicy, SourceFormat},
+        issue::IssueSeverity,
         ledger::Outcome,
         limits::Limits,
         refusal::{FieldViolation, Refusal},
@@ -44,10 +45,12 @@ pub struct Imports {
     feed: Feed,
     intake: Intake,
     guard: Guard,
+    /// What becomes of media where the caller leaves that to the server.
+    media: MediaPolicy,
     watches: Watches,
 }
 
-/// A failed row, and the row itself as its source has it.
+/// A failed row or one with warnings, and the row itself as its source has it.
 #[derive(Debug)]
 pub struct RowError {
     /// What is kept of it.
@@ -56,7 +59,7 @@ pub struct RowError {
     pub raw: Option<Map<String, Value>>,
 }
 
-/// Some failed rows.
+/// Some failed rows, or rows with warnings.
 #[derive(Debug)]
 pub struct RowErrors {
     /// They, in row order.
@@ -73,8 +76,15 @@ const ERROR_PAGE_BYTES: i64 = 4 << 20;
 
 impl Imports {
     /// Imports over these parts.
-    pub fn new(store: Store, objects: Objects, feed: Feed, intake: Intake, guard: Guard) -> Self {
-        Self { store, objects, feed, intake, guard, watches: Watches::default() }
+    pub fn new(
+        store: Store,
+        objects: Objects,
+        feed: Feed,
+        intake: Intake,
+        guard: Guard,
+        media: MediaPolicy,
+    ) -> Self {
+        Self { store, objects, feed, intake, guard, media, watches: Watches::default() }
     }
 
     /// Bounds of a source whose application has none of its own.
@@ -90,6 +100,9 @@ impl Imports {
         request_id: Option<String>,
     ) -> Result<Import, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
+        // Other records have none, whatever the server is set to.
+        let has_media = spec.import_type == ImportType::UserVerification;
+        spec.media.get_or_insert(if has_media { self.media } else { MediaPolicy::Skip });
         let source_url = spec.source_file_url.take();
         if let Some(url) = &source_url {
             let shown = self.check_source_url(url)?;
@@ -191,30 +204,38 @@ impl Imports {
         Ok(watch::watch(&self.watches, &self.store, &self.feed, snapshot, after))
     }
 
-    /// Failed rows behind row `after`, in row order, at most `limit`. Of a running import only those
-    /// before its checkpoint, so that no page ever misses one. Large ones come with fewer others.
+    /// Failed rows (or rows with warnings) behind row `after`, in row order, at most `limit`. Of a running
+    /// import only those before its checkpoint, so that no page ever misses one. Large ones come with fewer
+    /// others.
     pub async fn list_row_errors(
         &self,
         application: ApplicationId,
         id: ImportId,
+        severity: IssueSeverity,
         after: i64,
         limit: u64,
     ) -> Result<RowErrors, Error> {
         let import = self.get(application, id).await?;
         let mut source = SourceReader::new(self.store.clone(), self.objects.clone(), &import);
-        self.read_row_errors(&import, &mut source, after, limit).await
+        self.read_row_errors(&import, &mut source, severity, after, limit).await
     }
 
     async fn read_row_errors(
         &self,
         import: &Import,
         source: &mut SourceReader,
+        severity: IssueSeverity,
         after: i64,
         limit: u64,
     ) -> Result<RowErrors, Error> {
         let up_to = if import.status.has_ended() { i64::MAX } else { import.checkpoint_row };
-        let stored =
-            self.store.list_row_errors(import.application_id, import.id, after, up_to, limit).await?;
+        let (application, id) = (import.application_id, import.id);
+        let stored = match severity {
+            IssueSeverity::Error => self.store.list_row_errors(application, id, after, up_to, limit).await?,
+            IssueSeverity::Warning => {
+                self.store.list_row_warnings(application, id, after, up_to, limit).await?
+            }
+        };
         let (mut errors, mut bytes) = (Vec::with_capacity(stored.len()), 0);
         for stored in stored {
             if bytes > ERROR_PAGE_BYTES {
@@ -227,11 +248,12 @@ impl Imports {
         Ok(RowErrors { errors, more: false })
     }
 
-    /// Streams failed rows behind row `after`; with `follow`, until the import has ended.
+    /// Streams failed rows (or rows with warnings) behind row `after`; with `follow`, until the import has ended.
     pub async fn stream_row_errors(
         &self,
         application: ApplicationId,
         id: ImportId,
+        severity: IssueSeverity,
         after: i64,
         follow: bool,
     ) -> Result<impl Stream<Item = Result<Vec<RowError>, Error>> + Send + use<>, Error> {
@@ -244,7 +266,7 @@ impl Imports {
             }
             loop {
                 let import = imports.get(application, id).await?;
-                let page = imports.read_row_errors(&import, &mut source, after, ERROR_PAGE).await?;
+                let page = imports.read_row_errors(&import, &mut source, severity, after, ERROR_PAGE).await?;
                 let errors = page.errors;
                 if let Some(last) = errors.last() {
                     let after = last.stored.row_number;
@@ -258,23 +280,32 @@ impl Imports {
         }))
     }
 
-    /// Streams rows with these outcomes, byte for byte, under the source's header.
+    /// Streams rows with these outcomes (those of them alone that have warnings, if these are asked for), byte
+    /// for byte, under the source's header.
     pub async fn export(
         &self,
         caller: Caller,
         id: ImportId,
         outcomes: Vec<Outcome>,
+        severity: IssueSeverity,
     ) -> Result<impl Stream<Item = Result<bytes::Bytes, Error>> + Send + use<>, Error> {
         let application = caller.application.ok_or(Refusal::NoApplication)?;
         let import = Arc::new(self.get(application, id).await?);
         let outcomes_told: Vec<_> = outcomes.iter().map(|outcome| outcome.as_str()).collect();
-        let event = AuditEvent::new(caller, Some(application), "export_rows", id.to_string());
+        let warned = severity == IssueSeverity::Warning;
+        let event = AuditEvent::new(caller, Some(application), "export_rows", id.to_string())
+            .with("with_warnings_only", warned);
         self.store.record_event(event.with("outcomes", outcomes_told), clock::now()).await?;
         if import.source_deleted_at.is_some() {
             return Err(Refusal::SourceGone.into());
         }
+        // A row whose warnings are not kept would be left out in silence.
+        if warned && import.stored_warnings < import.warnings {
+            let (counted, stored) = (import.warnings, import.stored_warnings);
+            return Err(Refusal::WarningsNotKept { counted, stored }.into());
+        }
         let wanted = move |_, outcome| if outcomes.contains(&outcome) { Take::Row } else { Take::Nothing };
-        Ok(export::export(self.store.clone(), self.objects.clone(), import, Box::new(wanted)))
+        Ok(export::export(self.store.clone(), self.objects.clone(), import, Box::new(wanted), warned))
     }
 }
 

@@ -19,6 +19,8 @@ pub mod guard;
 pub mod imports;
 pub mod intake;
 pub mod lifecycle;
+pub mod links;
+pub mod media;
 pub mod objects;
 pub mod pipeline;
 pub mod preview;

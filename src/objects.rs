@@ -1,12 +1,15 @@
-//! The object store: where segments are kept.
+//! The object store: where segments and media are kept.
+
+mod media;
 
 use std::{collections::HashSet, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::{
-    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, local::LocalFileSystem, path::Path as Key,
-    prefix::PrefixStore,
+    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, aws::AmazonS3Builder,
+    azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder, local::LocalFileSystem, path::Path as Key,
+    prefix::PrefixStore, signer::Signer,
 };
 use thiserror::Error;
 use tokio_stream::StreamExt;
@@ -16,6 +19,7 @@ use crate::domain::{
     ids::{ApplicationId, ImportId},
     segment::SegmentRange,
 };
+pub use media::Sha256;
 
 /// Why an object could not be stored or read.
 #[derive(Debug, Error)]
@@ -62,8 +66,24 @@ impl Error {
 #[derive(Clone)]
 pub struct Objects {
     store: Arc<dyn ObjectStore>,
+    /// Makes links that the store itself serves; none of a local folder.
+    signer: Option<Arc<dyn Signer>>,
     /// A file in a local folder that is there as long as the folder is.
     sign: Option<Arc<Path>>,
+}
+
+/// A builder of a bucket, at a URL and with those of the settings that are its own.
+macro_rules! build_bucket {
+    ($builder:ident, $url:expr, $settings:expr) => {
+        $settings
+            .fold($builder::new().with_url($url), |builder, (name, value)| {
+                match name.to_ascii_lowercase().parse() {
+                    Ok(name) => builder.with_config(name, value),
+                    Err(_) => builder,
+                }
+            })
+            .build()
+    };
 }
 
 /// What the file is called that tells a folder from an empty place where its disk should be.
@@ -80,7 +100,7 @@ impl Objects {
             .with_fsync(true);
         let sign = folder.join(SIGN);
         std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&sign)?;
-        Ok(Self { store: Arc::new(store), sign: Some(sign.into()) })
+        Ok(Self { store: Arc::new(store), signer: None, sign: Some(sign.into()) })
     }
 
     /// The store at a URL: a local folder (`file://`), or S3, Google Cloud Storage or Azure Blob Storage, whose
@@ -88,19 +108,31 @@ impl Objects {
     /// (`AWS_ACCESS_KEY_ID`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_KEY`, …).
     pub fn open(url: &str, settings: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
         let url = Url::parse(url).map_err(|_| Error::Url)?;
-        let (scheme, _) = ObjectStoreScheme::parse(&url).map_err(|_| Error::Url)?;
-        match scheme {
-            ObjectStoreScheme::Local => Self::open_folder(&url.to_file_path().map_err(|()| Error::Url)?),
-            ObjectStoreScheme::AmazonS3
-            | ObjectStoreScheme::GoogleCloudStorage
-            | ObjectStoreScheme::MicrosoftAzure => {
-                let opened = object_store::parse_url_opts(&url, settings);
-                let (store, prefix) =
-                    opened.map_err(|source| Error::Store { action: "open the bucket", source })?;
-                Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), sign: None })
+        let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|_| Error::Url)?;
+        let opened = match scheme {
+            ObjectStoreScheme::Local => {
+                return Self::open_folder(&url.to_file_path().map_err(|()| Error::Url)?);
             }
-            _ => Err(Error::Url),
-        }
+            ObjectStoreScheme::AmazonS3 => {
+                build_bucket!(AmazonS3Builder, url, settings).map(|bucket| Self::in_bucket(bucket, prefix))
+            }
+            ObjectStoreScheme::GoogleCloudStorage => build_bucket!(GoogleCloudStorageBuilder, url, settings)
+                .map(|bucket| Self::in_bucket(bucket, prefix)),
+            ObjectStoreScheme::MicrosoftAzure => build_bucket!(MicrosoftAzureBuilder, url, settings)
+                .map(|bucket| Self::in_bucket(bucket, prefix)),
+            _ => return Err(Error::Url),
+        };
+        opened.map_err(|source| Error::Store { action: "open the bucket", source })
+    }
+
+    fn in_bucket(bucket: impl ObjectStore + Signer, prefix: Key) -> Self {
+        let store = Arc::new(PrefixStore::new(bucket, prefix));
+        Self { store: store.clone(), signer: Some(store), sign: None }
+    }
+
+    /// Whether the folder of a local store is gone, or the disk it is on.
+    fn is_away(&self) -> bool {
+        self.sign.as_ref().is_some_and(|sign| !sign.exists())
     }
 
     /// Stores a segment for good; storing the same one again replaces it.
@@ -171,9 +203,7 @@ impl Objects {
     ) -> Result<Bytes, Error> {
         let read = async { self.store.get(&segment_key(application, import, range)).await?.bytes().await };
         let bytes = read.await.map_err(|source| match source {
-            object_store::Error::NotFound { .. } if self.sign.as_ref().is_some_and(|sign| !sign.exists()) => {
-                Error::Away
-            }
+            object_store::Error::NotFound { .. } if self.is_away() => Error::Away,
             object_store::Error::NotFound { .. } => Error::Gone,
             source => Error::Store { action: "read a segment", source },
         })?;

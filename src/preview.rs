@@ -10,7 +10,7 @@ use crate::{
         fault::SourceFault,
         ids::ApplicationId,
         import::{ImportSpec, SourceFormat},
-        issue::{Issue, Warning},
+        issue::Issue,
         ledger::Outcome,
         limits::Limits,
         lines::LineCounter,
@@ -66,7 +66,7 @@ pub struct PreviewRow {
     /// What is wrong with it.
     pub issues: Vec<Issue>,
     /// What was left out.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<Issue>,
     /// The row as it was read.
     pub raw: Map<String, Value>,
 }
@@ -159,7 +159,7 @@ fn show_rows(
         (row.outcome, row.issues) = (Outcome::Failed, failure.issues);
     }
     for warning in batch.warnings {
-        shown[warning.row as usize].warnings.push(warning.warning);
+        shown[warning.row as usize].warnings = warning.issues;
     }
     shown
 }

@@ -1,6 +1,7 @@
 //! What a caller may ask of the records that imports made, and what is derived of them each time.
 
 pub mod business;
+mod media;
 pub mod transaction;
 pub mod user;
 
@@ -17,11 +18,14 @@ use crate::{
         refusal::Refusal,
     },
     error::Error,
+    links::Links,
     store::{
         BusinessProfile, SessionFilter, Store, StoredBusinessSession, StoredRule, StoredSession,
         StoredTransaction, UserProfile, WorkflowVersion,
     },
 };
+
+pub use media::MediaLinks;
 
 /// A session of either kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,12 +61,13 @@ pub enum SessionKinds {
 #[derive(Clone)]
 pub struct Records {
     store: Store,
+    links: Links,
 }
 
 impl Records {
-    /// Records over this store.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    /// Records over this store, and links to their media.
+    pub fn new(store: Store, links: Links) -> Self {
+        Self { store, links }
     }
 
     /// Lists sessions by descending number, those below `before` only.

@@ -15,6 +15,8 @@ mod erasure;
 mod error;
 mod fetches;
 mod imports;
+mod link_keys;
+mod media;
 #[path = "../migrations/migrator.rs"]
 mod migrations;
 mod notices;
@@ -24,6 +26,7 @@ mod retention;
 mod retries;
 mod reverts;
 mod row_errors;
+mod session_media;
 mod sessions;
 mod sqlite;
 mod status_rules;
@@ -33,6 +36,7 @@ mod transactions;
 mod tx;
 mod uploads;
 mod user_sessions;
+mod warnings;
 
 use std::sync::Arc;
 
@@ -43,15 +47,17 @@ pub use administration::{ApiKey, Application, ApplicationChange, Caller, Workflo
 pub use audit::AuditEvent;
 pub use business_sessions::StoredBusinessSession;
 pub use claims::Claim;
-pub use commit::{Batch, Committed, RecordRow, RowFailure, RowWarning};
+pub use commit::{Batch, Committed, MediumRow, RecordRow, RowIssues};
 pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
 pub use fetches::SourceFetch;
 pub use imports::{ImportPage, NewImport, NewRetry};
+pub use media::{BusyMedia, ClaimedMedia, Download, MediaCursor, MediaOutcome, StoredMedium};
 pub use notices::Notices;
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};
 pub use reverts::{Refused, Revert};
 pub use row_errors::{SettledSegment, StoredRowError};
+pub use session_media::SessionMedium;
 pub use sessions::SessionFilter;
 pub use status_rules::{StoredRule, WorkflowVersion};
 pub use transactions::{StoredParty, StoredTransaction};

@@ -2,13 +2,14 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* Short enough for the longest of the suffixes. */}}
 {{- define "carryover.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
 {{- else if contains (include "carryover.name" .) .Release.Name }}
-{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "carryover.name" .) | trunc 63 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name (include "carryover.name" .) | trunc 50 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -34,23 +35,80 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "carryover.claimName" -}}
-{{- default (printf "%s-data" (include "carryover.fullname" . | trunc 58 | trimSuffix "-")) .Values.persistence.existingClaim }}
+{{- default (printf "%s-data" (include "carryover.fullname" .)) .Values.persistence.existingClaim }}
 {{- end }}
 
-{{- /* "true" when two pods may run at a time, be it only during an upgrade. */}}
-{{- define "carryover.shareable" -}}
-{{- with .Values }}
-{{- if and .database.existingSecret .persistence.enabled (has "ReadWriteMany" .persistence.accessModes) }}true{{ end }}
+{{- define "carryover.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
 {{- end }}
+{{- end }}
+
+{{- /* The kinds of pods there are, as JSON: one that does all without a database, or two. */}}
+{{- define "carryover.components" -}}
+{{- if .Values.database.existingSecret }}["api", "worker"]{{ else }}["all"]{{ end }}
+{{- end }}
+
+{{- /* The kind of pods that answers calls. */}}
+{{- define "carryover.front" -}}
+{{- if .Values.database.existingSecret }}api{{ else }}all{{ end }}
+{{- end }}
+
+{{- /* "true" when something that must stay is kept on the volume. */}}
+{{- define "carryover.needsVolume" -}}
+{{- if not (and .Values.database.existingSecret .Values.objectStore.url) }}true{{ end }}
+{{- end }}
+
+{{- define "carryover.databaseVariable" -}}
+{{- with .Values.database -}}
+- name: CARRYOVER_DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      name: {{ .existingSecret }}
+      key: {{ .secretKey }}
+{{- end }}
+{{- end }}
+
+{{- define "carryover.podSecurity" -}}
+runAsNonRoot: true
+{{- with .Values.user }}
+runAsUser: {{ int64 . }}
+runAsGroup: {{ int64 . }}
+fsGroup: {{ int64 . }}
+{{- end }}
+# A volume of many segments is walked once, not at every start.
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "carryover.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
 {{- end }}
 
 {{- define "carryover.validate" -}}
-{{- if gt (int .Values.replicas) 1 }}
-{{- if not .Values.database.existingSecret }}
-{{- fail "replicas > 1 needs PostgreSQL: SQLite has one pod. Set database.existingSecret, or replicas to 1." }}
+{{- with .Values }}
+{{- if and .tls.existingSecret (not .metrics.enabled) }}
+{{- fail "With TLS the probes ask the port of metrics: set metrics.enabled." }}
 {{- end }}
-{{- if not (include "carryover.shareable" .) }}
-{{- fail "replicas > 1 needs a volume that all pods can write: they share the uploaded sources. Set persistence.enabled, and persistence.accessModes to [ReadWriteMany]." }}
+{{- if .database.existingSecret }}
+{{- if not .adminKey.existingSecret }}
+{{- fail "A database needs adminKey.existingSecret: pods would write a key of their own to where nobody sees it." }}
+{{- end }}
+{{- if not (or .objectStore.url (and .persistence.enabled (has "ReadWriteMany" .persistence.accessModes))) }}
+{{- fail "Pods share the sources: set objectStore.url, or persistence.enabled and persistence.accessModes to [ReadWriteMany]." }}
+{{- end }}
+{{- if and .networkPolicy.enabled (not .networkPolicy.database.to) }}
+{{- fail "The NetworkPolicy must know where the database is: set networkPolicy.database.to, or networkPolicy.enabled to false." }}
+{{- end }}
+{{- if and .worker.keda.enabled .worker.autoscaling.enabled }}
+{{- fail "Workers are scaled by one: set worker.keda.enabled or worker.autoscaling.enabled." }}
+{{- end }}
+{{- else if or .worker.keda.enabled .worker.autoscaling.enabled .api.autoscaling.enabled }}
+{{- fail "Scaling needs PostgreSQL: SQLite has one pod. Set database.existingSecret." }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -15,6 +15,7 @@ use crate::canonical::{
     schema::FieldId,
     status::SessionStatus,
 };
+use crate::domain::issue::IssueCode;
 
 /// A verification in the provider's own forms; writing it brings each value into the contract's.
 #[derive(Debug, Default)]
@@ -150,7 +151,7 @@ impl Company<'_> {
         let number = self.registration_number.as_deref();
         if name.is_none() {
             draft.warn(
-                "NAME_NOT_TOLD",
+                IssueCode::NameNotTold,
                 "company_name",
                 "the record names no company; its number or id stands for it",
             );
@@ -173,23 +174,21 @@ impl Company<'_> {
         if let Some(created) = self.created_at.as_deref() {
             match normal::timestamp(created) {
                 Some(created) => draft.text(F::CreatedAt.id(), &created),
-                None => draft.warn("INVALID_TIMESTAMP", "created_at", "left out: it is no point in time"),
+                None => {
+                    draft.warn(IssueCode::InvalidTimestamp, "created_at", "left out: it is no point in time")
+                }
             }
         }
         if let Some(date) = self.incorporated_on.as_deref() {
             match normal::date(date) {
                 Some(date) => draft.text(F::IncorporationDate.id(), date),
-                None => draft.warn(
-                    "INVALID_DATE:incorporation_date",
-                    "incorporation_date",
-                    "left out: it is no date",
-                ),
+                None => draft.warn(IssueCode::InvalidDate, "incorporation_date", "left out: it is no date"),
             }
         }
         if let Some(text) = self.country.as_deref() {
             match normal::country(text).and_then(country::parse_alpha2) {
                 Some(code) => draft.text(F::CountryCode.id(), code),
-                None => draft.warn("UNKNOWN_COUNTRY", "country_code", "left out: no such country"),
+                None => draft.warn(IssueCode::UnknownCountry, "country_code", "left out: no such country"),
             }
         }
         for (field, list) in [(F::Tags, self.tags), (F::AlternativeNames, self.alternative_names)] {

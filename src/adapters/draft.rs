@@ -1,7 +1,5 @@
 //! Where an adapter of a provider puts what it has read: cells of the open row, and warnings.
 
-use std::borrow::Cow;
-
 use super::normal::Verdict;
 use super::shape::{Leaf, shape};
 use crate::{
@@ -11,7 +9,7 @@ use crate::{
         schema::FieldId,
         status::SessionStatus,
     },
-    domain::issue::{Issue, WARNINGS_OF_A_ROW, Warning},
+    domain::issue::{Issue, IssueCode, WARNINGS_OF_A_ROW},
 };
 
 shape! {
@@ -29,12 +27,12 @@ shape! {
 pub struct Draft<'r> {
     arena: &'r mut Arena,
     cells: &'r mut Vec<Cell>,
-    warnings: &'r mut Vec<Warning>,
+    warnings: &'r mut Vec<Issue>,
 }
 
 impl<'r> Draft<'r> {
     /// A row whose cells go to the end of `cells`.
-    pub const fn new(arena: &'r mut Arena, cells: &'r mut Vec<Cell>, warnings: &'r mut Vec<Warning>) -> Self {
+    pub const fn new(arena: &'r mut Arena, cells: &'r mut Vec<Cell>, warnings: &'r mut Vec<Issue>) -> Self {
         Self { arena, cells, warnings }
     }
 
@@ -64,39 +62,36 @@ impl<'r> Draft<'r> {
     /// Tells the row's owner that a value was left out, and why.
     pub(super) fn leave_out(&mut self, issue: Issue) {
         if self.warnings.len() < WARNINGS_OF_A_ROW {
-            self.warnings.push(issue.into());
+            self.warnings.push(issue.into_warning());
         }
     }
 
     /// Tells the row's owner something.
-    pub(super) fn warn(
-        &mut self,
-        code: impl Into<Cow<'static, str>>,
-        field: &'static str,
-        message: impl Into<String>,
-    ) {
+    pub(super) fn warn(&mut self, code: IssueCode, field: &str, message: impl Into<String>) {
         if self.warnings.len() < WARNINGS_OF_A_ROW {
-            self.warnings.push(Warning {
-                code: code.into(),
-                field: Cow::Borrowed(field),
-                message: message.into(),
-            });
+            self.warnings.push(Issue::of_field(code, field, message));
+        }
+    }
+
+    /// Tells whoever sent a status that is not known what became of it.
+    pub(super) fn warn_of_status(&mut self, word: &str, message: &str) {
+        if self.warnings.len() < WARNINGS_OF_A_ROW {
+            let issue = Issue::of_field(IssueCode::UnknownSourceStatus, "status", message);
+            self.warnings.push(issue.with_value(word, false));
         }
     }
 
     /// Tells of members whose JSON type is another than the provider gives them.
     pub(super) fn warn_of_types(&mut self, members: &[&'static str]) {
         for member in members {
-            self.warn("WRONG_TYPE", member, format!("left out: {member} has the wrong JSON type"));
+            self.warn(IssueCode::WrongType, member, format!("left out: {member} has the wrong JSON type"));
         }
     }
 
-    /// The status of a verdict; whoever sent a word that is not known is told what became of it.
+    /// The status of a verdict, Expired for a word that is not known.
     pub(super) fn judge(&mut self, verdict: &Verdict<'_>) -> SessionStatus {
-        let shown: String = verdict.word.chars().filter(|c| !c.is_control()).take(64).collect();
         verdict.status.unwrap_or_else(|| {
-            let code = format!("UNKNOWN_SOURCE_STATUS:{shown}");
-            self.warn(code, "status", "the provider's word is not known, so the session is Expired");
+            self.warn_of_status(&verdict.word, "the provider's word is not known, so the session is Expired");
             SessionStatus::Expired
         })
     }
@@ -111,7 +106,7 @@ mod tests {
         let (mut arena, mut cells, mut warnings) = (Arena::default(), Vec::new(), Vec::new());
         let mut draft = Draft::new(&mut arena, &mut cells, &mut warnings);
         draft.text(FieldId(0), " \u{a0} ");
-        (0..100).for_each(|_| draft.warn("CODE", "field", "message"));
+        (0..100).for_each(|_| draft.warn(IssueCode::Sandbox, "field", "message"));
         assert_eq!((cells.len(), warnings.len()), (0, WARNINGS_OF_A_ROW));
     }
 }

@@ -17,6 +17,7 @@ use crate::{
         record::Record,
         schema::{FieldSet, Schema},
         schema_of,
+        user_verification::MediaLink,
     },
     domain::{import::ImportType, issue::Issue},
 };
@@ -30,13 +31,16 @@ pub struct Adapter {
     max_depth: usize,
     /// What has no column of its own, of one row.
     details: String,
+    /// Media that the last row links to.
+    links: Vec<MediaLink>,
 }
 
 impl Adapter {
     /// An adapter for rows of that type; `now` bounds what may not lie in the future, `max_depth` the
     /// nesting of JSON.
     pub fn new(import_type: ImportType, now: DateTime<Utc>, max_depth: usize) -> Self {
-        Self { import_type, schema: schema_of(import_type), now, max_depth, details: String::new() }
+        let (details, links) = (String::new(), Vec::new());
+        Self { import_type, schema: schema_of(import_type), now, max_depth, details, links }
     }
 
     /// Reads a record from a row's cells, which stand in the order of the schema, and the fields it gives as
@@ -49,6 +53,7 @@ impl Adapter {
         issues: &mut Vec<Issue>,
     ) -> Record {
         self.details.clear();
+        self.links.clear();
         let mut reader = Reader {
             cells,
             nulls,
@@ -57,6 +62,7 @@ impl Adapter {
             now: self.now,
             max_depth: self.max_depth,
             issues,
+            links: &mut self.links,
         };
         match self.import_type {
             ImportType::UserVerification => {
@@ -70,5 +76,10 @@ impl Adapter {
             }
             ImportType::StatusRules => Record::Rule(Box::new(status_rule::read(&mut reader))),
         }
+    }
+
+    /// Media that the row read last links to, in the order of the schema.
+    pub fn links(&self) -> &[MediaLink] {
+        &self.links
     }
 }

@@ -16,7 +16,10 @@ use super::{
 };
 use crate::{
     canonical::{document::DocumentType, status::SessionStatus},
-    domain::{import::ImportType, issue::Issue},
+    domain::{
+        import::ImportType,
+        issue::{Issue, IssueCode},
+    },
 };
 use shapes::{Data, Identification, Status};
 
@@ -54,7 +57,11 @@ fn read_person(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> 
     let verdict = verdict_of(&record, &status);
     let judged = verdict.as_ref().map(|verdict| draft.judge(verdict));
     if record.is_provisional() && judged == Some(SessionStatus::InReview) {
-        draft.warn("PROVISIONAL_VERDICT", "status", "the verdict was not final, so the session is in review");
+        draft.warn(
+            IssueCode::ProvisionalVerdict,
+            "status",
+            "the verdict was not final, so the session is in review",
+        );
     }
     let mut metadata = Metadata::default();
     let mut person = Person {

@@ -141,7 +141,7 @@ fn read_session(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue>
         .is_some_and(|verdict| verdict.word.to_ascii_uppercase().contains("VALIDATION_FINISHED"))
     {
         draft.warn(
-            "STOPPED_MIDWAY",
+            IssueCode::StoppedMidway,
             "status",
             "the session was left after a step, whose scores decide nothing",
         );
@@ -256,7 +256,7 @@ fn day(leaf: &Leaf<'_>, field: &'static str, draft: &mut Draft<'_>) -> Pick<'sta
     match time {
         Some(time) => Some(Cow::Owned(time.date_naive().to_string())),
         None => {
-            draft.warn(format!("INVALID_DATE:{field}"), field, "left out: it is no date");
+            draft.warn(IssueCode::InvalidDate, field, "left out: it is no date");
             None
         }
     }

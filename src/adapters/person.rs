@@ -126,13 +126,15 @@ impl Person<'_> {
             let Some(date) = date.as_deref() else { continue };
             match normal::date(date) {
                 Some(date) => draft.text(field.id(), date),
-                None => draft.warn(format!("INVALID_DATE:{name}"), name, "left out: it is no date"),
+                None => draft.warn(IssueCode::InvalidDate, name, "left out: it is no date"),
             }
         }
         if let Some(created) = self.created_at.as_deref() {
             match normal::timestamp(created) {
                 Some(created) => draft.text(F::CreatedAt.id(), &created),
-                None => draft.warn("INVALID_TIMESTAMP", "created_at", "left out: it is no point in time"),
+                None => {
+                    draft.warn(IssueCode::InvalidTimestamp, "created_at", "left out: it is no point in time")
+                }
             }
         }
         let completed = self.completed_at.as_deref().and_then(normal::timestamp);
@@ -152,12 +154,12 @@ impl Person<'_> {
         match self.nationality.as_deref().map(|text| (text, normal::country(text))) {
             Some((_, Some(code))) => draft.text(F::Nationality.id(), code),
             Some((text, None)) if normal::is_stateless(text) => draft.text(F::Nationality.id(), text),
-            Some(_) => draft.warn("UNKNOWN_COUNTRY", "nationality", "left out: no such country"),
+            Some(_) => draft.warn(IssueCode::UnknownCountry, "nationality", "left out: no such country"),
             None => {}
         }
         match self.issuing_state.as_deref().map(normal::country) {
             Some(Some(code)) => draft.text(F::IssuingState.id(), code),
-            Some(None) => draft.warn("UNKNOWN_COUNTRY", "issuing_state", "left out: no such country"),
+            Some(None) => draft.warn(IssueCode::UnknownCountry, "issuing_state", "left out: no such country"),
             None => {}
         }
         for (field, status) in [

@@ -16,7 +16,10 @@ use crate::{
         document::DocumentType,
         status::{FeatureStatus, SessionStatus},
     },
-    domain::{import::ImportType, issue::Issue},
+    domain::{
+        import::ImportType,
+        issue::{Issue, IssueCode},
+    },
 };
 
 shape! {
@@ -158,7 +161,11 @@ fn read_decision(export: &Export<'_>, is_bundle: bool, draft: &mut Draft<'_>) ->
     let status = match &verdict {
         Some(verdict) => draft.judge(verdict),
         None => {
-            draft.warn("NO_VERDICT", "status", "there was no decision yet, so the session is Expired");
+            draft.warn(
+                IssueCode::NoVerdict,
+                "status",
+                "there was no decision yet, so the session is Expired",
+            );
             SessionStatus::Expired
         }
     };

@@ -8,6 +8,7 @@ use super::{
     schema::schema,
     status::{FeatureStatus, SessionStatus},
 };
+use crate::domain::media::MediaSlot;
 
 schema! {
     /// Fields of a user verification.
@@ -119,8 +120,19 @@ impl UserVerification {
     }
 }
 
+/// A link of a row to a medium.
+#[derive(Debug, Clone, Copy)]
+pub struct MediaLink {
+    /// What the medium shows.
+    pub slot: MediaSlot,
+    /// Where it is; its query may hold a token.
+    pub url: Text,
+}
+
 /// Keys of [`UserVerification::details`].
 pub mod detail {
+    use crate::domain::media::MediaSlot;
+
     /// Address in parts, an object.
     pub const PARSED_ADDRESS: &str = "parsed_address";
     /// Marital status.
@@ -137,9 +149,15 @@ pub mod detail {
     pub const FACE_MATCH_SCORE: &str = "face_match_score";
     /// Tags, a list of texts.
     pub const TAGS: &str = "tags";
-    /// URLs of media of the document.
-    pub const DOCUMENT_MEDIA: [&str; 5] =
-        ["front_image", "back_image", "portrait_image", "front_video", "back_video"];
-    /// URLs of media of the liveness check.
-    pub const LIVENESS_MEDIA: [&str; 2] = ["selfie_image", "liveness_video"];
+    /// Media of the document, each kept as its URL without the query.
+    pub const DOCUMENT_MEDIA: [&str; 5] = [
+        MediaSlot::FrontImage.as_str(),
+        MediaSlot::BackImage.as_str(),
+        MediaSlot::PortraitImage.as_str(),
+        MediaSlot::FrontVideo.as_str(),
+        MediaSlot::BackVideo.as_str(),
+    ];
+    /// Media of the liveness check.
+    pub const LIVENESS_MEDIA: [&str; 2] =
+        [MediaSlot::SelfieImage.as_str(), MediaSlot::LivenessVideo.as_str()];
 }

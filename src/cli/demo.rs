@@ -206,6 +206,8 @@ async fn import(tenant: &Tenant, file: &Synthetic, silent: bool) -> Result<(pb::
         workflow_id,
         source_filename: name.unwrap_or_default(),
         source_size: i64::try_from(file.size).ok(),
+        // Its links lead nowhere.
+        media: pb::MediaPolicy::Skip as i32,
         ..Default::default()
     };
     let begun = Instant::now();

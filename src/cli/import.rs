@@ -12,6 +12,7 @@ use super::{
     transfer::{self, Source},
 };
 use crate::{
+    config::parse_bytes,
     domain::import::ImportType,
     grpc::{client::Client, pb},
 };
@@ -57,6 +58,24 @@ enum OnExisting {
     Skip,
     /// They take the place of the records that are there.
     Update,
+}
+
+/// What becomes of the media that rows link to.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Media {
+    /// They are fetched and stored.
+    Fetch,
+    /// They are left where they are.
+    Skip,
+}
+
+impl Media {
+    fn wire(self) -> i32 {
+        match self {
+            Self::Fetch => pb::MediaPolicy::Fetch as i32,
+            Self::Skip => pb::MediaPolicy::Skip as i32,
+        }
+    }
 }
 
 /// How a file's records are written.
@@ -137,6 +156,14 @@ pub(super) struct ImportArgs {
     #[arg(long)]
     import_erased: bool,
 
+    /// What becomes of images and videos that rows link to; the server's default without it
+    #[arg(long, value_enum)]
+    media: Option<Media>,
+
+    /// Bytes of media that may be fetched, such as 10GiB; media beyond fail
+    #[arg(long, value_parser = parse_bytes, value_name = "BYTES")]
+    media_byte_budget: Option<u64>,
+
     /// Tell what would become of every row and write no record
     #[arg(long)]
     dry_run: bool,
@@ -212,6 +239,9 @@ pub(super) fn show(import: &pb::Import, json: bool) -> Result<(), Failure> {
     if import.failed_count > 0 {
         output::line(&format!("see        carryover errors {}", import.uuid))?;
     }
+    if import.stored_warning_count > 0 {
+        output::line(&format!("see        carryover errors {} --severity warning", import.uuid))?;
+    }
     Ok(())
 }
 
@@ -255,6 +285,8 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
         max_failed_ratio: args.max_failed_ratio,
         failed_ratio_min_rows: None,
         source_file_url: args.source_url.unwrap_or_default(),
+        media: args.media.map_or(0, Media::wire),
+        media_byte_budget: args.media_byte_budget.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         mapping: mapping.map(Into::into),
     };
     let import = transfer::create(&client, spec).await?;
@@ -388,6 +420,12 @@ pub(super) fn print_outcome(import: &pb::Import) -> Result<(), Failure> {
         grouped(import.duplicate_count)
     ))?;
     output::line(&format!("failed     {}", grouped(import.failed_count)))?;
+    if let Some(media) = output::media(import) {
+        output::line(&format!("media      {media}"))?;
+    }
+    if import.warning_count > 0 {
+        output::line(&format!("warnings   {}", grouped(import.warning_count)))?;
+    }
     if matches!(import.status(), pb::ImportStatus::Reverting | pb::ImportStatus::Reverted) {
         let counts = [import.reverted_count, import.revert_kept_count, import.revert_failed_count];
         let [reverted, kept, failed] = counts.map(grouped);

@@ -53,6 +53,10 @@ pub(super) struct ErrorsArgs {
     #[arg(value_name = "IMPORT")]
     id: String,
 
+    /// Whether to show failed rows, or rows with warnings, whatever became of them
+    #[arg(long, value_enum, default_value_t = Severity::Error)]
+    severity: Severity,
+
     /// Only rows behind this one
     #[arg(long, default_value_t = 0, value_name = "ROW")]
     after_row: i64,
@@ -67,6 +71,24 @@ pub(super) struct ErrorsArgs {
 
     #[command(flatten)]
     connection: Connection,
+}
+
+/// What there is to say of a row.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Severity {
+    /// Why it failed.
+    Error,
+    /// What was left out of it, and what else its owner should know.
+    Warning,
+}
+
+impl From<Severity> for pb::IssueSeverity {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Error => Self::Error,
+            Severity::Warning => Self::Warning,
+        }
+    }
 }
 
 /// What became of a row.
@@ -89,9 +111,13 @@ pub(super) struct ExportArgs {
     #[arg(value_name = "IMPORT")]
     id: String,
 
-    /// Outcome of the rows to write; may be repeated
-    #[arg(long = "outcome", default_value = "failed", value_enum)]
+    /// Outcome of the rows to write, failed without it; may be repeated
+    #[arg(long = "outcome", value_enum)]
     outcomes: Vec<Outcome>,
+
+    /// Only rows with warnings, of any outcome unless some are named
+    #[arg(long)]
+    warnings: bool,
 
     /// File to write to; standard output without it
     #[arg(long, short, value_name = "FILE")]
@@ -186,8 +212,12 @@ pub(super) async fn list(args: ListArgs) -> Result<Done, Failure> {
 
 pub(super) async fn errors(args: ErrorsArgs) -> Result<Done, Failure> {
     let client = args.connection.open().await?;
-    let request =
-        pb::StreamRowErrorsRequest { import_id: args.id, after_row: args.after_row, follow: args.follow };
+    let request = pb::StreamRowErrorsRequest {
+        import_id: args.id,
+        after_row: args.after_row,
+        follow: args.follow,
+        severity: pb::IssueSeverity::from(args.severity) as i32,
+    };
     let mut errors = client.imports().stream_row_errors(request).await?.into_inner();
     while let Some(message) = errors.message().await? {
         let Some(error) = message.row_error else { continue };
@@ -196,7 +226,7 @@ pub(super) async fn errors(args: ErrorsArgs) -> Result<Done, Failure> {
     Ok(Done::Well)
 }
 
-/// Prints a row error for people.
+/// Prints what there is to say of a row for people.
 pub(super) fn print_row_error(error: &pb::RowError) -> Result<(), Failure> {
     let key = error.external_id.as_deref().map(output::printable).unwrap_or_else(|| "-".to_owned());
     let text = output::printable(&error.error);
@@ -216,8 +246,12 @@ pub(super) async fn export(args: ExportArgs) -> Result<Done, Failure> {
     if !matches!(import.encoding.as_str(), "" | "UTF-8") {
         output::note("the rows come as UTF-8: import them without --encoding");
     }
-    let request =
-        pb::ExportRowsRequest { import_id: args.id, outcomes: args.outcomes.iter().map(wire).collect() };
+    let severity = if args.warnings { pb::IssueSeverity::Warning } else { pb::IssueSeverity::Error };
+    let request = pb::ExportRowsRequest {
+        import_id: args.id,
+        outcomes: args.outcomes.iter().map(wire).collect(),
+        severity: severity as i32,
+    };
     let mut parts = client.imports().export_rows(request).await?.into_inner();
     let Some(path) = args.output else {
         while let Some(part) = parts.message().await? {

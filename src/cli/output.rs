@@ -13,7 +13,7 @@ use tonic::Status;
 use tonic_types::StatusExt;
 
 use super::Failure;
-use crate::grpc::pb::DESCRIPTORS;
+use crate::grpc::pb::{self, DESCRIPTORS};
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
@@ -229,10 +229,18 @@ pub(super) fn grouped(number: i64) -> String {
     if number < 0 { format!("-{out}") } else { out }
 }
 
+/// Media of an import for people; nothing where it has none.
+pub(super) fn media(import: &pb::Import) -> Option<String> {
+    let counts = [import.media_stored_count, import.media_failed_count, import.media_pending_count];
+    let [stored, failed, pending] = counts.map(grouped);
+    let bytes = grouped(import.total_media_bytes);
+    let any = counts.iter().any(|count| *count > 0);
+    any.then(|| format!("{stored} stored ({bytes} bytes), {failed} failed, {pending} pending"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grpc::pb;
 
     #[test]
     fn messages_print_as_the_contract_spells_them() {

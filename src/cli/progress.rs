@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::output::{grouped, note};
+use super::output::{self, grouped, note};
 use crate::grpc::pb;
 
 /// Time between two plain lines.
@@ -79,9 +79,14 @@ fn fraction(import: &pb::Import) -> f64 {
 
 fn text(import: &pb::Import) -> String {
     let eta = import.eta_seconds.map(|eta| format!(", {} left", span(eta))).unwrap_or_default();
+    let warnings = match import.warning_count {
+        0 => String::new(),
+        count => format!(", {} warnings", grouped(count)),
+    };
     let of = if import.upload_finished { "of" } else { "of at least" };
+    let media = output::media(import).map(|media| format!("; media: {media}")).unwrap_or_default();
     format!(
-        "{} {of} {} rows: {} created, {} skipped, {} failed; {} rows/s{eta}",
+        "{} {of} {} rows: {} created, {} skipped, {} failed{warnings}; {} rows/s{eta}{media}",
         grouped(import.processed_rows),
         grouped(import.total_rows),
         grouped(import.created_count),

@@ -55,8 +55,12 @@ pub enum RecordKind {
     Business,
     /// A row error, keyed by import and row.
     RowError,
+    /// Warnings of a row, keyed as row errors are.
+    RowWarning,
     /// A part of a record, such as an officer, keyed by the record, its name and its place.
     Part,
+    /// What a URL of a medium leads to, keyed by the URL.
+    Medium,
 }
 
 impl RecordKind {
@@ -70,7 +74,9 @@ impl RecordKind {
             Self::User => b"user",
             Self::Business => b"business",
             Self::RowError => b"row_error",
+            Self::RowWarning => b"row_warning",
             Self::Part => b"part",
+            Self::Medium => b"medium",
         }
     }
 }

@@ -114,6 +114,18 @@ words! {
 }
 
 words! {
+    /// What becomes of the media that rows link to.
+    #[derive(Default)]
+    MediaPolicy {
+        /// They are fetched.
+        Fetch = "fetch",
+        /// They are left where they are.
+        #[default]
+        Skip = "skip",
+    }
+}
+
+words! {
     /// Where an import stands.
     ImportStatus {
         /// Accepted; no row has been processed.
@@ -179,6 +191,19 @@ impl Counters {
     }
 }
 
+/// How many media of an import's records stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MediaCounters {
+    /// Neither stored nor failed.
+    pub pending: i64,
+    /// Stored.
+    pub stored: i64,
+    /// They could not be fetched or kept.
+    pub failed: i64,
+    /// Bytes that were stored, of each URL once.
+    pub bytes: i64,
+}
+
 /// An import as it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Import {
@@ -206,8 +231,14 @@ pub struct Import {
     pub total_rows: i64,
     /// Outcomes so far.
     pub counters: Counters,
+    /// Media so far.
+    pub media: MediaCounters,
     /// Failed rows whose row error is kept; the others are counted only.
     pub stored_errors: i64,
+    /// Warnings of its rows so far.
+    pub warnings: i64,
+    /// Warnings that are kept; the others are counted only.
+    pub stored_warnings: i64,
     /// Every row up to this one is settled.
     pub checkpoint_row: i64,
     /// Why it failed: a stable word and a sentence.
@@ -305,6 +336,17 @@ impl Import {
             }
             _ => None,
         }
+    }
+
+    /// Whether media of its records are fetched.
+    pub fn fetches_media(&self) -> bool {
+        self.spec.fetches_media()
+    }
+
+    /// Bytes of media that may be fetched for it.
+    pub fn media_budget(&self) -> i64 {
+        let limit = i64::try_from(self.limits.media_bytes).unwrap_or(i64::MAX);
+        self.spec.media_byte_budget.map_or(limit, |budget| budget.min(limit))
     }
 
     /// Rows settled a second between the start and `now` (or the end).

@@ -1,7 +1,5 @@
 //! What can be wrong with a row.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use super::import::words;
@@ -43,12 +41,51 @@ words! {
         NullValue = "NULL_VALUE",
         /// A record of another kind than the import is of.
         WrongKind = "WRONG_KIND",
+        /// An image or video that the row links to could not be fetched or kept; a warning only.
+        Media = "MEDIA",
+        /// A provider's status word that nobody knows.
+        UnknownSourceStatus = "UNKNOWN_SOURCE_STATUS",
+        /// No date.
+        InvalidDate = "INVALID_DATE",
+        /// No point in time.
+        InvalidTimestamp = "INVALID_TIMESTAMP",
+        /// No country.
+        UnknownCountry = "UNKNOWN_COUNTRY",
+        /// A record of a provider's sandbox.
+        Sandbox = "SANDBOX",
+        /// The provider had come to a result, which its export does not tell.
+        ResultNotInExport = "RESULT_NOT_IN_EXPORT",
+        /// The provider had not decided yet.
+        NoVerdict = "NO_VERDICT",
+        /// The provider's verdict was not its last word.
+        ProvisionalVerdict = "PROVISIONAL_VERDICT",
+        /// Declined, and another try would have been allowed.
+        ResubmissionAllowed = "RESUBMISSION_ALLOWED",
+        /// The person left before the end.
+        StoppedMidway = "STOPPED_MIDWAY",
+        /// No source of data had looked at any field.
+        NoFieldEvaluated = "NO_FIELD_EVALUATED",
+        /// The provider had wiped out the record's data.
+        DataWiped = "DATA_WIPED",
+        /// A transaction that does not tell its direction.
+        DirectionNotTold = "DIRECTION_NOT_TOLD",
+        /// A company without a name.
+        NameNotTold = "NAME_NOT_TOLD",
         /// The server cannot process the row, and does not know why.
         Unprocessable = "UNPROCESSABLE",
     }
 }
 
-/// One fault of a row, in the form it is kept.
+/// How grave an issue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssueSeverity {
+    /// The row failed because of it.
+    Error,
+    /// No row failed because of it.
+    Warning,
+}
+
+/// One fault of a row, or a warning that its owner should know of, in the form it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {
     /// What kind of fault, as [`IssueCode::as_str`] writes it.
@@ -59,25 +96,6 @@ pub struct Issue {
     pub message: String,
     /// The offending value, cut and masked.
     pub value: String,
-}
-
-/// Something about a row that was taken, which its owner should know: a value that was left out, or a word
-/// that was read with a guess.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// What kind of thing; those of values that were left out are [`IssueCode`]s.
-    pub code: Cow<'static, str>,
-    /// Field it is about; empty when it is about the record.
-    pub field: Cow<'static, str>,
-    /// What was done, in words.
-    pub message: String,
-}
-
-impl From<Issue> for Warning {
-    fn from(issue: Issue) -> Self {
-        let message = format!("left out: {}", issue.message);
-        Self { code: Cow::Owned(issue.code), field: Cow::Owned(issue.field), message }
-    }
 }
 
 /// Most warnings of a row.
@@ -119,6 +137,11 @@ impl Issue {
             cut
         };
         self
+    }
+
+    /// A warning in place of a fault whose value is left out.
+    pub fn into_warning(self) -> Self {
+        Self { message: format!("left out: {}", self.message), ..self }
     }
 
     /// Whether the record as a whole is at fault.

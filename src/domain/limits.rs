@@ -23,10 +23,14 @@ pub struct Limits {
     pub json_depth: usize,
     /// Row errors that are kept; those beyond are counted only.
     pub stored_row_errors: u64,
+    /// Warnings that are kept; those beyond are counted only.
+    pub stored_warnings: u64,
     /// How many times larger than its packed form a source may be, once 10 MiB have been decoded.
     pub compression_ratio: u64,
     /// Days after its end that the source of an import is kept, and with it the rows of its row errors.
     pub source_retention_days: u32,
+    /// Bytes of media that are fetched for it.
+    pub media_bytes: u64,
     /// Bytes of one segment.
     pub segment_bytes: usize,
     /// Rows of one segment.
@@ -44,9 +48,11 @@ impl Default for Limits {
             cell_bytes: 256 << 10,
             json_depth: 64,
             stored_row_errors: 100_000,
+            stored_warnings: 100_000,
             // Honest CSV packs up to about 1:60, a bomb 1:1000 and more.
             compression_ratio: 200,
             source_retention_days: 30,
+            media_bytes: 50 << 30,
             segment_bytes: 4 << 20,
             segment_rows: 10_000,
         }
@@ -73,6 +79,8 @@ pub struct LimitSettings {
     pub json_depth: Option<u64>,
     /// [`Limits::stored_row_errors`].
     pub stored_row_errors: Option<u64>,
+    /// [`Limits::stored_warnings`].
+    pub stored_warnings: Option<u64>,
     /// [`Limits::source_retention_days`].
     pub source_retention_days: Option<u64>,
 }
@@ -93,6 +101,7 @@ impl LimitSettings {
             cell_bytes: size(self.cell_bytes, server.cell_bytes),
             json_depth: size(self.json_depth, server.json_depth),
             stored_row_errors: self.stored_row_errors.unwrap_or(server.stored_row_errors),
+            stored_warnings: self.stored_warnings.unwrap_or(server.stored_warnings),
             source_retention_days: self
                 .source_retention_days
                 .map_or(server.source_retention_days, |days| u32::try_from(days).unwrap_or(u32::MAX)),

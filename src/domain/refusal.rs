@@ -137,6 +137,17 @@ pub enum Refusal {
         /// Row errors that were kept.
         stored: i64,
     },
+    /// Which rows have warnings is not known of all of them.
+    #[error(
+        "{counted} warnings of the import were counted, and {stored} are kept (limit stored_warnings), so not \
+         every row with a warning is known; export rows by outcome"
+    )]
+    WarningsNotKept {
+        /// Warnings.
+        counted: i64,
+        /// Warnings that are kept.
+        stored: i64,
+    },
     /// Bytes for another place than the next one.
     #[error("the upload goes on at offset {expected}, not at {actual}")]
     WrongOffset {

@@ -26,7 +26,8 @@ impl EntityService for Service {
         let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
         let user = self.records.get_user(application, vendor_data).await?;
-        Ok(Response::new(pb::GetUserResponse { user: Some(convert::user(user)) }))
+        let faces = self.records.faces(application, std::iter::once(&user)).await?;
+        Ok(Response::new(pb::GetUserResponse { user: Some(convert::user(user, &faces)) }))
     }
 
     async fn list_users(
@@ -36,8 +37,9 @@ impl EntityService for Service {
         let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let (page, before) = Page::of(Some(application), &mut request.into_inner())?;
         let users = self.records.list_users(application, before, page.limit()).await?;
+        let faces = self.records.faces(application, users.iter().map(|(_, user)| user)).await?;
         let (users, next_page_token) =
-            page.cut(users, |(_, user)| convert::user(user), |(number, _), _| *number);
+            page.cut(users, |(_, user)| convert::user(user, &faces), |(number, _), _| *number);
         Ok(Response::new(pb::ListUsersResponse { users, next_page_token }))
     }
 

@@ -176,8 +176,8 @@ impl ImportService for Service {
         let mut request = request.into_inner();
         let (page, after) = Page::of(Some(application), &mut request)?;
         let after = after.unwrap_or(0);
-        let id = spec::import_id(&request.import_id)?;
-        let errors = self.imports.list_row_errors(application, id, after, page.limit()).await?;
+        let (id, severity) = (spec::import_id(&request.import_id)?, spec::severity(request.severity)?);
+        let errors = self.imports.list_row_errors(application, id, severity, after, page.limit()).await?;
         let (row_errors, next_page_token) = page.cut_from(
             errors.errors,
             errors.more,
@@ -196,9 +196,9 @@ impl ImportService for Service {
         let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let revoked = self.auth.revoked(request.metadata());
         let request = request.into_inner();
-        let id = spec::import_id(&request.import_id)?;
-        let pages =
-            self.imports.stream_row_errors(application, id, request.after_row, request.follow).await?;
+        let (id, severity) = (spec::import_id(&request.import_id)?, spec::severity(request.severity)?);
+        let pb::StreamRowErrorsRequest { after_row, follow, .. } = request;
+        let pages = self.imports.stream_row_errors(application, id, severity, after_row, follow).await?;
         let answers = pages.flat_map(move |page| match page {
             Ok(errors) => stream::iter(errors)
                 .map(move |error| {
@@ -217,8 +217,9 @@ impl ImportService for Service {
         let caller = self.auth.member(Call::of(&request), Role::Reader).await?;
         let revoked = self.auth.revoked(request.metadata());
         let request = request.into_inner();
-        let outcomes = spec::outcomes(&request.outcomes)?;
-        let parts = self.imports.export(caller, spec::import_id(&request.import_id)?, outcomes).await?;
+        let (id, severity) = (spec::import_id(&request.import_id)?, spec::severity(request.severity)?);
+        let outcomes = spec::outcomes(&request.outcomes, severity)?;
+        let parts = self.imports.export(caller, id, outcomes, severity).await?;
         let answers = parts.map(|part: Result<_, Error>| Ok(pb::ExportRowsResponse { data: part? }));
         Ok(Response::new(until_stopped(answers, self.stop.clone(), revoked)))
     }

@@ -12,7 +12,10 @@ use tonic::{
 };
 use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
-use tower::util::{MapRequestLayer, MapResponseLayer};
+use tower::{
+    layer::layer_fn,
+    util::{MapRequestLayer, MapResponseLayer},
+};
 use tracing::warn;
 
 use super::{
@@ -22,6 +25,7 @@ use super::{
     entity_service,
     explain::explain,
     health, import_service,
+    media::{Door, MediaService},
     pb::{
         self, admin_service_server::AdminServiceServer, entity_service_server::EntityServiceServer,
         import_service_server::ImportServiceServer, session_service_server::SessionServiceServer,
@@ -32,7 +36,9 @@ use super::{
     tls::Certificate,
     transaction_service, workflow_service,
 };
-use crate::{administration::Administration, erasure::Erasure, imports::Imports, records::Records};
+use crate::{
+    administration::Administration, erasure::Erasure, imports::Imports, links::Links, records::Records,
+};
 
 /// What the services stand on.
 pub struct Parts {
@@ -40,6 +46,8 @@ pub struct Parts {
     pub imports: Imports,
     /// Records.
     pub records: Records,
+    /// Links to media, which are served on the same port.
+    pub links: Links,
     /// Erasure.
     pub erasure: Erasure,
     /// Administration.
@@ -104,9 +112,12 @@ pub async fn serve(
     let mut routes = Routes::builder();
     let health = health::Service { stop: stop.clone(), is_api: parts.is_some() };
     routes.add_service(HealthServer::new(health));
-    if let Some(parts) = parts {
-        add_services(&mut routes, parts, &transport, &stop);
-    }
+    let rates = Arc::new(Rates::new(transport.rates));
+    let door = parts.map(|parts| {
+        let links = parts.links.clone();
+        add_services(&mut routes, parts, &transport, rates.clone(), &stop);
+        Arc::new(Door { links, rates })
+    });
     let v1 = transport.reflection.then(|| reflection().build_v1()).transpose()?;
     let v1 = v1.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
     let v1alpha = transport.reflection.then(|| reflection().build_v1alpha()).transpose()?;
@@ -121,6 +132,8 @@ pub async fn serve(
         .http2_max_header_list_size(HEADER_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        // gRPC-web refuses all else of HTTP/1.1, so it comes behind.
+        .layer(layer_fn(move |inner| MediaService { inner, door: door.clone() }))
         .layer(GrpcWebLayer::new())
         .layer(MapResponseLayer::new(explain))
         .layer(MapRequestLayer::new(tell_use))
@@ -141,9 +154,15 @@ pub async fn serve(
     Ok(())
 }
 
-fn add_services(routes: &mut RoutesBuilder, parts: Parts, transport: &Transport, stop: &CancellationToken) {
-    let Parts { imports, records, erasure, administration } = parts;
-    let auth = Auth { administration: administration.clone(), rates: Arc::new(Rates::new(transport.rates)) };
+fn add_services(
+    routes: &mut RoutesBuilder,
+    parts: Parts,
+    transport: &Transport,
+    rates: Arc<Rates>,
+    stop: &CancellationToken,
+) {
+    let Parts { imports, records, links: _, erasure, administration } = parts;
+    let auth = Auth { administration: administration.clone(), rates };
     let import_service = import_service::Service {
         auth: auth.clone(),
         imports,

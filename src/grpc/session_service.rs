@@ -31,9 +31,10 @@ impl SessionService for Service {
         let mut request = request.into_inner();
         let (page, before) = Page::of(Some(application), &mut request)?;
         let (kinds, filter) = spec::session_filter(request)?;
-        let listed = self.records.list_sessions(application, kinds, &filter, before, page.limit());
-        let (sessions, next_page_token) =
-            page.cut(listed.await?, convert::session, |last: &Session, _| last.number());
+        let listed = self.records.list_sessions(application, kinds, &filter, before, page.limit()).await?;
+        let portraits = self.records.portraits(application, &listed).await?;
+        let convert = |session| convert::session(session, &portraits);
+        let (sessions, next_page_token) = page.cut(listed, convert, |last: &Session, _| last.number());
         Ok(Response::new(pb::ListSessionsResponse { sessions, next_page_token }))
     }
 
@@ -44,7 +45,8 @@ impl SessionService for Service {
         let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
         let session = self.records.get_session(application, id).await?;
-        Ok(Response::new(pb::GetSessionResponse { session: Some(convert::session(session)) }))
+        let portraits = self.records.portraits(application, std::slice::from_ref(&session)).await?;
+        Ok(Response::new(pb::GetSessionResponse { session: Some(convert::session(session, &portraits)) }))
     }
 
     async fn get_session_decision(
@@ -54,7 +56,9 @@ impl SessionService for Service {
         let application = self.auth.application(Call::of(&request), Role::Reader).await?;
         let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
         let session = self.records.get_session(application, id).await?;
-        Ok(Response::new(pb::GetSessionDecisionResponse { decision: Some(convert::decision(session)) }))
+        let media = self.records.media_links(application, &session).await?;
+        let decision = Some(convert::decision(session, &media));
+        Ok(Response::new(pb::GetSessionDecisionResponse { decision }))
     }
 
     async fn delete_session(

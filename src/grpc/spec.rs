@@ -10,6 +10,7 @@ use super::pb;
 use crate::domain::{
     ids::ImportId,
     import::{ImportStatus, ImportType},
+    issue::IssueSeverity,
     ledger::Outcome,
     limits::LimitSettings,
     refusal::{FieldViolation, Refusal},
@@ -63,6 +64,7 @@ pub(super) fn limit_settings(limits: pb::ApplicationLimits) -> LimitSettings {
         cell_bytes: number(limits.cell_bytes),
         json_depth: number(limits.json_depth),
         stored_row_errors: number(limits.stored_row_errors),
+        stored_warnings: number(limits.stored_warnings),
         source_retention_days: number(limits.source_retention_days),
     }
 }
@@ -103,10 +105,22 @@ pub(super) fn import_statuses(statuses: &[i32]) -> Result<Vec<ImportStatus>, Ref
     statuses.iter().map(read).collect()
 }
 
-/// Reads outcomes; none means failed.
-pub(super) fn outcomes(outcomes: &[i32]) -> Result<Vec<Outcome>, Refusal> {
+/// Reads whether errors or warnings are meant; not set means errors.
+pub(super) fn severity(severity: i32) -> Result<IssueSeverity, Refusal> {
+    match pb::IssueSeverity::try_from(severity) {
+        Ok(pb::IssueSeverity::Unspecified | pb::IssueSeverity::Error) => Ok(IssueSeverity::Error),
+        Ok(pb::IssueSeverity::Warning) => Ok(IssueSeverity::Warning),
+        Err(_) => Err(Refusal::field("severity", "must be ERROR or WARNING")),
+    }
+}
+
+/// Reads outcomes; none means failed, and any where rows with warnings are meant.
+pub(super) fn outcomes(outcomes: &[i32], severity: IssueSeverity) -> Result<Vec<Outcome>, Refusal> {
     if outcomes.is_empty() {
-        return Ok(vec![Outcome::Failed]);
+        return Ok(match severity {
+            IssueSeverity::Error => vec![Outcome::Failed],
+            IssueSeverity::Warning => Outcome::ALL.to_vec(),
+        });
     }
     let read = |outcome: &i32| match pb::RowOutcome::try_from(*outcome) {
         Ok(pb::RowOutcome::Created) => Ok(Outcome::Created),

@@ -148,6 +148,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &str) {
         Refusal::ImportFailed { reason, .. } => (Code::FailedPrecondition, reason),
         Refusal::NothingToRetry => (Code::FailedPrecondition, "NOTHING_TO_RETRY"),
         Refusal::RowErrorsNotKept { .. } => (Code::FailedPrecondition, "ROW_ERRORS_NOT_KEPT"),
+        Refusal::WarningsNotKept { .. } => (Code::FailedPrecondition, "WARNINGS_NOT_KEPT"),
         Refusal::WrongOffset { .. } => (Code::OutOfRange, "WRONG_OFFSET"),
         Refusal::WrongSize { .. } => (Code::OutOfRange, "WRONG_SIZE"),
         Refusal::ChunkChecksum { .. } => (Code::DataLoss, "CHUNK_CHECKSUM_MISMATCH"),
@@ -180,6 +181,10 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         Refusal::RowErrorsNotKept { failed, stored } => HashMap::from([
             ("failed_count".to_owned(), failed.to_string()),
             ("stored_error_count".to_owned(), stored.to_string()),
+        ]),
+        Refusal::WarningsNotKept { counted, stored } => HashMap::from([
+            ("warning_count".to_owned(), counted.to_string()),
+            ("stored_warning_count".to_owned(), stored.to_string()),
         ]),
         Refusal::ActiveImports { limit, active } => {
             let mut metadata = pair("limit", limit.to_string());

@@ -41,6 +41,8 @@ pub struct Ask {
     pub if_match: Option<String>,
     /// How many bytes the answer may have, at most.
     pub max_bytes: u64,
+    /// How long the other side may keep the client waiting in all, if not as long as the policy says.
+    pub total_time: Option<Duration>,
 }
 
 /// The only way out. Clones are one guard.
@@ -86,7 +88,7 @@ impl Guard {
     /// Asks for a URL, and for where it redirects to.
     pub async fn get(&self, url: &str, ask: Ask) -> Result<Answer, FetchError> {
         let policy = &self.0.policy;
-        let mut patience = Patience(policy.total_time);
+        let mut patience = Patience(ask.total_time.unwrap_or(policy.total_time));
         let mut url = urls::parse(url, policy)?;
         for followed in 0.. {
             let response = self.hop(&url, &ask, &mut patience).await?;

@@ -34,6 +34,8 @@ struct Export {
     objects: Objects,
     import: Arc<Import>,
     wanted: Wanted,
+    /// Only rows that have warnings.
+    warned_only: bool,
     next_seq: i32,
     /// The last record is oversized and wanted, so its rest is, too.
     in_oversized: bool,
@@ -41,15 +43,25 @@ struct Export {
     ready: Bytes,
 }
 
-/// The wanted rows of every settled segment, under the source's header.
+/// The wanted rows of every settled segment (with `warned_only`, those of them that have warnings), under the
+/// source's header.
 pub(super) fn export(
     store: Store,
     objects: Objects,
     import: Arc<Import>,
     wanted: Wanted,
+    warned_only: bool,
 ) -> impl Stream<Item = Result<Bytes, Error>> + Send {
-    let export =
-        Export { store, objects, import, wanted, next_seq: 0, in_oversized: false, ready: Bytes::new() };
+    let export = Export {
+        store,
+        objects,
+        import,
+        wanted,
+        warned_only,
+        next_seq: 0,
+        in_oversized: false,
+        ready: Bytes::new(),
+    };
     stream::try_unfold(
         export,
         |mut export| async move { Ok(export.next().await?.map(|bytes| (bytes, export))) },
@@ -71,9 +83,15 @@ impl Export {
 
     async fn select(&mut self, segment: &SettledSegment) -> Result<Bytes, Error> {
         let range = &segment.range;
+        let (application, id) = (self.import.application_id, self.import.id);
+        let warned = match self.warned_only {
+            true => Some(self.store.rows_with_warnings(application, id, range).await?),
+            false => None,
+        };
+        let is_meant = |row| warned.as_ref().is_none_or(|rows| rows.binary_search(&row).is_ok());
         let taken: Vec<_> = (range.first_row..)
             .zip(&segment.outcomes)
-            .map(|(row, outcome)| (self.wanted)(row, *outcome))
+            .map(|(row, outcome)| if is_meant(row) { (self.wanted)(row, *outcome) } else { Take::Nothing })
             .collect();
         let some = taken.iter().any(|take| !matches!(take, Take::Nothing));
         let rest = range.kind == SegmentKind::OversizedRest && self.in_oversized;
@@ -81,7 +99,7 @@ impl Export {
             self.in_oversized = false;
             return Ok(Bytes::new());
         }
-        let bytes = self.objects.get_segment(self.import.application_id, self.import.id, range).await?;
+        let bytes = self.objects.get_segment(application, id, range).await?;
         if rest {
             return Ok(bytes);
         }

@@ -58,7 +58,7 @@ impl Imports {
         let limit = import.limits.upload_bytes;
         let validator = fetch.etag.clone().filter(|_| stored > 0);
         let range_from = validator.is_some().then_some(stored);
-        let ask = Ask { range_from, if_match: validator, max_bytes: limit };
+        let ask = Ask { range_from, if_match: validator, max_bytes: limit, total_time: None };
         let answer = self.guard.get(&fetch.url, ask).await.map_err(|error| told(error, limit))?;
         let begins = if answer.status == PARTIAL { stored } else { 0 };
         if answer.content_length.is_some_and(|length| begins.saturating_add(length) > limit) {
@@ -87,7 +87,17 @@ impl Imports {
         let Opened::Stream(upload) = opened else { return Ok(()) };
         let (mut size, limit) = (begins, import.limits.upload_bytes);
         let mut body = answer.body;
-        while let Some(bytes) = body.chunk().await.map_err(|error| told(error, limit))? {
+        loop {
+            let bytes = match body.chunk().await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => break,
+                Err(error) => {
+                    // What has come is stored before anybody asks how far the fetch got; how else the upload ends is
+                    // no news.
+                    let _ = upload.outcome().await;
+                    return Err(told(error, limit));
+                }
+            };
             size += bytes.len() as u64;
             let new = known.skip(bytes).map_err(FetchFailure::Fault)?;
             // Whoever ended it says why in the outcome.

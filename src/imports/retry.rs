@@ -145,7 +145,8 @@ impl Imports {
         let feeder = Caller { key: child.created_by, application: Some(application), role: Role::Importer };
         let opened = self.intake.open(feeder, child.id, child.committed_size).await?;
         let Opened::Stream(upload) = opened else { return Ok(()) };
-        let source = export::export(self.store.clone(), self.objects.clone(), Arc::new(parent), wanted);
+        let source =
+            export::export(self.store.clone(), self.objects.clone(), Arc::new(parent), wanted, false);
         let mut source = pin!(source);
         let (mut size, mut known) = (0, upload.offset);
         while let Some(bytes) = source.next().await {

@@ -4,8 +4,7 @@ use super::rows::Rows;
 use crate::{
     adapters::draft::Draft,
     canonical::schema::Schema,
-    domain::issue::{Issue, IssueCode},
-    store::RowWarning,
+    domain::issue::{Issue, IssueCode, WARNINGS_OF_A_ROW},
 };
 
 /// Lets an adapter fill the open row, and gives the row what it finds wrong. Tells whether it did: where `read`
@@ -17,13 +16,13 @@ pub(super) fn fill(
     lenient: bool,
     read: impl FnOnce(&mut Draft<'_>) -> Option<Vec<Issue>>,
 ) -> bool {
-    let (first, mut warnings) = (rows.cells.len(), Vec::new());
-    let mut draft = Draft::new(&mut rows.arena, &mut rows.cells, &mut warnings);
+    let Some(row) = rows.rows.last_mut() else { return false };
+    let first = rows.cells.len();
+    let mut draft = Draft::new(&mut rows.arena, &mut rows.cells, &mut row.warnings);
     let Some(faults) = read(&mut draft) else { return false };
-    let (limit, row) = (rows.cell_bytes, rows.rows.len().saturating_sub(1) as u32);
-    let Some(open) = rows.rows.last_mut() else { return false };
-    open.is_lenient = lenient;
-    open.faults.extend(faults);
+    row.is_lenient = lenient;
+    row.faults.extend(faults);
+    let limit = rows.cell_bytes;
     let mut at = first;
     while let Some(cell) = rows.cells.get(at) {
         if rows.arena.get(cell.value.text()).len() <= limit {
@@ -33,12 +32,12 @@ pub(super) fn fill(
         let message = format!("has more than {limit} bytes (limit cell_bytes)");
         let issue = Issue::of_field(IssueCode::TooLong, schema.spec(cell.field).name, message);
         if lenient {
-            warnings.push(issue.into());
+            row.warnings.push(issue.into_warning());
         } else {
-            open.faults.push(issue);
+            row.faults.push(issue);
         }
         rows.cells.swap_remove(at);
     }
-    rows.warnings.extend(warnings.into_iter().map(|warning| RowWarning { row, warning }));
+    row.warnings.truncate(WARNINGS_OF_A_ROW);
     true
 }

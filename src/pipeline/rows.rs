@@ -13,7 +13,6 @@ use crate::{
         limits::Limits,
         segment::SegmentRange,
     },
-    store::RowWarning,
 };
 
 /// The rows of one segment.
@@ -24,8 +23,6 @@ pub struct Rows {
     pub(super) arena: Arena,
     pub(super) cells: Vec<Cell>,
     pub(super) rows: Vec<Row>,
-    /// What owners of rows should know, in row order.
-    pub(super) warnings: Vec<RowWarning>,
     pub(super) cell_bytes: usize,
 }
 
@@ -38,6 +35,8 @@ pub(super) struct Row {
     /// Fields given as null, which have no cell.
     pub(super) nulls: FieldSet,
     pub(super) faults: Vec<Issue>,
+    /// What its owner should know of it, though it is taken.
+    pub(super) warnings: Vec<Issue>,
     /// Whether it came in another system's form, whose odd values are left out and do not fail it.
     pub(super) is_lenient: bool,
 }
@@ -52,7 +51,6 @@ impl Rows {
             arena: Arena::with_capacity(source.len() + source.len() / 4),
             cells: Vec::with_capacity(rows * cells),
             rows: Vec::with_capacity(rows),
-            warnings: Vec::new(),
             source,
             cell_bytes: limits.cell_bytes,
         }
@@ -79,6 +77,7 @@ impl Rows {
             first_cell,
             nulls: FieldSet::default(),
             faults: Vec::new(),
+            warnings: Vec::new(),
             is_lenient: false,
         });
     }

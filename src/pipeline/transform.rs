@@ -14,7 +14,7 @@ use crate::{
         lines::LineCounter,
     },
     fault_points,
-    store::{Batch, RecordRow, RowFailure, RowWarning},
+    store::{Batch, MediumRow, RecordRow, RowIssues},
 };
 
 pub(super) fn transform(
@@ -28,14 +28,18 @@ pub(super) fn transform(
     let schema = schema_of(spec.import_type);
     let mut adapter = Adapter::new(spec.import_type, now, limits.json_depth);
     let mut records = Vec::with_capacity(count);
-    let mut failures = Failures::new(&rows, schema);
+    let (mut failures, mut warned) = (Told::new(&rows, schema), Told::new(&rows, schema));
     let mut issues = Vec::new();
+    let (mut media, mut places) = (Vec::new(), Places::new(&rows));
+    let fetches_media = spec.fetches_media();
     for row in 0..count {
         if cfg!(debug_assertions) {
             fault_points::reach_row(rows.find_text(row, schema.keys).map(|text| rows.arena.get(text)));
         }
         let mut faults = std::mem::take(&mut rows.rows[row].faults);
+        let mut warnings = std::mem::take(&mut rows.rows[row].warnings);
         if faults.iter().any(Issue::is_of_record) {
+            warned.add(&rows, row, warnings);
             failures.add(&rows, row, faults);
             continue;
         }
@@ -48,34 +52,35 @@ pub(super) fn transform(
         let record = adapter.read(cells, nulls, &mut rows.arena, &mut issues);
         if rows.rows[row].is_lenient {
             let unneeded = issues.extract_if(.., |issue| !schema.requires(&issue.field));
-            let warnings = unneeded.map(|issue| RowWarning { row: row as u32, warning: issue.into() });
-            rows.warnings.extend(warnings);
+            warnings.extend(unneeded.map(Issue::into_warning));
+            warnings.truncate(WARNINGS_OF_A_ROW);
         }
+        warned.add(&rows, row, warnings);
         if !issues.is_empty() || !faults.is_empty() {
             issues.retain(|issue| !faults.iter().any(|fault| issue.is_within(fault)));
             faults.append(&mut issues);
             failures.add(&rows, row, faults);
             continue;
         }
+        if fetches_media && !adapter.links().is_empty() {
+            let Place { line_number, byte_offset, byte_count } = places.find(&rows, row);
+            let row = row as u32;
+            let links = adapter.links().iter();
+            media.extend(links.map(|link| MediumRow {
+                row,
+                line_number,
+                byte_offset,
+                byte_count,
+                slot: link.slot,
+                url: link.url,
+            }));
+        }
         let id = record.id(&rows.arena, application, &spec.provider, spec.workflow_id);
         records.push(RecordRow { id, row: row as u32, record });
     }
-    let failures = failures.list;
+    let (failures, warnings) = (failures.list, warned.list);
     let duplicates = keep_first_of_each_key(&mut records);
-    let warnings = bounded(rows.warnings);
-    Batch { arena: rows.arena, rows: count, records, duplicates, failures, warnings }
-}
-
-/// Warnings in row order, of each row so many as may be kept.
-fn bounded(mut warnings: Vec<RowWarning>) -> Vec<RowWarning> {
-    warnings.sort_by_key(|warning| warning.row);
-    let (mut row, mut count) = (u32::MAX, 0);
-    warnings.retain(|warning| {
-        count = if warning.row == row { count + 1 } else { 1 };
-        row = warning.row;
-        count <= WARNINGS_OF_A_ROW
-    });
-    warnings
+    Batch { arena: rows.arena, rows: count, records, duplicates, failures, warnings, media }
 }
 
 /// Sorts by key, which is the order in which the database locks them, and takes out rows whose key
@@ -94,31 +99,60 @@ fn keep_first_of_each_key(records: &mut Vec<RecordRow>) -> Vec<u32> {
     duplicates
 }
 
-/// Failed rows in row order, with their lines: counted on from the failure before, so that a
-/// segment is gone over once, however many of its rows fail.
-struct Failures {
-    schema: &'static Schema,
-    list: Vec<RowFailure>,
+/// Where a row stands in the source.
+struct Place {
+    line_number: i64,
+    byte_offset: i64,
+    byte_count: i64,
+}
+
+/// Finds the places of some rows, in row order: lines are counted on from the one before, so that a segment is
+/// gone over once, however many they are.
+struct Places {
     lines: LineCounter,
     counted: usize,
 }
 
-impl Failures {
-    fn new(rows: &Rows, schema: &'static Schema) -> Self {
-        let lines = LineCounter::at(rows.range.first_line as u64);
-        Self { schema, list: Vec::new(), lines, counted: 0 }
+impl Places {
+    fn new(rows: &Rows) -> Self {
+        Self { lines: LineCounter::at(rows.range.first_line as u64), counted: 0 }
     }
 
-    fn add(&mut self, rows: &Rows, row: usize, issues: Vec<Issue>) {
+    fn find(&mut self, rows: &Rows, row: usize) -> Place {
         let start = rows.rows[row].start as usize;
         self.lines.advance(&rows.source[self.counted..start]);
         self.counted = start;
-        let external_id = rows.find_text(row, self.schema.keys).map(|text| rows.arena.get(text).trim());
-        self.list.push(RowFailure {
-            row: row as u32,
+        Place {
             line_number: self.lines.line() as i64,
             byte_offset: rows.range.byte_offset + start as i64,
             byte_count: i64::from(rows.rows[row].len),
+        }
+    }
+}
+
+/// Rows of which there is something to tell, in row order.
+struct Told {
+    schema: &'static Schema,
+    list: Vec<RowIssues>,
+    places: Places,
+}
+
+impl Told {
+    fn new(rows: &Rows, schema: &'static Schema) -> Self {
+        Self { schema, list: Vec::new(), places: Places::new(rows) }
+    }
+
+    fn add(&mut self, rows: &Rows, row: usize, issues: Vec<Issue>) {
+        if issues.is_empty() {
+            return;
+        }
+        let Place { line_number, byte_offset, byte_count } = self.places.find(rows, row);
+        let external_id = rows.find_text(row, self.schema.keys).map(|text| rows.arena.get(text).trim());
+        self.list.push(RowIssues {
+            row: row as u32,
+            line_number,
+            byte_offset,
+            byte_count,
             external_id: external_id.filter(|id| !id.is_empty()).map(storable),
             issues,
         });

@@ -184,6 +184,7 @@ impl Store {
                     created_at: Set(new.created_at),
                     limits: Set(None),
                     tombstone_salt: Set(None),
+                    media_swept_at: Set(None),
                 };
                 row.insert(tx).await?.try_into()
             })

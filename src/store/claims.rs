@@ -309,7 +309,8 @@ impl Store {
             expect_existing: spec.dry_run
                 || spec.on_existing == OnExisting::Update
                 || import.counters.skipped > 0,
-            stored_row_errors: import.limits.stored_row_errors,
+            limits: import.limits,
+            has_media: import.fetches_media(),
             thresholds: spec.thresholds,
             trial: false,
             now,

@@ -1,6 +1,7 @@
 //! What a segment's transaction writes, whichever database it is.
 
 mod erased;
+mod media;
 
 use std::sync::Arc;
 
@@ -9,6 +10,11 @@ use sea_orm::FromQueryResult;
 use uuid::Uuid;
 
 pub(super) use erased::tombstone;
+pub use media::MediumRow;
+pub(super) use media::{
+    ADD_MEDIA, COUNT_MEDIA, DELETE_MEDIA, DELETE_WARNINGS, FEWER_WARNINGS, MEDIA_CELLS, MEDIA_COLUMNS,
+    MediaChange,
+};
 
 use super::{claims::Claim, table::Table};
 use crate::{
@@ -17,8 +23,9 @@ use crate::{
         fault::SourceFault,
         ids::WorkflowId,
         import::{Counters, OnExisting, Thresholds},
-        issue::{Issue, Warning},
+        issue::Issue,
         ledger::{Ledger, Outcome},
+        limits::Limits,
     },
 };
 
@@ -33,19 +40,12 @@ pub struct Batch {
     pub records: Vec<RecordRow>,
     /// Rows whose key stands earlier in this segment, by position in it.
     pub duplicates: Vec<u32>,
-    /// Failed rows, in row order.
-    pub failures: Vec<RowFailure>,
-    /// What owners of rows should know, in row order; nobody keeps it yet.
-    pub warnings: Vec<RowWarning>,
-}
-
-/// A warning and the row it is about.
-#[derive(Debug)]
-pub struct RowWarning {
-    /// Position in the segment.
-    pub row: u32,
-    /// What it says.
-    pub warning: Warning,
+    /// Failed rows and every fault of each, in row order.
+    pub failures: Vec<RowIssues>,
+    /// Rows with warnings, whatever became of them, in row order.
+    pub warnings: Vec<RowIssues>,
+    /// What records link to, in row order; empty where media are not fetched.
+    pub media: Vec<MediumRow>,
 }
 
 /// A record to be written.
@@ -59,9 +59,9 @@ pub struct RecordRow {
     pub record: Record,
 }
 
-/// A row that broke a rule.
+/// Something to tell of a row, and where it stands.
 #[derive(Debug)]
-pub struct RowFailure {
+pub struct RowIssues {
     /// Position in the segment.
     pub row: u32,
     /// Line of the source on which it begins.
@@ -72,7 +72,7 @@ pub struct RowFailure {
     pub byte_count: i64,
     /// Its key, where that could be read.
     pub external_id: Option<String>,
-    /// Every fault of it.
+    /// What there is to tell.
     pub issues: Vec<Issue>,
 }
 
@@ -92,8 +92,10 @@ pub(super) struct Commit {
     pub(super) import_erased: bool,
     /// Whether some of the keys may exist.
     pub(super) expect_existing: bool,
-    /// Row errors that may be kept in all.
-    pub(super) stored_row_errors: u64,
+    /// Whether records of the import may have media.
+    pub(super) has_media: bool,
+    /// Row errors and warnings that may be kept in all.
+    pub(super) limits: Limits,
     pub(super) thresholds: Thresholds,
     /// Only to see whether it can be written: it is rolled back.
     pub(super) trial: bool,
@@ -105,8 +107,15 @@ pub(super) struct Commit {
 pub(super) struct Fence {
     /// What tombstones of the application are salted with; none while it has none.
     pub(super) salt: Option<Vec<u8>>,
-    /// Row errors of the import that are kept already.
-    pub(super) stored_errors: i64,
+    /// What of the import is kept already.
+    pub(super) kept: Kept,
+}
+
+/// How many row errors and warnings are kept.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Kept {
+    pub(super) errors: i64,
+    pub(super) warnings: i64,
 }
 
 /// A segment's transaction, after it.
@@ -185,10 +194,28 @@ impl Commit {
     }
 
     /// Row errors there is still room for, beside those that are kept already.
-    pub(super) fn failures_to_keep(&self, kept: i64) -> &[RowFailure] {
-        let room = self.stored_row_errors.saturating_sub(kept.unsigned_abs());
+    pub(super) fn failures_to_keep(&self, kept: Kept) -> &[RowIssues] {
         let failures = &self.batch.failures;
-        &failures[..failures.len().min(usize::try_from(room).unwrap_or(usize::MAX))]
+        &failures[..failures.len().min(room(self.limits.stored_row_errors, kept.errors))]
+    }
+
+    /// Warnings there is still room for, beside those that are kept already: each with its row and its place
+    /// among those of the row.
+    pub(super) fn warnings_to_keep(&self, kept: Kept) -> Vec<(&RowIssues, i16, &Issue)> {
+        let room = room(self.limits.stored_warnings, kept.warnings);
+        self.batch.warnings().take(room).collect()
+    }
+}
+
+/// How many more there is room for.
+fn room(limit: u64, kept: i64) -> usize {
+    usize::try_from(limit.saturating_sub(kept.unsigned_abs())).unwrap_or(usize::MAX)
+}
+
+impl Batch {
+    /// Every warning, with its row and its place among those of the row.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = (&RowIssues, i16, &Issue)> {
+        self.warnings.iter().flat_map(|of| (0..).zip(&of.issues).map(move |(at, issue)| (of, at, issue)))
     }
 }
 
@@ -196,6 +223,7 @@ impl Commit {
 pub(super) struct Settled {
     pub(super) ledger: Ledger,
     pub(super) duplicates: i64,
+    pub(super) media: MediaChange,
     /// Later rows of the same import that gave their place to one of this segment: by what they had been.
     gave_place: Counters,
 }
@@ -210,7 +238,7 @@ impl Settled {
             ledger.set(failure.row as usize, Outcome::Failed);
         }
         let duplicates = commit.batch.duplicates.len() as i64;
-        Self { ledger, duplicates, gave_place: Counters::default() }
+        Self { ledger, duplicates, media: MediaChange::default(), gave_place: Counters::default() }
     }
 
     pub(super) fn skip(&mut self, row: u32, duplicate: bool) {
@@ -247,9 +275,13 @@ pub(super) const KEY_COLUMNS: &str = "application_id, import_id, id, row_number"
 pub(super) const ERROR_COLUMNS: &str = "application_id, import_id, row_number, line_number, byte_offset, \
     byte_count, external_id, issues, created_at";
 
+/// Columns of `row_warnings`.
+pub(super) const WARNING_COLUMNS: &str = "application_id, import_id, row_number, ordinal, line_number, \
+    byte_offset, byte_count, external_id, issue, created_at";
+
 /// The first statement: is the claim still ours? `$4` is its epoch, `$5` its owner. Tells what [`Fence`]
 /// holds.
-pub(super) const FENCE: &str = "SELECT a.tombstone_salt, i.stored_error_count FROM segments s \
+pub(super) const FENCE: &str = "SELECT a.tombstone_salt, i.stored_error_count, i.stored_warning_count FROM segments s \
     JOIN imports i ON i.application_id = s.application_id AND i.id = s.import_id \
     JOIN applications a ON a.id = s.application_id \
     WHERE s.application_id = $1 AND s.import_id = $2 AND s.seq = $3 AND s.epoch = $4 AND s.owner = $5 \
@@ -272,7 +304,8 @@ pub(super) const SEGMENT_DONE: &str = "UPDATE segments SET state = 'DONE', owner
 pub(super) const ADD_COUNTERS: &str = "UPDATE imports SET created_count = created_count + $3, \
     updated_count = updated_count + $4, skipped_count = skipped_count + $5, failed_count = failed_count + $6, \
     duplicate_count = duplicate_count + $7, processed_bytes = processed_bytes + $8, updated_at = $9, \
-    stored_error_count = stored_error_count + $10, waiting_reason = NULL, sequence = sequence + 1 \
+    stored_error_count = stored_error_count + $10, warning_count = warning_count + $11, \
+    stored_warning_count = stored_warning_count + $12, waiting_reason = NULL, sequence = sequence + 1 \
     WHERE application_id = $1 AND id = $2 AND status IN ('PROCESSING', 'PAUSED') \
     RETURNING created_count, updated_count, skipped_count, failed_count, pause_requested";
 
@@ -327,13 +360,13 @@ pub(super) const MOVE_CHECKPOINT: &str = "UPDATE imports SET checkpoint_row = CO
     FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 AND s.state <> 'DONE'), total_rows) \
     WHERE application_id = $1 AND id = $2";
 
-/// Ends the import when its upload is finished and no segment is open. A source that is unusable
+/// Ends the import when its upload is finished, no segment is open and no medium is waited for. A source that is unusable
 /// from some point on has `failure_reason` set by then, and ends as failed with all before it kept.
 pub(super) const COMPLETE: &str = "UPDATE imports \
     SET status = CASE WHEN failure_reason IS NULL THEN 'COMPLETED' ELSE 'FAILED' END, completed_at = $3, \
     updated_at = $3, pause_requested = FALSE, waiting_reason = NULL, sequence = sequence + 1 \
     WHERE application_id = $1 AND id = $2 AND upload_finished AND status IN ('PENDING', 'PROCESSING') \
-    AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 AND s.state <> 'DONE')";
+    AND media_pending_count = 0 AND NOT EXISTS (SELECT 1 FROM segments s WHERE s.application_id = $1 AND s.import_id = $2 AND s.state <> 'DONE')";
 
 /// Forgets what a dry run remembered, once it has ended.
 pub(super) const FORGET_KEYS: &str = "DELETE FROM dry_run_keys WHERE application_id = $1 AND import_id = $2";

@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::OpenOptionsExt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, SqlxPostgresConnector, SqlxSqliteConnector};
+use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxPostgresConnector, SqlxSqliteConnector};
 use sea_orm_migration::MigratorTrait;
 use sqlx::{
     ConnectOptions, Connection, Executor, PgConnection, Row, SqliteConnection,
@@ -10,12 +10,15 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::Semaphore;
-use tracing::log::LevelFilter;
+use tracing::{log::LevelFilter, warn};
 
 use super::{Bulk, Store, error::Error, migrations::Migrator, sqlite};
 
 /// Key of the advisory lock under which one process at a time migrates a PostgreSQL database.
 const MIGRATION_LOCK: i64 = 0x6361_7272_796f;
+
+/// What is in the name of a migration that takes away or changes what the version before it uses.
+const CONTRACTION: &str = "_contract_";
 
 /// How long a writer of SQLite waits for another process.
 pub(super) const SQLITE_BUSY: Duration = Duration::from_secs(30);
@@ -199,10 +202,21 @@ async fn migrate_postgres(pool: &sqlx::PgPool) -> Result<(), Error> {
     .await?
 }
 
+/// Makes the schema what this program knows. One that a later version has only added to is taken as it is: during
+/// a rollout, and after one that is taken back, both versions are at work.
 async fn migrate(db: &DatabaseConnection) -> Result<(), Error> {
-    // SeaORM says in words only that it does not know a migration which has been applied.
-    match Migrator::up(db, None).await {
-        Err(DbErr::Custom(text)) if text.contains("has been applied") => Err(Error::SchemaNewer),
-        migrated => Ok(migrated?),
+    let known = Migrator::migrations();
+    let applied: Vec<String> =
+        Migrator::get_migration_models(db).await?.into_iter().map(|applied| applied.version).collect();
+    let is_known = |version: &&String| known.iter().any(|migration| migration.name() == *version);
+    let later: Vec<&String> = applied.iter().filter(|version| !is_known(version)).collect();
+    if later.is_empty() {
+        return Ok(Migrator::up(db, None).await?);
     }
+    let is_behind = applied.len() - later.len() < known.len();
+    if is_behind || later.iter().any(|version| version.contains(CONTRACTION)) {
+        return Err(Error::SchemaNewer);
+    }
+    warn!(?later, "a later version has added to the schema");
+    Ok(())
 }

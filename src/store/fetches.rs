@@ -25,8 +25,10 @@ pub struct SourceFetch {
     pub url: String,
     /// A strong validator of what has been stored of it.
     pub etag: Option<String>,
-    /// How often it has failed.
+    /// How often in a row it has failed without bringing anything new.
     pub attempts: u32,
+    /// Bytes of it that were stored when it was taken up.
+    pub committed_size: i64,
 }
 
 impl SourceFetch {
@@ -78,6 +80,7 @@ impl Store {
                     url: row.url,
                     etag: row.etag,
                     attempts: row.attempts.unsigned_abs(),
+                    committed_size: 0,
                 };
                 let taken = source_fetch::Entity::update_many()
                     .col_expr(source_fetch::Column::LeaseExpiresAt, Expr::value(lease_until))

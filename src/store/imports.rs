@@ -22,7 +22,8 @@ use super::{
 use crate::domain::{
     ids::{ApiKeyId, ApplicationId, ImportId},
     import::{
-        Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, Retry, Reverted, SourceFormat,
+        Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, MediaCounters, Retry, Reverted,
+        SourceFormat,
     },
     limits::Limits,
     lines::LineEnds,
@@ -134,7 +135,15 @@ impl import::Model {
                 failed: self.failed_count,
                 duplicate: self.duplicate_count,
             },
+            media: MediaCounters {
+                pending: self.media_pending_count,
+                stored: self.media_stored_count,
+                failed: self.media_failed_count,
+                bytes: self.total_media_bytes,
+            },
             stored_errors: self.stored_error_count,
+            warnings: self.warning_count,
+            stored_warnings: self.stored_warning_count,
             checkpoint_row: self.checkpoint_row,
             failure: self.failure_reason.zip(self.failure),
             committed_size: self.committed_size,

@@ -7,7 +7,9 @@
 //! Keys go in sorted, so that two transactions wait for each other's keys in one order only.
 
 mod copy;
+mod media;
 mod probe;
+mod row_issues;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,7 +18,7 @@ use uuid::Uuid;
 use super::{
     audit,
     commit::{
-        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FAIL, FENCE, FORGET_KEYS, Fence,
+        ADD_COUNTERS, COMPLETE, Commit, Committed, Existing, FAIL, FENCE, FORGET_KEYS, Fence, Kept,
         MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled, Standing,
         Verdict,
     },
@@ -63,7 +65,8 @@ async fn write(tx: &mut PgConnection, commit: &mut Commit) -> Result<Committed, 
     let claim = &commit.claim;
     let (application, import) = (claim.application_id.0, claim.import_id.0);
     let settled = write_records(tx, commit, &fence).await?;
-    let kept = write_row_errors(tx, commit).await?;
+    media::count(tx, commit, &settled.media).await?;
+    let kept = row_issues::write(tx, commit).await?;
     sqlx::query(SEGMENT_DONE)
         .bind(application)
         .bind(import)
@@ -83,7 +86,9 @@ async fn write(tx: &mut PgConnection, commit: &mut Commit) -> Result<Committed, 
         .bind(i64::from(claim.range.bytes))
         // Not when the segment began: watchers are told when it changed.
         .bind(clock::now())
-        .bind(kept)
+        .bind(kept.errors)
+        .bind(commit.batch.warnings().count() as i64)
+        .bind(kept.warnings)
         .fetch_optional(&mut *tx)
         .await?
         .ok_or(Error::LeaseLost)?;
@@ -148,7 +153,8 @@ async fn fence(tx: &mut PgConnection, commit: &Commit) -> Result<Fence, Error> {
         .fetch_optional(&mut *tx)
         .await?;
     let held = held.ok_or(Error::LeaseLost)?;
-    Ok(Fence { salt: held.try_get(0)?, stored_errors: held.try_get(1)? })
+    let kept = Kept { errors: held.try_get(1)?, warnings: held.try_get(2)? };
+    Ok(Fence { salt: held.try_get(0)?, kept })
 }
 
 /// What is to be written of a segment, by what is known of its keys.
@@ -204,6 +210,10 @@ impl<'c> Plan<'c> {
         // In row order, so that two transactions lock ledgers in one order only.
         self.replacing.sort_unstable_by_key(|(_, row_number, _)| *row_number);
         for (at, row_number, number) in &self.replacing {
+            if commit.has_media {
+                let id = self.fresh[*at].0.id;
+                media::take_away(tx, commit, id, *row_number, &mut self.settled.media).await?;
+            }
             let had_been = give_place(tx, commit, *row_number).await?;
             let (record, own_number) = &mut self.fresh[*at];
             self.settled.take_place(record.row, had_been);
@@ -215,7 +225,10 @@ impl<'c> Plan<'c> {
         let displaced: Vec<Uuid> = self.displaced.iter().map(|(id, _)| *id).collect();
         copy::delete(tx, commit, &displaced).await?;
         match copy::copy(tx, commit, &self.fresh).await {
-            Ok(()) => Ok(Written::All),
+            Ok(()) => {
+                self.settled.media.pending += media::queue(tx, commit, &self.fresh).await?;
+                Ok(Written::All)
+            }
             Err(Error::Postgres(error)) if is_unique_violation(&error) => Ok(Written::Refused(error)),
             Err(error) => Err(error),
         }
@@ -260,43 +273,6 @@ async fn write_records(tx: &mut PgConnection, commit: &Commit, fence: &Fence) ->
             return Err(error.into());
         }
     }
-}
-
-/// Writes row errors as long as there is room for them; gives how many.
-async fn write_row_errors(tx: &mut PgConnection, commit: &Commit) -> Result<i64, Error> {
-    if commit.batch.failures.is_empty() {
-        return Ok(0);
-    }
-    // Segments of one import are written at a time; from here on they take turns, as they do at its
-    // counters anyway.
-    let kept = "SELECT stored_error_count FROM imports WHERE application_id = $1 AND id = $2 FOR UPDATE";
-    let kept = sqlx::query_scalar(kept).bind(commit.claim.application_id.0).bind(commit.claim.import_id.0);
-    let failures = commit.failures_to_keep(kept.fetch_one(&mut *tx).await?);
-    if failures.is_empty() {
-        return Ok(0);
-    }
-    let insert = format!(
-        "INSERT INTO row_errors ({ERROR_COLUMNS}) SELECT $1, $2, r, l, o, c, e, i::json, $9 \
-         FROM UNNEST($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::text[]) AS t (r, l, o, c, e, i)"
-    );
-    let issues: Vec<String> = failures
-        .iter()
-        .map(|f| serde_json::to_string(&f.issues))
-        .collect::<Result<_, _>>()
-        .map_err(|_| Error::Corrupt("issue"))?;
-    sqlx::query(AssertSqlSafe(insert))
-        .bind(commit.claim.application_id.0)
-        .bind(commit.claim.import_id.0)
-        .bind(failures.iter().map(|f| commit.row_number(f.row)).collect::<Vec<_>>())
-        .bind(failures.iter().map(|f| f.line_number).collect::<Vec<_>>())
-        .bind(failures.iter().map(|f| f.byte_offset).collect::<Vec<_>>())
-        .bind(failures.iter().map(|f| f.byte_count).collect::<Vec<_>>())
-        .bind(failures.iter().map(|f| f.external_id.as_deref()).collect::<Vec<_>>())
-        .bind(issues)
-        .bind(commit.now)
-        .execute(&mut *tx)
-        .await?;
-    Ok(failures.len() as i64)
 }
 
 /// Turns the ledger entry of a later row that gave its place to `skipped`; gives what it was.

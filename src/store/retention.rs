@@ -10,7 +10,7 @@ use super::{
     Store,
     administration::{self, Caller},
     audit::{self, AuditEvent},
-    entities::{application, import, row_error},
+    entities::{application, import, row_error, row_warning},
     erasure::ENDED,
     error::Error,
 };
@@ -66,8 +66,8 @@ impl Store {
         Ok(own)
     }
 
-    /// Writes down that a source is gone, and deletes what row errors tell of its rows; how many failed
-    /// stays known.
+    /// Writes down that a source is gone, and deletes what row errors and warnings tell of its rows; how many
+    /// there were stays known.
     pub async fn mark_source_deleted(
         &self,
         application: ApplicationId,
@@ -79,6 +79,7 @@ impl Store {
                 let marked = import::Entity::update_many()
                     .col_expr(import::Column::SourceDeletedAt, Expr::value(now))
                     .col_expr(import::Column::StoredErrorCount, Expr::value(0))
+                    .col_expr(import::Column::StoredWarningCount, Expr::value(0))
                     .col_expr(import::Column::Sequence, Expr::cust("sequence + 1"))
                     .filter(import::Column::ApplicationId.eq(application.0))
                     .filter(import::Column::Id.eq(id.0))
@@ -93,6 +94,11 @@ impl Store {
                 row_error::Entity::delete_many()
                     .filter(row_error::Column::ApplicationId.eq(application.0))
                     .filter(row_error::Column::ImportId.eq(id.0))
+                    .exec(tx)
+                    .await?;
+                row_warning::Entity::delete_many()
+                    .filter(row_warning::Column::ApplicationId.eq(application.0))
+                    .filter(row_warning::Column::ImportId.eq(id.0))
                     .exec(tx)
                     .await?;
                 Ok(())

@@ -10,14 +10,16 @@ use super::{
 };
 use crate::domain::{
     ids::{ApplicationId, ImportId},
-    issue::Issue,
+    issue::{Issue, IssueSeverity},
     ledger::{Ledger, Outcome},
     segment::SegmentRange,
 };
 
-/// A failed row as it is kept; the row itself is read from its source.
+/// A failed row, or one with warnings, as it is kept; the row itself is read from its source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredRowError {
+    /// What its issues are.
+    pub severity: IssueSeverity,
     /// Its row, from 1.
     pub row_number: i64,
     /// Its line, from 1.
@@ -28,9 +30,9 @@ pub struct StoredRowError {
     pub byte_count: i64,
     /// Its key, where that could be read.
     pub external_id: Option<String>,
-    /// Every fault of it.
+    /// Every fault of it, or every warning.
     pub issues: Vec<Issue>,
-    /// When it was refused.
+    /// When the first of them was found.
     pub created_at: DateTime<Utc>,
 }
 
@@ -65,6 +67,7 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 Ok(StoredRowError {
+                    severity: IssueSeverity::Error,
                     row_number: row.row_number,
                     line_number: row.line_number,
                     byte_offset: row.byte_offset,

@@ -4,6 +4,8 @@
 //! writer speaks to SQLite directly, on a blocking thread.
 
 mod binder;
+mod media;
+mod row_issues;
 
 use std::{
     path::Path,
@@ -16,9 +18,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, Tran
 use super::{
     audit,
     commit::{
-        ADD_COUNTERS, COMPLETE, Commit, Committed, ERROR_COLUMNS, Existing, FAIL, FENCE, FORGET_KEYS, Fence,
-        KEY_COLUMNS, MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER,
-        Settled, Standing, Verdict,
+        ADD_COUNTERS, COMPLETE, Commit, Committed, Existing, FAIL, FENCE, FORGET_KEYS, Fence, KEY_COLUMNS,
+        Kept, MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled,
+        Standing, Verdict,
     },
     connect::SQLITE_BUSY,
     error::Error,
@@ -72,7 +74,10 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
     let held = shared(tx, FENCE)?
         .query_row(
             params![application, import, claim.range.seq, claim.epoch, claim.owner.as_bytes()],
-            |row| Ok(Fence { salt: row.get(0)?, stored_errors: row.get(1)? }),
+            |row| {
+                let kept = Kept { errors: row.get(1)?, warnings: row.get(2)? };
+                Ok(Fence { salt: row.get(0)?, kept })
+            },
         )
         .optional()?;
     let fence = held.ok_or(Error::LeaseLost)?;
@@ -84,7 +89,8 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
         records.write(record, &mut settled)?;
     }
     fault_points::reach("in_copy");
-    let kept = write_row_errors(tx, commit, &fence)?;
+    media::count(tx, commit, &settled.media)?;
+    let kept = row_issues::write(tx, commit, &fence)?;
     shared(tx, SEGMENT_DONE)?.execute(params![
         application,
         import,
@@ -105,7 +111,9 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
                 i64::from(claim.range.bytes),
                 // Not when the segment began: watchers are told when it changed.
                 time(clock::now()),
-                kept,
+                kept.errors,
+                commit.batch.warnings().count() as i64,
+                kept.warnings,
             ],
             |row| Ok(Standing::new([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?], row.get(4)?)),
         )
@@ -194,18 +202,25 @@ impl<'t> Records<'t> {
 
     /// Writes a record if its key is free, and settles its row.
     fn write(&mut self, record: &RecordRow, settled: &mut Settled) -> Result<(), Error> {
-        let Some(existing) = self.find_or_insert(record)? else { return Ok(()) };
+        let Some(existing) = self.find_or_insert(record)? else {
+            return media::queue(self.tx, self.commit, record, &mut settled.media);
+        };
         match self.commit.judge(record.row, existing) {
             Verdict::Update { number } => {
                 self.keep_replaced(record)?;
                 self.replace(record, number)?;
                 settled.update(record.row);
+                media::queue(self.tx, self.commit, record, &mut settled.media)?;
             }
             Verdict::Replace { row_number, number } => {
+                if self.commit.has_media {
+                    media::take_away(self.tx, self.commit, record, row_number, &mut settled.media)?;
+                }
                 let had_been = give_place(self.tx, self.commit, row_number)?;
                 let own = self.commit.record_number(record.row);
                 self.replace(record, if had_been == Outcome::Updated { number } else { own })?;
                 settled.take_place(record.row, had_been);
+                media::queue(self.tx, self.commit, record, &mut settled.media)?;
             }
             verdict => settled.skip(record.row, verdict == Verdict::Duplicate),
         }
@@ -314,26 +329,6 @@ fn find(
 fn insert_sql(table: &str, columns: &str, count: usize) -> String {
     let places = vec!["?"; count].join(", ");
     format!("INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT DO NOTHING")
-}
-
-/// Writes row errors as long as there is room for them; gives how many.
-fn write_row_errors(tx: &Transaction<'_>, commit: &Commit, fence: &Fence) -> Result<i64, Error> {
-    let mut statement = tx.prepare_cached(&insert_sql("row_errors", ERROR_COLUMNS, 9))?;
-    let failures = commit.failures_to_keep(fence.stored_errors);
-    for failure in failures {
-        statement.execute(params![
-            commit.claim.application_id.0.as_bytes(),
-            commit.claim.import_id.0.as_bytes(),
-            commit.row_number(failure.row),
-            failure.line_number,
-            failure.byte_offset,
-            failure.byte_count,
-            failure.external_id,
-            serde_json::to_string(&failure.issues).map_err(|_| Error::Corrupt("issue"))?,
-            time(commit.now),
-        ])?;
-    }
-    Ok(failures.len() as i64)
 }
 
 /// Turns the ledger entry of a later row that gave its place to `skipped`; gives what it was.

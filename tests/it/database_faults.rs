@@ -15,7 +15,7 @@ use crate::{
 };
 
 on_both_databases!(
-    a_later_schema_is_not_touched,
+    a_later_schema_is_used_while_nothing_is_taken_away,
     a_cancel_and_the_end_of_an_import_are_one_of_the_two,
     a_cancelled_import_counts_what_it_wrote,
 );
@@ -72,28 +72,76 @@ async fn processes_that_start_together_migrate_once() {
     assert!(stored::rows_in(Some(&url), folder.path(), twice).await.is_empty());
 }
 
-/// J020: an old program leaves a new schema alone, and says why.
-async fn a_later_schema_is_not_touched(database: Database) {
-    let world = World::new(database, &["--log", "off"]).await;
-    let later = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)";
+/// Tells a database that a later version has been there.
+async fn pretend_later(world: &World, version: &str) {
+    let later = format!("INSERT INTO seaql_migrations (version, applied_at) VALUES ('{version}', 0)");
     match &world.database_url {
         Some(url) => {
             let mut connection = sqlx::PgConnection::connect(url).await.expect("connects");
-            sqlx::query(later).execute(&mut connection).await.expect("runs");
+            sqlx::query(sqlx::AssertSqlSafe(later)).execute(&mut connection).await.expect("runs");
         }
         None => {
             let path = world.folder.path().join("carryover.db");
-            rusqlite::Connection::open(path).expect("opens").execute_batch(later).expect("runs");
+            rusqlite::Connection::open(path).expect("opens").execute_batch(&later).expect("runs");
         }
     }
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_carryover"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(world.folder.path());
-    if let Some(url) = &world.database_url {
-        command.args(["--database-url", url]);
+}
+
+/// O007: a program works beside the one after it, whose migrations add to the schema only. J020: what takes
+/// something away is left alone, and told.
+async fn a_later_schema_is_used_while_nothing_is_taken_away(database: Database) {
+    let world = World::new(database, &["--log", "off"]).await;
+    let (mut running, address) = world.start(&[], &[]).await.expect("it starts");
+    pretend_later(&world, "m9998_later").await;
+    let client = world.client(&address).await.expect("connects");
+    let before = create(&client, world.spec()).await;
+    carry_on(&client, &before, plain_csv("b", 0, 5).as_bytes()).await.expect("it goes on");
+    running.kill().await.expect("ends");
+    let (mut restarted, address) = world.start(&[], &[]).await.expect("it starts again");
+    let client = world.client(&address).await.expect("connects");
+    let after = create(&client, world.spec()).await;
+    let import = carry_on(&client, &after, plain_csv("a", 0, 5).as_bytes()).await.expect("it works");
+    assert_eq!((import.status(), import.created_count), (ImportStatus::Completed, 5));
+    restarted.kill().await.expect("ends");
+
+    pretend_later(&world, "m9999_contract_names").await;
+    for command in ["serve", "migrate"] {
+        let output = program(&world, command).await;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains("later version"), "{text}");
     }
-    let output = command.output().await.expect("it runs");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && text.contains("later version"), "{text}");
+}
+
+/// Runs the program on a world's database; gives how it ended.
+async fn program(world: &World, command: &str) -> std::process::Output {
+    let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_carryover"));
+    program.args([command, "--data-dir"]).arg(world.folder.path()).env("CARRYOVER_LISTEN", "127.0.0.1:0");
+    if let Some(url) = &world.database_url {
+        program.args(["--database-url", url]);
+    }
+    program.output().await.expect("it runs")
+}
+
+/// The schema can be made before any server is there, by several at a time, and nobody needs a key for it. A worker
+/// needs none, either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schema_is_made_ahead_of_the_servers() {
+    let url = crate::harness::new_database().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let migrate = || {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_carryover"));
+        program.args(["migrate", "--database-url", &url, "--data-dir"]).arg(folder.path());
+        program.output()
+    };
+    let (one, two) = tokio::join!(migrate(), migrate());
+    for output in [one.expect("it runs"), two.expect("it runs")] {
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && text.contains("PostgreSQL"), "{text}");
+    }
+    let worker = ["--role", "worker", "--database-url", &url, "--log", "off"];
+    let (_child, _address) = serve(folder.path(), &worker, &[]).await;
+    let keys = stored::rows_in(Some(&url), folder.path(), "SELECT id FROM api_keys").await;
+    assert!(keys.is_empty() && !folder.path().join("admin.key").exists());
 }
 
 /// J016: somebody else writes to the SQLite file for a while.

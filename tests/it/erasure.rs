@@ -49,6 +49,7 @@ async fn export(tenant: &Tenant, import: &str) -> String {
     let request = pb::ExportRowsRequest {
         import_id: import.to_owned(),
         outcomes: outcomes.iter().map(|outcome| *outcome as i32).collect(),
+        ..Default::default()
     };
     let mut stream = tenant.client.imports().export_rows(request).await.expect("a stream").into_inner();
     let mut out = Vec::new();

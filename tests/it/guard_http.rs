@@ -340,7 +340,8 @@ async fn c037_oddities_of_old_servers() {
 
 #[tokio::test]
 async fn the_rest_of_a_file_and_how_it_may_have_changed() {
-    let ask = || Ask { range_from: Some(5), if_match: Some("\"v1\"".to_owned()), max_bytes: 100 };
+    let ask =
+        || Ask { range_from: Some(5), if_match: Some("\"v1\"".to_owned()), max_bytes: 100, total_time: None };
     let get = async |lines: &'static [&'static str]| {
         let outside = Outside::answering(move |_| vec![head(lines), send("hello")]).await;
         let fetched = fetch(outside.policy(), &outside.url("/"), ask()).await;

@@ -192,6 +192,10 @@ async fn run(
             arguments.extend([rate, "0"]);
         }
     }
+    // Links of most tests lead nowhere; those of media say so.
+    if !flags.contains(&"--media-default") {
+        arguments.extend(["--media-default", "skip"]);
+    }
     let app = app::start(&Flags::parse_from(arguments).serve).await.expect("the server starts");
     let scheme = certificate.map_or("http", |_| "https");
     let address = format!("{scheme}://{}", app.address);
@@ -281,10 +285,20 @@ impl Tenant {
 
     /// All row errors of an import, over small pages.
     pub async fn row_errors(&self, id: &str) -> Vec<pb::RowError> {
+        self.row_issues(id, pb::IssueSeverity::Error).await
+    }
+
+    /// All failed rows of an import, or all rows with warnings, over small pages.
+    pub async fn row_issues(&self, id: &str, severity: pb::IssueSeverity) -> Vec<pb::RowError> {
         let mut all = Vec::new();
         let mut page_token = String::new();
         loop {
-            let request = pb::ListRowErrorsRequest { import_id: id.to_owned(), page_size: 7, page_token };
+            let request = pb::ListRowErrorsRequest {
+                import_id: id.to_owned(),
+                page_size: 7,
+                page_token,
+                severity: severity as i32,
+            };
             let page = self.client.imports().list_row_errors(request).await.expect("a page").into_inner();
             all.extend(page.row_errors);
             page_token = page.next_page_token;
@@ -297,7 +311,7 @@ impl Tenant {
     /// Rows of an import by outcome, as a file.
     pub async fn export(&self, id: &str, outcomes: &[pb::RowOutcome]) -> Vec<u8> {
         let outcomes = outcomes.iter().map(|outcome| *outcome as i32).collect();
-        let request = pb::ExportRowsRequest { import_id: id.to_owned(), outcomes };
+        let request = pb::ExportRowsRequest { import_id: id.to_owned(), outcomes, ..Default::default() };
         let mut stream = self.client.imports().export_rows(request).await.expect("an export").into_inner();
         let mut file = Vec::new();
         while let Some(message) = stream.message().await.expect("a message") {
@@ -335,6 +349,7 @@ pub fn assert_adds_up(import: &pb::Import) {
     assert!(import.processed_rows <= import.total_rows, "{import:?}");
     assert!(import.checkpoint_row <= import.processed_rows, "{import:?}");
     assert!(import.duplicate_count <= import.skipped_count, "{import:?}");
+    assert!(import.stored_warning_count <= import.warning_count, "{import:?}");
     if import.status() == pb::ImportStatus::Completed {
         assert_eq!((import.processed_rows, import.checkpoint_row), (import.total_rows, import.total_rows));
         assert!(import.completed_at.is_some() && import.upload_finished);

@@ -21,7 +21,12 @@ fn zeros(bytes: usize) -> String {
 }
 
 async fn page(tenant: &Tenant, import: &str, page_size: i32, token: String) -> pb::ListRowErrorsResponse {
-    let request = pb::ListRowErrorsRequest { import_id: import.to_owned(), page_size, page_token: token };
+    let request = pb::ListRowErrorsRequest {
+        import_id: import.to_owned(),
+        page_size,
+        page_token: token,
+        ..Default::default()
+    };
     tenant.client.imports().list_row_errors(request).await.expect("a page").into_inner()
 }
 

@@ -274,9 +274,10 @@ async fn wrong_limits_are_told_all_at_once(database: Database) {
         cell_bytes: Some(limit),
         json_depth: Some(limit),
         stored_row_errors: Some(limit),
+        stored_warnings: Some(limit),
         source_retention_days: Some(limit),
     };
-    for (limit, wrong) in [(-1, 10), (i64::MIN, 10), (i64::MAX, 10), (0, 8)] {
+    for (limit, wrong) in [(-1, 11), (i64::MIN, 11), (i64::MAX, 11), (0, 8)] {
         let request = pb::UpdateApplicationRequest {
             application_id: tenant.application.clone(),
             max_active_imports: Some(0),

@@ -4,6 +4,7 @@
 mod end_to_end;
 mod hostile;
 mod rows;
+mod warnings;
 
 use std::path::Path;
 

@@ -79,7 +79,12 @@ async fn row_errors_stream_while_the_import_runs(database: Database) {
     let mut client = tenant.client.imports();
     let upload = tokio::spawn(async move { client.upload_import(ReceiverStream::new(receiver)).await });
     let id = tenant.create().await.uuid;
-    let request = pb::StreamRowErrorsRequest { import_id: id.clone(), after_row: 5, follow: true };
+    let request = pb::StreamRowErrorsRequest {
+        import_id: id.clone(),
+        after_row: 5,
+        follow: true,
+        ..Default::default()
+    };
     let mut stream = tenant.client.imports().stream_row_errors(request).await.expect("a stream").into_inner();
     sender.send(resume(&id, 0)).await.expect("sent");
     let half = csv.len() / 2;

@@ -33,7 +33,7 @@ fn files_with(folder: &Path, text: &str) -> usize {
 
 async fn export(tenant: &Tenant, id: &str, outcomes: &[RowOutcome]) -> Result<Vec<u8>, tonic::Status> {
     let outcomes = outcomes.iter().map(|outcome| *outcome as i32).collect();
-    let request = pb::ExportRowsRequest { import_id: id.to_owned(), outcomes };
+    let request = pb::ExportRowsRequest { import_id: id.to_owned(), outcomes, ..Default::default() };
     let mut stream = tenant.client.imports().export_rows(request).await?.into_inner();
     let mut file = Vec::new();
     while let Some(message) = stream.message().await? {

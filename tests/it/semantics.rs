@@ -80,8 +80,12 @@ async fn page_tokens_and_sizes_are_checked(database: Database) {
                     (page.imports.len(), page.next_page_token)
                 }
                 "row errors" => {
-                    let request =
-                        pb::ListRowErrorsRequest { import_id: import.uuid.clone(), page_size, page_token };
+                    let request = pb::ListRowErrorsRequest {
+                        import_id: import.uuid.clone(),
+                        page_size,
+                        page_token,
+                        ..Default::default()
+                    };
                     let page = client.imports().list_row_errors(request).await?.into_inner();
                     (page.row_errors.len(), page.next_page_token)
                 }

@@ -43,7 +43,7 @@ async fn ends_whoever_is_connected(database: Database) {
     let id = create(&client, world.spec()).await;
     let request = pb::WatchImportRequest { import_id: id.clone(), ..Default::default() };
     let mut watch = client.imports().watch_import(request).await.expect("a watch").into_inner();
-    let request = pb::StreamRowErrorsRequest { import_id: id.clone(), after_row: 0, follow: true };
+    let request = pb::StreamRowErrorsRequest { import_id: id.clone(), follow: true, ..Default::default() };
     let mut errors = client.imports().stream_row_errors(request).await.expect("a stream").into_inner();
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     let mut imports = client.imports();

@@ -24,6 +24,7 @@ on_both_databases!(
     what_passes_is_tried_again,
     a_broken_fetch_goes_on_where_it_was,
     a_server_without_ranges_is_asked_for_all_again,
+    a_source_that_breaks_off_again_and_again_gets_on,
     a_file_that_has_changed_is_not_mixed,
     nobody_uploads_into_it,
     a_cancelled_import_stays_so,
@@ -223,6 +224,35 @@ async fn a_broken_fetch_goes_on_where_it_was(database: Database) {
     let froms: Vec<_> = outside.origin.requests().iter().map(|request| range(request)).collect();
     let second = FILE.find("c,cat").expect("the third row");
     assert_eq!(froms, [None, Some(second)], "behind the segment that is stored");
+}
+
+/// Longer than the failures in a row that are put up with.
+async fn a_source_that_breaks_off_again_and_again_gets_on(database: Database) {
+    const PIECES: usize = 8;
+    let rows: String = (0..2 * PIECES).map(|row| format!("row-{row},ann,Approved\n")).collect();
+    let file = format!("external_id,vendor_data,status\n{rows}");
+    let size = file.len();
+    let served = file.clone();
+    let outside = Outside::answering(move |request| {
+        let from = range(request).unwrap_or(0);
+        let part = format!("Content-Range: bytes {from}-{}/{size}", size - 1);
+        let status = if from == 0 { "200 OK" } else { "206 Partial Content" };
+        let length = format!("Content-Length: {}", size - from);
+        let begun = head(&[&format!("HTTP/1.1 {status}"), &length, &part, "ETag: \"one\""]);
+        // Two rows, and what shows that the second has ended.
+        let breaks = served[from..].match_indices("row-").nth(2).map_or(size, |(at, _)| from + at + 4);
+        let rest = std::time::Duration::from_millis(20);
+        let mut steps = vec![begun, Step::Send(served.as_bytes()[from..breaks - 2].to_vec())];
+        steps.push(Step::Trickle(served.as_bytes()[breaks - 2..breaks].to_vec(), rest));
+        steps.extend((breaks < size).then_some(Step::Cut));
+        steps
+    });
+    let outside = outside.await;
+    let (server, _roots) = server(database, &outside, &[]).await;
+    let tenant = server.tenant().await;
+    let import = fetched(&tenant, &outside.url("/people.csv")).await;
+    assert_eq!((import.status(), import.created_count), (ImportStatus::Completed, 2 * PIECES as i64));
+    assert_eq!(outside.origin.requests().len(), PIECES);
 }
 
 async fn a_server_without_ranges_is_asked_for_all_again(database: Database) {

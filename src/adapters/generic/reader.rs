@@ -14,6 +14,7 @@ use crate::{
         object_writer::push_json_text,
         scalar,
         schema::{FieldId, FieldSet, Schema},
+        user_verification::MediaLink,
     },
     domain::issue::{Issue, IssueCode},
     guard,
@@ -47,6 +48,8 @@ pub(super) struct Reader<'r> {
     pub(super) now: DateTime<Utc>,
     pub(super) max_depth: usize,
     pub(super) issues: &'r mut Vec<Issue>,
+    /// Where links to media go.
+    pub(super) links: &'r mut Vec<MediaLink>,
 }
 
 impl Reader<'_> {

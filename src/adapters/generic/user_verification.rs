@@ -1,15 +1,18 @@
 //! User verifications (contract §2.1).
 
 use super::reader::{Reader, TEXT_CHARS};
-use crate::canonical::{
-    arena::Text,
-    cell::Cell,
-    country,
-    document::{DocumentType, Gender, MaritalStatus},
-    object_writer::ObjectWriter,
-    scalar,
-    status::{FeatureStatus, SessionStatus},
-    user_verification::{UserField, UserVerification, detail},
+use crate::{
+    canonical::{
+        arena::Text,
+        cell::Cell,
+        country,
+        document::{DocumentType, Gender, MaritalStatus},
+        object_writer::ObjectWriter,
+        scalar,
+        status::{FeatureStatus, SessionStatus},
+        user_verification::{MediaLink, UserField, UserVerification, detail},
+    },
+    domain::media::{MediaSlot, without_query},
 };
 
 /// Reads a user verification; what has no column is written to `details` first.
@@ -72,8 +75,6 @@ fn read_field(
 
 fn read_detail(reader: &mut Reader<'_>, cell: Cell, details: &mut ObjectWriter<'_>) {
     use UserField as F;
-    let [front, back, portrait, front_video, back_video] = detail::DOCUMENT_MEDIA;
-    let [selfie, liveness_video] = detail::LIVENESS_MEDIA;
     match F::of(cell.field) {
         F::MaritalStatus => {
             if let Some(status) = reader.word(cell, MaritalStatus::parse) {
@@ -87,13 +88,13 @@ fn read_detail(reader: &mut Reader<'_>, cell: Cell, details: &mut ObjectWriter<'
         F::FaceMatchScore => raw(reader.score(cell), detail::FACE_MATCH_SCORE, reader, details),
         F::LivenessStatus => status(detail::LIVENESS_STATUS, reader, cell, details),
         F::FaceMatchStatus => status(detail::FACE_MATCH_STATUS, reader, cell, details),
-        F::FrontImageUrl => url(front, reader, cell, details),
-        F::BackImageUrl => url(back, reader, cell, details),
-        F::PortraitImageUrl => url(portrait, reader, cell, details),
-        F::SelfieImageUrl => url(selfie, reader, cell, details),
-        F::FrontVideoUrl => url(front_video, reader, cell, details),
-        F::BackVideoUrl => url(back_video, reader, cell, details),
-        F::LivenessVideoUrl => url(liveness_video, reader, cell, details),
+        F::FrontImageUrl => link(MediaSlot::FrontImage, reader, cell, details),
+        F::BackImageUrl => link(MediaSlot::BackImage, reader, cell, details),
+        F::PortraitImageUrl => link(MediaSlot::PortraitImage, reader, cell, details),
+        F::SelfieImageUrl => link(MediaSlot::SelfieImage, reader, cell, details),
+        F::FrontVideoUrl => link(MediaSlot::FrontVideo, reader, cell, details),
+        F::BackVideoUrl => link(MediaSlot::BackVideo, reader, cell, details),
+        F::LivenessVideoUrl => link(MediaSlot::LivenessVideo, reader, cell, details),
         _ => {}
     }
 }
@@ -110,8 +111,10 @@ fn status(key: &str, reader: &mut Reader<'_>, cell: Cell, details: &mut ObjectWr
     }
 }
 
-fn url(key: &str, reader: &mut Reader<'_>, cell: Cell, details: &mut ObjectWriter<'_>) {
+/// Keeps that there is a link, and the link itself for whoever fetches it: its query may hold a token.
+fn link(slot: MediaSlot, reader: &mut Reader<'_>, cell: Cell, details: &mut ObjectWriter<'_>) {
     if let Some(url) = reader.url(cell) {
-        details.text(key, reader.arena.get(url));
+        details.text(slot.as_str(), without_query(reader.arena.get(url)));
+        reader.links.push(MediaLink { slot, url });
     }
 }

@@ -137,7 +137,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     add_document(&mut person, document);
     add_checks(&mut person, capabilities, &mut metadata);
     if record.wiped_out_at.get().is_some() {
-        draft.warn("DATA_WIPED", "", "the provider had wiped out the data of the record");
+        draft.warn(IssueCode::DataWiped, "", "the provider had wiped out the data of the record");
         metadata.flag("source_wiped", true);
     }
     if let Some(feedback) = record.feedback.status.get() {

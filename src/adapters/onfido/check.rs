@@ -15,7 +15,7 @@ use crate::{
         shape::{self, Part},
     },
     canonical::status::SessionStatus,
-    domain::issue::Issue,
+    domain::issue::{Issue, IssueCode},
 };
 
 /// Reads a check, or one with what belongs to it.
@@ -70,7 +70,11 @@ fn write(export: &Export<'_>, mut bundle: Bundle<'_>, draft: &mut Draft<'_>) -> 
         ..Person::default()
     };
     if check.status.get() == Some("complete") && check.result.get().is_none() {
-        draft.warn("RESULT_NOT_IN_EXPORT", "status", "the check is complete and its result is not told");
+        draft.warn(
+            IssueCode::ResultNotInExport,
+            "status",
+            "the check is complete and its result is not told",
+        );
     }
     person.source_status = verdict.map(|verdict| verdict.word);
     parts.fill(&mut person, applicant, &mut metadata);
@@ -84,7 +88,7 @@ fn write(export: &Export<'_>, mut bundle: Bundle<'_>, draft: &mut Draft<'_>) -> 
         ],
     );
     if check.sandbox.is_true() || applicant.sandbox.is_true() {
-        draft.warn("SANDBOX", "", "the record is of a sandbox");
+        draft.warn(IssueCode::Sandbox, "", "the record is of a sandbox");
     }
     let files =
         [("document", &bundle.documents), ("live_photo", &bundle.photos), ("live_video", &bundle.videos)];

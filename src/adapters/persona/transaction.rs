@@ -14,7 +14,7 @@ use crate::{
         shape::Raw,
     },
     canonical::transaction::{Direction, TransactionCategory, TransactionStatus},
-    domain::issue::Issue,
+    domain::issue::{Issue, IssueCode},
 };
 
 /// Reads a transaction.
@@ -30,7 +30,7 @@ pub(super) fn read(record: &Record<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     let direction = record.field("direction").and_then(|word| Direction::parse(&word));
     if direction.is_none() {
         let message = "the record does not tell the direction; it was taken to go from the subject";
-        draft.warn("DIRECTION_NOT_TOLD", "transaction_details.direction", message);
+        draft.warn(IssueCode::DirectionNotTold, "transaction_details.direction", message);
     }
     let at = ["transaction-at", "transaction-date", "date"].into_iter().find_map(|name| record.field(name));
     let mut metadata = Metadata::default();

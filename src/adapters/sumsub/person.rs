@@ -16,7 +16,7 @@ use crate::{
         document::DocumentType,
         status::{FeatureStatus, SessionStatus},
     },
-    domain::issue::Issue,
+    domain::issue::{Issue, IssueCode},
 };
 
 /// Papers that say nothing of who somebody is.
@@ -96,12 +96,12 @@ pub(super) fn read(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'
     tell(applicant, bundle, &mut metadata);
     tell_documents(info, primary, &mut metadata);
     if applicant.sandbox.is_true() {
-        draft.warn("SANDBOX", "", "the record is of a sandbox");
+        draft.warn(IssueCode::Sandbox, "", "the record is of a sandbox");
     }
     if review.result.reject_type.get().or(applicant.review_result.reject_type.get()) == Some("RETRY")
         && status == Some(SessionStatus::Declined)
     {
-        draft.warn("RESUBMISSION_ALLOWED", "status", "the provider would have allowed another try");
+        draft.warn(IssueCode::ResubmissionAllowed, "status", "the provider would have allowed another try");
     }
     let result = match (&person.external_id, status) {
         (None, _) => Err(no_id("id")),

@@ -16,7 +16,7 @@ use crate::{
         document::DocumentType,
         status::{FeatureStatus, SessionStatus},
     },
-    domain::issue::Issue,
+    domain::issue::{Issue, IssueCode},
 };
 
 shape! {
@@ -142,7 +142,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     if person.source_status.as_deref() == Some("nomatch")
         && transaction.sources().all(|source| source.fields.is_empty())
     {
-        draft.warn("NO_FIELD_EVALUATED", "status", "no source of data had looked at any field");
+        draft.warn(IssueCode::NoFieldEvaluated, "status", "no source of data had looked at any field");
     }
     let result = match (&person.external_id, person.status) {
         (None, _) => Err(no_id("Record.TransactionRecordID")),

@@ -74,11 +74,12 @@ impl Limit {
             "cell_bytes" => |limits| &mut limits.cell_bytes,
             "json_depth" => |limits| &mut limits.json_depth,
             "stored_row_errors" => |limits| &mut limits.stored_row_errors,
+            "stored_warnings" => |limits| &mut limits.stored_warnings,
             "source_retention_days" => |limits| &mut limits.source_retention_days,
             _ => {
                 return Err(
                     "the limits are upload_bytes, rows, rows_per_day, row_bytes, columns, cell_bytes, \
-                            json_depth, stored_row_errors and source_retention_days"
+                            json_depth, stored_row_errors, stored_warnings and source_retention_days"
                         .to_owned(),
                 );
             }

@@ -55,7 +55,7 @@ pub(super) async fn row_errors(client: &Client, import: &pb::Import) -> Result<(
     let request = pb::ListRowErrorsRequest {
         import_id: import.uuid.clone(),
         page_size: SHOWN_ERRORS,
-        page_token: String::new(),
+        ..Default::default()
     };
     for error in client.imports().list_row_errors(request).await?.into_inner().row_errors {
         print_row_error(&error)?;

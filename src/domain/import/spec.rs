@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, ImportType, Mapping, OnExisting, SourceFormat, StartMode};
+use super::{Counters, ImportType, Mapping, MediaPolicy, OnExisting, SourceFormat, StartMode};
 use crate::domain::{fault::SourceFault, ids::WorkflowId};
 
 /// What to import and how; fixed once the import exists.
@@ -41,6 +41,13 @@ pub struct ImportSpec {
     /// When too many failed rows fail the import.
     #[serde(default)]
     pub thresholds: Thresholds,
+    /// What becomes of media; what the server is set to, until the import exists, and none for imports from
+    /// before there were any.
+    #[serde(default)]
+    pub media: Option<MediaPolicy>,
+    /// Bytes of media that may be fetched, where the caller said.
+    #[serde(default)]
+    pub media_byte_budget: Option<i64>,
     /// Announced size of the upload.
     pub source_size: Option<i64>,
     /// The caller's labels.
@@ -48,6 +55,13 @@ pub struct ImportSpec {
     /// Which member or column is which field, where the caller told it.
     #[serde(default)]
     pub mapping: Option<Mapping>,
+}
+
+impl ImportSpec {
+    /// Whether media of its records are fetched.
+    pub fn fetches_media(&self) -> bool {
+        self.media == Some(MediaPolicy::Fetch) && !self.dry_run
+    }
 }
 
 /// When an import fails because too many of its rows do.

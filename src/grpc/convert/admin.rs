@@ -30,6 +30,7 @@ fn limits(limits: LimitSettings) -> pb::ApplicationLimits {
         cell_bytes: number(limits.cell_bytes),
         json_depth: number(limits.json_depth),
         stored_row_errors: number(limits.stored_row_errors),
+        stored_warnings: number(limits.stored_warnings),
         source_retention_days: number(limits.source_retention_days),
     }
 }

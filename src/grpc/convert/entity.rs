@@ -12,6 +12,7 @@ use crate::{
     erasure::Report,
     grpc::pb,
     records::{
+        MediaLinks,
         business::{self, PROFILE_FEATURE},
         tags, user as person,
     },
@@ -22,7 +23,8 @@ fn by_name(features: &[pb::Feature]) -> HashMap<String, i32> {
     features.iter().map(|feature| (feature.feature.clone(), feature.status)).collect()
 }
 
-pub(in crate::grpc) fn user(user: UserProfile) -> pb::User {
+pub(in crate::grpc) fn user(user: UserProfile, faces: &MediaLinks) -> pb::User {
+    let portrait_image_url = faces.face(&user);
     let UserProfile { profile, issuing_states } = user;
     let full_name = profile.latest_approved.as_ref().and_then(person::full_name);
     let features_list = user_features(&profile.latest);
@@ -45,6 +47,7 @@ pub(in crate::grpc) fn user(user: UserProfile) -> pb::User {
         tags: tags(&profile.details),
         issuing_states,
         vendor_data: profile.vendor_data,
+        portrait_image_url,
     }
 }
 

@@ -9,8 +9,8 @@ use crate::{
     clock,
     domain::{
         ids::{ApplicationId, ImportId, RecordKind, derive},
-        import::{Compression, Import, ImportType, OnExisting, SourceFormat, StartMode},
-        issue::{Issue, IssueCode},
+        import::{Compression, Import, ImportType, MediaPolicy, OnExisting, SourceFormat, StartMode},
+        issue::{Issue, IssueCode, IssueSeverity},
         lines::LineEnds,
     },
     grpc::pb,
@@ -61,7 +61,15 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         skipped_count: import.counters.skipped,
         failed_count: import.counters.failed,
         duplicate_count: import.counters.duplicate,
-        total_media_bytes: 0,
+        total_media_bytes: import.media.bytes,
+        media_byte_budget: import.fetches_media().then(|| import.media_budget()),
+        media: match import.spec.media {
+            Some(MediaPolicy::Fetch) => pb::MediaPolicy::Fetch,
+            Some(MediaPolicy::Skip) | None => pb::MediaPolicy::Skip,
+        } as i32,
+        media_pending_count: import.media.pending,
+        media_stored_count: import.media.stored,
+        media_failed_count: import.media.failed,
         last_error: failure,
         last_error_reason: reason,
         created_at: Some(timestamp(import.created_at)),
@@ -91,6 +99,8 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         import_erased: import.spec.import_erased,
         encoding: import.encoding.or(import.spec.encoding).unwrap_or_default(),
         stored_error_count: import.stored_errors,
+        warning_count: import.warnings,
+        stored_warning_count: import.stored_warnings,
         source_deleted_at: import.source_deleted_at.map(timestamp),
         line_ends: line_ends(import.line_ends),
         start: match import.spec.start {
@@ -140,15 +150,19 @@ pub(in crate::grpc) fn row_error(
     error: RowError,
 ) -> pb::RowError {
     let RowError { stored, raw } = error;
+    let kind = match stored.severity {
+        IssueSeverity::Error => RecordKind::RowError,
+        IssueSeverity::Warning => RecordKind::RowWarning,
+    };
     let key: [&[u8]; 2] = [import.0.as_bytes(), &stored.row_number.to_be_bytes()];
     pb::RowError {
-        uuid: derive(application, RecordKind::RowError, &key).to_string(),
+        uuid: derive(application, kind, &key).to_string(),
         row_number: stored.row_number,
         line_number: stored.line_number,
         byte_offset: stored.byte_offset,
         external_id: stored.external_id,
         error: stored.issues.iter().map(Issue::line).collect::<Vec<_>>().join("; "),
-        issues: stored.issues.into_iter().map(issue).collect(),
+        issues: stored.issues.into_iter().map(|told| issue(told, stored.severity)).collect(),
         raw_row: raw.as_ref().map(raw_row),
         created_at: Some(timestamp(stored.created_at)),
     }
@@ -169,10 +183,20 @@ pub(super) fn raw_row(row: &Map<String, Value>) -> Struct {
     object(&Map::from_iter([("_raw".to_owned(), Value::String(text))]))
 }
 
-pub(super) fn issue(issue: Issue) -> pb::Issue {
+pub(super) fn issue(issue: Issue, severity: IssueSeverity) -> pb::Issue {
     let known = IssueCode::from_word(&issue.code).map(|code| format!("ISSUE_CODE_{}", code.as_str()));
     let code = known.and_then(|name| pb::IssueCode::from_str_name(&name)).unwrap_or_default();
-    pb::Issue { code: code as i32, field: issue.field, message: issue.message, value: issue.value }
+    let severity = match severity {
+        IssueSeverity::Error => pb::IssueSeverity::Error,
+        IssueSeverity::Warning => pb::IssueSeverity::Warning,
+    };
+    pb::Issue {
+        code: code as i32,
+        field: issue.field,
+        message: issue.message,
+        value: issue.value,
+        severity: severity as i32,
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +206,7 @@ mod tests {
     #[test]
     fn every_word_has_its_wire_value() {
         for code in IssueCode::ALL {
-            let wire = issue(Issue::of_record(*code, "m"));
+            let wire = issue(Issue::of_record(*code, "m"), IssueSeverity::Error);
             assert_ne!(wire.code, pb::IssueCode::Unspecified as i32, "{code:?}");
         }
         for status in crate::domain::import::ImportStatus::ALL {

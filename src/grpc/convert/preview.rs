@@ -6,7 +6,7 @@ use super::import::{compression, issue, raw_row, source_format};
 use crate::{
     domain::{
         import::SourceFormat,
-        issue::{Issue, Warning},
+        issue::{Issue, IssueSeverity},
         ledger::Outcome,
     },
     grpc::pb,
@@ -59,13 +59,12 @@ fn row(row: PreviewRow) -> pb::PreviewRow {
             Outcome::Failed => pb::RowOutcome::Failed,
         } as i32,
         fields: Some(raw_row(&row.fields)),
-        issues: row.issues.into_iter().map(issue).collect(),
-        warnings: row.warnings.into_iter().map(warning).collect(),
+        issues: issues(row.issues, IssueSeverity::Error),
+        warnings: issues(row.warnings, IssueSeverity::Warning),
         raw_row: Some(raw_row(&row.raw)),
     }
 }
 
-fn warning(warning: Warning) -> pb::Issue {
-    let Warning { code, field, message } = warning;
-    issue(Issue { code: code.into_owned(), field: field.into_owned(), message, value: String::new() })
+fn issues(issues: Vec<Issue>, severity: IssueSeverity) -> Vec<pb::Issue> {
+    issues.into_iter().map(|told| issue(told, severity)).collect()
 }

@@ -10,9 +10,10 @@ use crate::{
         status::{FeatureStatus, SessionStatus},
     },
     clock,
+    domain::media::MediaSlot,
     grpc::pb,
     records::{
-        Session,
+        MediaLinks, Session,
         user::{self, Feature},
     },
     store::StoredSession,
@@ -48,21 +49,22 @@ pub(super) fn user_features(session: &StoredSession) -> Vec<pb::Feature> {
     user::features(session).into_iter().map(wire).collect()
 }
 
-pub(in crate::grpc) fn session(session: Session) -> pb::Session {
+pub(in crate::grpc) fn session(session: Session, portraits: &MediaLinks) -> pb::Session {
     match session {
-        Session::User(session) => user_session(*session),
+        Session::User(session) => user_session(*session, portraits),
         Session::Business(session) => business::session(*session),
     }
 }
 
-pub(in crate::grpc) fn decision(session: Session) -> pb::Decision {
+pub(in crate::grpc) fn decision(session: Session, media: &MediaLinks) -> pb::Decision {
     match session {
-        Session::User(session) => user_decision(*session),
+        Session::User(session) => user_decision(*session, media),
         Session::Business(session) => business::decision(*session),
     }
 }
 
-fn user_session(session: StoredSession) -> pb::Session {
+fn user_session(session: StoredSession, portraits: &MediaLinks) -> pb::Session {
+    let portrait_image = portraits.of(&session, MediaSlot::PortraitImage);
     let features = user_features(&session);
     let didit_internal_id = user::profile_id(&session).map(|id| id.to_string());
     let full_name = user::full_name(&session);
@@ -89,10 +91,11 @@ fn user_session(session: StoredSession) -> pb::Session {
         row_number: columns.row_number,
         company_name: None,
         registration_number: None,
+        portrait_image,
     }
 }
 
-fn user_decision(session: StoredSession) -> pb::Decision {
+fn user_decision(session: StoredSession, media: &MediaLinks) -> pb::Decision {
     let features = user::features(&session);
     let status_of = |wanted: Feature| {
         features.iter().find(|(feature, _)| *feature == wanted).map(|(_, status)| feature_status(*status))
@@ -102,7 +105,7 @@ fn user_decision(session: StoredSession) -> pb::Decision {
     let (email, phone) = (session.columns.email.clone(), session.columns.phone.clone());
     pb::Decision {
         id_verifications: status_of(Feature::IdVerification)
-            .map(|status| id_verification(&session, status))
+            .map(|status| id_verification(&session, status, media))
             .into_iter()
             .collect(),
         liveness_checks: status_of(Feature::Liveness)
@@ -110,6 +113,8 @@ fn user_decision(session: StoredSession) -> pb::Decision {
                 node_id: IMPORTED_NODE.to_owned(),
                 status,
                 score: score("liveness_score"),
+                reference_image: media.of(&session, MediaSlot::SelfieImage),
+                video_url: media.of(&session, MediaSlot::LivenessVideo),
             })
             .into_iter()
             .collect(),
@@ -142,7 +147,8 @@ fn user_decision(session: StoredSession) -> pb::Decision {
     }
 }
 
-fn id_verification(session: &StoredSession, status: i32) -> pb::IdVerification {
+fn id_verification(session: &StoredSession, status: i32, media: &MediaLinks) -> pb::IdVerification {
+    let medium = |slot| media.of(session, slot);
     let columns = &session.columns;
     let detail = |key: &str| columns.details.as_ref().and_then(|details| details.get(key));
     pb::IdVerification {
@@ -168,6 +174,11 @@ fn id_verification(session: &StoredSession, status: i32) -> pb::IdVerification {
         nationality: columns.nationality.clone(),
         parsed_address: find_object(detail("parsed_address")),
         extra_fields: find_object(detail("extra_fields")),
+        portrait_image: medium(MediaSlot::PortraitImage),
+        front_image: medium(MediaSlot::FrontImage),
+        front_video: medium(MediaSlot::FrontVideo),
+        back_image: medium(MediaSlot::BackImage),
+        back_video: medium(MediaSlot::BackVideo),
     }
 }
 

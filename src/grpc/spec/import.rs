@@ -9,7 +9,9 @@ use crate::{
     canonical::scalar::is_provider,
     domain::{
         ids::WorkflowId,
-        import::{ImportSpec, ImportType, Mapping, OnExisting, Retry, SourceFormat, StartMode, Thresholds},
+        import::{
+            ImportSpec, ImportType, Mapping, MediaPolicy, OnExisting, Retry, SourceFormat, StartMode, Thresholds,
+        },
         issue::IssueCode,
         refusal::{FieldViolation, Refusal},
     },
@@ -42,6 +44,7 @@ pub(in crate::grpc) fn import_spec(
     let types = "must be USER_VERIFICATION, BUSINESS_VERIFICATION, TRANSACTIONS or STATUS_RULES";
     wrong.check(import_type.is_some(), "spec.import_type", types);
     let import_type = import_type.unwrap_or(ImportType::UserVerification);
+    let media = media(&spec, import_type, &mut wrong);
     let provider = spec.provider.trim().to_lowercase();
     let provider = if provider.is_empty() { "generic".to_owned() } else { provider };
     wrong.check(is_provider(&provider), "spec.provider", "must have the form [a-z0-9][a-z0-9_-]{0,63}");
@@ -85,6 +88,8 @@ pub(in crate::grpc) fn import_spec(
             import_erased: spec.import_erased,
             encoding,
             thresholds,
+            media,
+            media_byte_budget: spec.media_byte_budget,
             source_size: spec.source_size,
             labels: spec.labels.into_iter().collect(),
             mapping,
@@ -140,6 +145,25 @@ fn thresholds(spec: &pb::ImportSpec, wrong: &mut Violations) -> Thresholds {
         max_failed_rows: spec.max_failed_rows,
         max_failed_ratio: spec.max_failed_ratio,
         failed_ratio_min_rows: spec.failed_ratio_min_rows,
+    }
+}
+
+/// Whether media are to be fetched; none where the caller leaves that to the server.
+fn media(spec: &pb::ImportSpec, import_type: ImportType, wrong: &mut Violations) -> Option<MediaPolicy> {
+    let budget = spec.media_byte_budget.is_none_or(|bytes| bytes > 0);
+    wrong.check(budget, "spec.media_byte_budget", "must be at least 1");
+    let has_media = import_type == ImportType::UserVerification;
+    match pb::MediaPolicy::try_from(spec.media) {
+        Ok(pb::MediaPolicy::Unspecified) => None,
+        Ok(pb::MediaPolicy::Skip) => Some(MediaPolicy::Skip),
+        Ok(pb::MediaPolicy::Fetch) => {
+            wrong.check(has_media, "spec.media", "must be SKIP: only user verifications link to media");
+            Some(MediaPolicy::Fetch)
+        }
+        Err(_) => {
+            wrong.add("spec.media", "must be FETCH or SKIP");
+            None
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) struct Model {
     pub(crate) created_at: DateTimeUtc,
     pub(crate) limits: Option<Json>,
     pub(crate) tombstone_salt: Option<Vec<u8>>,
+    pub(crate) media_swept_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -12,6 +12,7 @@ pub(crate) struct Model {
     pub(crate) kind: String,
     pub(crate) vendor_data: Option<String>,
     pub(crate) keys: Json,
+    pub(crate) media: Option<Json>,
     pub(crate) lease_expires_at: DateTimeUtc,
 }
 

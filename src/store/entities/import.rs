@@ -58,6 +58,12 @@ pub(crate) struct Model {
     pub(crate) revert_attempts: i32,
     pub(crate) revert_limit: Option<i32>,
     pub(crate) revert_cursor: Option<Uuid>,
+    pub(crate) media_pending_count: i64,
+    pub(crate) media_stored_count: i64,
+    pub(crate) media_failed_count: i64,
+    pub(crate) total_media_bytes: i64,
+    pub(crate) warning_count: i64,
+    pub(crate) stored_warning_count: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -6,6 +6,7 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder,
     sea_query::Expr,
 };
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use super::ErasedKind;
@@ -28,12 +29,14 @@ pub struct PendingErasure {
     pub vendor_data: Option<String>,
     /// Providers and the ids there of the sessions that are gone.
     pub keys: Vec<(String, String)>,
+    /// SHA-256 of media that they named.
+    pub media: Vec<[u8; 32]>,
 }
 
 impl PendingErasure {
     /// A new one; its own id tells nobody who it is about.
     pub fn new(application: ApplicationId, kind: ErasedKind, vendor_data: Option<String>) -> Self {
-        Self { application, id: clock::new_id(), kind, vendor_data, keys: Vec::new() }
+        Self { application, id: clock::new_id(), kind, vendor_data, keys: Vec::new(), media: Vec::new() }
     }
 
     fn is_this(&self) -> Condition {
@@ -55,6 +58,7 @@ pub(super) async fn begin(
         kind: Set(pending.kind.as_str().to_owned()),
         vendor_data: Set(pending.vendor_data.clone()),
         keys: Set(serde_json::to_value(&pending.keys).map_err(|_| Error::Corrupt("erasures.keys"))?),
+        media: Set(Some(pending.media.iter().map(hex::encode).collect())),
         lease_expires_at: Set(lease_until),
     };
     erasure::Entity::insert(row).exec_without_returning(tx).await?;
@@ -82,6 +86,7 @@ impl Store {
                     kind: ErasedKind::from_word(&row.kind).ok_or(Error::Corrupt("erasures.kind"))?,
                     vendor_data: row.vendor_data,
                     keys: serde_json::from_value(row.keys).map_err(|_| Error::Corrupt("erasures.keys"))?,
+                    media: read_media(row.media)?,
                 };
                 let taken = erasure::Entity::update_many()
                     .col_expr(erasure::Column::LeaseExpiresAt, Expr::value(lease_until))
@@ -126,4 +131,13 @@ impl Store {
         })
         .await
     }
+}
+
+fn read_media(list: Option<Json>) -> Result<Vec<[u8; 32]>, Error> {
+    let read = |text: &Json| {
+        let mut sha256 = [0; 32];
+        text.as_str().and_then(|text| hex::decode_to_slice(text, &mut sha256).ok()).map(|()| sha256)
+    };
+    let list = list.as_ref().and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    list.iter().map(|text| read(text).ok_or(Error::Corrupt("erasures.media"))).collect()
 }

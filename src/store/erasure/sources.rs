@@ -1,7 +1,7 @@
 //! Stored sources that are gone over, segment by segment.
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ENDED;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     },
     store::{
         Store,
-        entities::{import, row_error, segment},
+        entities::{import, row_error, row_warning, segment},
         error::Error,
     },
 };
@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Puts a segment with rows blanked out in the place of the one it was made of, and forgets what row
-    /// errors say of those rows.
+    /// errors and warnings say of those rows.
     pub async fn revise_segment(
         &self,
         application: ApplicationId,
@@ -88,10 +88,18 @@ impl Store {
                 for rows in revised.rows.chunks(500) {
                     row_error::Entity::update_many()
                         .col_expr(row_error::Column::ExternalId, Expr::value(Option::<String>::None))
-                        .col_expr(row_error::Column::Issues, Expr::value(erased_issues()))
+                        .col_expr(row_error::Column::Issues, Expr::value(json!([erased()])))
                         .filter(row_error::Column::ApplicationId.eq(application.0))
                         .filter(row_error::Column::ImportId.eq(id.0))
                         .filter(row_error::Column::RowNumber.is_in(rows.iter().copied()))
+                        .exec(tx)
+                        .await?;
+                    row_warning::Entity::update_many()
+                        .col_expr(row_warning::Column::ExternalId, Expr::value(Option::<String>::None))
+                        .col_expr(row_warning::Column::Issue, Expr::value(erased()))
+                        .filter(row_warning::Column::ApplicationId.eq(application.0))
+                        .filter(row_warning::Column::ImportId.eq(id.0))
+                        .filter(row_warning::Column::RowNumber.is_in(rows.iter().copied()))
                         .exec(tx)
                         .await?;
                 }
@@ -148,7 +156,7 @@ fn this(application: ApplicationId, id: ImportId, seq: i32) -> Condition {
         .add(segment::Column::Seq.eq(seq))
 }
 
-/// What a row error says once its row has been erased.
-fn erased_issues() -> Value {
-    serde_json::json!([{"code": "ERASED", "field": "", "message": "the row has been erased", "value": ""}])
+/// What a row error or a warning says once its row has been erased.
+fn erased() -> Value {
+    json!({"code": "ERASED", "field": "", "message": "the row has been erased", "value": ""})
 }

@@ -74,5 +74,11 @@ pub(super) fn new_row(
         revert_attempts: Set(0),
         revert_limit: Set(None),
         revert_cursor: Set(None),
+        media_pending_count: Set(0),
+        media_stored_count: Set(0),
+        media_failed_count: Set(0),
+        total_media_bytes: Set(0),
+        warning_count: Set(0),
+        stored_warning_count: Set(0),
     })
 }

@@ -91,8 +91,27 @@ pub(super) async fn copy(
         true => ("dry_run_keys", KEY_COLUMNS),
         false => (commit.table.name, commit.table.columns),
     };
+    copy_in(tx, table, columns, fresh, |encoder, (record, number)| {
+        if commit.dry_run {
+            encoder.key(commit, record);
+        } else {
+            encoder.tuple(commit.table.count);
+            table::fill(commit, record, *number, encoder);
+        }
+    })
+    .await
+}
+
+/// Writes to a table what `encode` makes of each record.
+pub(super) async fn copy_in(
+    tx: &mut PgConnection,
+    table: &str,
+    columns: &str,
+    fresh: &[(&RecordRow, i64)],
+    encode: impl FnMut(&mut Encoder, &(&RecordRow, i64)),
+) -> Result<(), Error> {
     let mut copy = tx.copy_in_raw(&format!("COPY {table} ({columns}) FROM STDIN (FORMAT binary)")).await?;
-    match send(&mut copy, commit, fresh).await {
+    match send(&mut copy, fresh, encode).await {
         Ok(()) => {
             copy.finish().await?;
             Ok(())
@@ -107,17 +126,12 @@ pub(super) async fn copy(
 /// Encodes and sends, a piece at a time, so that a segment never exists twice.
 async fn send(
     copy: &mut PgCopyIn<&mut PgConnection>,
-    commit: &Commit,
     fresh: &[(&RecordRow, i64)],
+    mut encode: impl FnMut(&mut Encoder, &(&RecordRow, i64)),
 ) -> Result<(), sqlx::Error> {
     let mut encoder = Encoder::new();
-    for (record, number) in fresh {
-        if commit.dry_run {
-            encoder.key(commit, record);
-        } else {
-            encoder.tuple(commit.table.count);
-            table::fill(commit, record, *number, &mut encoder);
-        }
+    for record in fresh {
+        encode(&mut encoder, record);
         if encoder.bytes.len() >= COPY_PIECE_BYTES {
             copy.send(encoder.bytes.as_slice()).await?;
             encoder.bytes.clear();
@@ -130,7 +144,7 @@ async fn send(
 }
 
 /// Writes rows in PostgreSQL's binary COPY format.
-struct Encoder {
+pub(super) struct Encoder {
     bytes: Vec<u8>,
 }
 
@@ -145,7 +159,7 @@ impl Encoder {
         self.bytes.extend_from_slice(&(-1i16).to_be_bytes());
     }
 
-    fn tuple(&mut self, columns: usize) {
+    pub(super) fn tuple(&mut self, columns: usize) {
         self.bytes.extend_from_slice(&(columns as i16).to_be_bytes());
     }
 

@@ -31,6 +31,7 @@ use crate::{
         entities::{row_error, status_rule, workflow},
         error::Error,
         imports,
+        warnings::{self, NewWarning},
     },
 };
 
@@ -88,6 +89,16 @@ async fn commit(
     }
     duplicates += stage(tx, &import, workflow, &claim, &batch.records, &mut ledger).await?;
     let kept = write_row_errors(tx, &import, &claim, &batch, &mut ledger, stored, now).await?;
+    let told = batch.warnings().map(|(of, ordinal, issue)| NewWarning {
+        row_number: claim.range.first_row + i64::from(of.row),
+        ordinal,
+        line_number: of.line_number,
+        byte_offset: of.byte_offset,
+        byte_count: of.byte_count,
+        external_id: of.external_id.clone(),
+        issue: issue.clone(),
+    });
+    warnings::add(tx, application, id, told.collect(), now).await?;
     let done = key().into_iter().chain([claim.range.seq.into(), ledger.as_bytes().to_vec().into()]);
     tx.execute_raw(store.statement(SEGMENT_DONE, done)).await?;
     let counters = ledger.counters();
@@ -100,6 +111,9 @@ async fn commit(
         i64::from(claim.range.bytes).into(),
         now.into(),
         kept.into(),
+        // Warnings are counted already.
+        0_i64.into(),
+        0_i64.into(),
     ]);
     let standing = tx.query_one_raw(store.statement(ADD_COUNTERS, add)).await?.ok_or(Error::LeaseLost)?;
     let standing = Standing::from_query_result(&standing, "")?;

@@ -34,12 +34,8 @@ pub fn read_lines(provider: &str, import_type: ImportType, lines: &[String]) -> 
         let batch = pipeline::transform(&import, parse(), clock::now());
         for (row, cells) in cells.into_iter().enumerate() {
             let mut out = json!({"cells": cells});
-            let warnings = batch.warnings.iter().filter(|warning| warning.row as usize == row);
-            let warnings: Vec<_> = warnings
-                .map(|of| json!({"code": of.warning.code, "field": of.warning.field, "message": of.warning.message}))
-                .collect();
-            if !warnings.is_empty() {
-                out["warnings"] = Value::Array(warnings);
+            if let Some(warned) = batch.warnings.iter().find(|warned| warned.row as usize == row) {
+                out["warnings"] = serde_json::to_value(&warned.issues).expect("JSON");
             }
             if let Some(failure) = batch.failures.iter().find(|failure| failure.row as usize == row) {
                 out["issues"] = serde_json::to_value(&failure.issues).expect("JSON");
@@ -81,6 +77,8 @@ fn import(provider: &str, import_type: ImportType) -> Import {
             import_erased: false,
             encoding: None,
             thresholds: Default::default(),
+            media: None,
+            media_byte_budget: None,
             source_size: None,
             labels: Default::default(),
             mapping: None,
@@ -94,7 +92,10 @@ fn import(provider: &str, import_type: ImportType) -> Import {
         columns: Vec::new(),
         total_rows: 0,
         counters: Counters::default(),
+        media: Default::default(),
         stored_errors: 0,
+        warnings: 0,
+        stored_warnings: 0,
         checkpoint_row: 0,
         failure: None,
         committed_size: 0,
