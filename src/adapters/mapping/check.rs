@@ -182,7 +182,7 @@ impl Check {
         let constant = field.constant.iter().map(|text| (format!("{path}.constant"), text));
         let otherwise = field.otherwise.iter().map(|text| (format!("{path}.otherwise"), text));
         let values = field.values.iter().map(|(word, text)| (format!("{path}.values[\"{word}\"]"), text));
-        for (path, text) in constant.chain(otherwise).chain(values).collect::<Vec<_>>() {
+        for (path, text) in constant.chain(otherwise).chain(values) {
             if let Some(fault) = self.literal(id, text) {
                 self.refuse(path, fault);
             }

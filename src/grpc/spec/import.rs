@@ -10,7 +10,8 @@ use crate::{
     domain::{
         ids::WorkflowId,
         import::{
-            ImportSpec, ImportType, Mapping, MediaPolicy, OnExisting, Retry, SourceFormat, StartMode, Thresholds,
+            ImportSpec, ImportType, Mapping, MediaPolicy, OnExisting, Retry, SourceFormat, StartMode,
+            Thresholds,
         },
         issue::IssueCode,
         refusal::{FieldViolation, Refusal},
