@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".carryover.v1.UploadChunk.data")
         .bytes(".carryover.v1.ExportRowsResponse.data")
         .bytes(".carryover.v1.GetImportTemplateResponse.data")
+        .bytes(".carryover.v1.PreviewImportRequest.data")
         .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

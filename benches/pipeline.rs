@@ -73,6 +73,7 @@ fn import(format: SourceFormat, columns: Vec<String>) -> Import {
             media: Default::default(),
             media_byte_budget: None,
             labels: Default::default(),
+            mapping: None,
         },
         limits: Limits::default(),
         status: ImportStatus::Processing,

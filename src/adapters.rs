@@ -10,6 +10,7 @@ pub mod generic;
 mod idenfy;
 mod incode;
 mod jumio;
+pub mod mapping;
 mod metadata;
 mod metamap;
 mod normal;

@@ -6,9 +6,11 @@ mod demo;
 mod entities;
 mod import;
 mod imports;
+mod mapping;
 mod migrate;
 mod output;
 mod page;
+mod preview;
 mod progress;
 mod retry;
 mod sample;
@@ -43,6 +45,11 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Import a file
     Import(import::ImportArgs),
+    /// Show how the first rows of a file would be read; nothing is imported
+    Preview(preview::PreviewArgs),
+    /// Check field mappings
+    #[command(subcommand)]
+    Mapping(mapping::MappingCommand),
     /// Let no further segment of an import be taken up
     Pause(imports::OneArgs),
     /// Let a paused import go on, or with its file an upload that broke off
@@ -162,6 +169,8 @@ async fn run(command: Command) -> Result<Done, Failure> {
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
+        Command::Preview(args) => preview::run(args).await,
+        Command::Mapping(command) => mapping::run(command).await,
         Command::Pause(args) => imports::pause(args).await,
         Command::Resume(args) => import::resume(args).await,
         Command::Get(args) => imports::get(args).await,

@@ -16,6 +16,7 @@ mod pace;
 mod page;
 pub mod pb;
 mod permits;
+pub mod preview;
 mod rates;
 mod server;
 mod session_service;

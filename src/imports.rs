@@ -16,16 +16,18 @@ use crate::{
     clock,
     domain::{
         ids::{ApplicationId, ImportId},
-        import::{Import, ImportSpec, ImportStatus, ImportType, MediaPolicy, SourceFormat},
+        import::{Import, ImportSpec, ImportStatus, ImportType, Mapping, MediaPolicy, SourceFormat},
         issue::IssueSeverity,
         ledger::Outcome,
-        refusal::Refusal,
+        limits::Limits,
+        refusal::{FieldViolation, Refusal},
     },
     error::Error,
     feed::Feed,
     guard::Guard,
     intake::{Intake, Opened},
     objects::Objects,
+    pipeline::{self, Columns},
     store::{AuditEvent, Caller, ImportPage, NewImport, Store, StoredRowError},
 };
 use export::Take;
@@ -83,6 +85,11 @@ impl Imports {
         media: MediaPolicy,
     ) -> Self {
         Self { store, objects, feed, intake, guard, media, watches: Watches::default() }
+    }
+
+    /// Bounds of a source whose application has none of its own.
+    pub fn limits(&self) -> &Limits {
+        self.intake.limits()
     }
 
     /// Makes an import, or finds the one this request id made.
@@ -299,6 +306,22 @@ impl Imports {
         }
         let wanted = move |_, outcome| if outcomes.contains(&outcome) { Take::Row } else { Take::Nothing };
         Ok(export::export(self.store.clone(), self.objects.clone(), import, Box::new(wanted), warned))
+    }
+}
+
+/// All that is wrong with a mapping, under the path of what is at fault.
+pub fn check_mapping(mapping: &Mapping, import_type: ImportType) -> Vec<FieldViolation> {
+    pipeline::check_mapping(mapping, import_type, clock::now())
+}
+
+/// Columns of an import's CSV source that are not read.
+pub fn ignored_columns(import: &Import) -> Vec<String> {
+    if import.columns.is_empty() {
+        return Vec::new();
+    }
+    match Columns::of(&import.spec).and_then(|columns| columns.resolve(&import.columns, usize::MAX)) {
+        Ok(sheet) => sheet.ignored(&import.columns),
+        Err(_) => Vec::new(),
     }
 }
 

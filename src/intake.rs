@@ -3,6 +3,7 @@
 //! wire bytes → decompress → sniff → split → store. Each step waits for the next one, so a slow
 //! store makes the client wait by HTTP/2 flow control, and memory is bounded by one segment.
 
+mod beginning;
 mod decompress;
 mod line_ends;
 mod scanner;
@@ -13,5 +14,6 @@ pub mod splitter;
 pub mod transcode;
 mod upload;
 
+pub use beginning::Beginning;
 pub use sniff::format_of_name;
 pub use upload::{Finish, Intake, Opened, Piece, Upload};

@@ -23,6 +23,7 @@ pub mod links;
 pub mod media;
 pub mod objects;
 pub mod pipeline;
+pub mod preview;
 pub mod records;
 pub mod relay;
 pub mod reverter;

@@ -4,7 +4,9 @@
 //! records hold spans of it, so that no row allocates anything on its own.
 
 mod blank;
+mod columns;
 mod csv;
+mod drafted;
 mod ndjson;
 mod raw;
 mod rows;
@@ -13,20 +15,24 @@ mod transform;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+pub use crate::adapters::mapping::check as check_mapping;
 use crate::{
     adapters::registry::Provider,
     canonical::{header::Header, schema::Schema, schema_of},
     domain::{
         fault::SourceFault,
-        import::{Import, ImportType, SourceFormat},
+        ids::ApplicationId,
+        import::{Import, ImportSpec, SourceFormat},
         limits::Limits,
         segment::{SegmentKind, SegmentRange},
     },
     store::Batch,
 };
 pub use blank::blank_out;
+pub use columns::{Columns, Sheet};
 pub use csv::read_header;
-pub use raw::{raw_row, raw_text};
+use ndjson::Lines;
+pub use raw::{fields, raw_row, raw_text};
 pub use rows::Rows;
 
 /// Cells of a usual row where no header tells how many there may be.
@@ -43,58 +49,63 @@ pub struct Reading {
 
 #[derive(Debug, Clone)]
 enum Syntax {
-    Csv {
-        header: Header,
-        delimiter: u8,
-    },
-    /// JSON lines, some of which may be records of a provider.
-    Ndjson {
-        native: Option<(Provider, ImportType)>,
-    },
+    Csv { sheet: Sheet, delimiter: u8 },
+    Ndjson { lines: Lines },
 }
 
 impl Reading {
     /// How the records of `import` are read; its format must be known.
     pub fn of(import: &Import) -> Result<Self, SourceFault> {
-        let schema = schema_of(import.spec.import_type);
-        Ok(match import.format.ok_or(SourceFault::UnknownFormat)? {
+        let format = import.format.ok_or(SourceFault::UnknownFormat)?;
+        Self::new(&import.spec, format, import.delimiter.unwrap_or(b','), &import.columns)
+    }
+
+    /// How the records of an import of that spec are read, once the beginning of its source is known.
+    pub fn new(
+        spec: &ImportSpec,
+        format: SourceFormat,
+        delimiter: u8,
+        columns: &[String],
+    ) -> Result<Self, SourceFault> {
+        let schema = schema_of(spec.import_type);
+        let syntax = match format {
             SourceFormat::Csv => {
-                let header = Header::resolve(&import.columns, schema, usize::MAX)?;
-                Self::csv(schema, header, import.delimiter.unwrap_or(b','))
+                Syntax::Csv { sheet: Columns::of(spec)?.resolve(columns, usize::MAX)?, delimiter }
             }
-            SourceFormat::Ndjson => {
-                let provider = Provider::of(&import.spec.provider);
-                let native = provider.map(|provider| (provider, import.spec.import_type));
-                Self { schema, syntax: Syntax::Ndjson { native } }
-            }
-        })
+            SourceFormat::Ndjson => Syntax::Ndjson {
+                lines: match (columns::plan_of(spec)?, Provider::of(&spec.provider)) {
+                    (Some(plan), _) => Lines::mapped(plan),
+                    (None, Some(provider)) => Lines::Native(provider, spec.import_type),
+                    (None, None) => Lines::Canonical,
+                },
+            },
+        };
+        Ok(Self { schema, syntax })
     }
 
     /// Reads CSV under this header.
     pub fn csv(schema: &'static Schema, header: Header, delimiter: u8) -> Self {
-        Self { schema, syntax: Syntax::Csv { header, delimiter } }
+        Self { schema, syntax: Syntax::Csv { sheet: Sheet::Canonical(header), delimiter } }
     }
 
     /// Reads NDJSON of canonical records.
     pub fn ndjson(schema: &'static Schema) -> Self {
-        Self { schema, syntax: Syntax::Ndjson { native: None } }
+        Self { schema, syntax: Syntax::Ndjson { lines: Lines::Canonical } }
     }
 }
 
 /// Parses a segment's bytes into rows; a record larger than a row may be stands in segments of its own.
 pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes, limits: &Limits) -> Rows {
     let cells = match &reading.syntax {
-        Syntax::Csv { header, .. } => header.fields(),
+        Syntax::Csv { sheet, .. } => sheet.fields(),
         Syntax::Ndjson { .. } => USUAL_CELLS,
     };
     let mut rows = Rows::new(range, source, cells, limits);
     match (range.kind, &reading.syntax) {
-        (SegmentKind::Records, Syntax::Csv { header, delimiter }) => {
-            csv::parse(&mut rows, reading.schema, header, *delimiter);
+        (SegmentKind::Records, Syntax::Csv { sheet, delimiter }) => {
+            csv::parse(&mut rows, reading.schema, sheet, *delimiter);
         }
-        (SegmentKind::Records, Syntax::Ndjson { native }) => {
-            ndjson::parse(&mut rows, reading.schema, *native);
-        }
+        (SegmentKind::Records, Syntax::Ndjson { lines }) => ndjson::parse(&mut rows, reading.schema, lines),
         (SegmentKind::OversizedRecord, _) => rows.refuse_oversized(limits),
         (SegmentKind::OversizedRest, _) => {}
     }
@@ -103,5 +114,16 @@ pub fn parse(reading: &Reading, range: &SegmentRange, source: Bytes, limits: &Li
 
 /// Transforms rows into canonical records, ready to be written.
 pub fn transform(import: &Import, rows: Rows, now: DateTime<Utc>) -> Batch {
-    transform::transform(import, rows, now)
+    judge(import.application_id, &import.spec, &import.limits, rows, now)
+}
+
+/// Transforms rows of a source that need not be an import's.
+pub fn judge(
+    application: ApplicationId,
+    spec: &ImportSpec,
+    limits: &Limits,
+    rows: Rows,
+    now: DateTime<Utc>,
+) -> Batch {
+    transform::transform(application, spec, limits, rows, now)
 }

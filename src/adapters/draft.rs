@@ -51,6 +51,21 @@ impl<'r> Draft<'r> {
         self.cells.push(Cell { field, value });
     }
 
+    /// Adds a text that must hold JSON, unless it is blank.
+    pub(super) fn encoded(&mut self, field: FieldId, text: &str) {
+        if !text.trim().is_empty() {
+            let value = Value::EncodedJson(self.arena.push(text));
+            self.cells.push(Cell { field, value });
+        }
+    }
+
+    /// Tells the row's owner that a value was left out, and why.
+    pub(super) fn leave_out(&mut self, issue: Issue) {
+        if self.warnings.len() < WARNINGS_OF_A_ROW {
+            self.warnings.push(issue.into_warning());
+        }
+    }
+
     /// Tells the row's owner something.
     pub(super) fn warn(&mut self, code: IssueCode, field: &str, message: impl Into<String>) {
         if self.warnings.len() < WARNINGS_OF_A_ROW {

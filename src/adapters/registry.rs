@@ -56,7 +56,7 @@ impl Provider {
 
 /// A line on its way into the open row.
 pub(super) struct Export<'a> {
-    /// The line.
+    /// The line; empty where the record is no JSON.
     pub(super) line: &'a str,
     /// Its members.
     pub(super) top: Top<'a>,
@@ -119,5 +119,57 @@ pub fn read(
         Provider::Incode => incode::read(&export, draft),
         Provider::Jumio => jumio::read(&export, draft),
         Provider::Idenfy => idenfy::read(&export, draft),
+    }
+}
+
+/// A provider's own CSV, told by its header.
+#[derive(Debug, Clone)]
+pub struct NativeSheet {
+    import_type: ImportType,
+    columns: Vec<Option<sumsub::sheet::Put>>,
+}
+
+impl NativeSheet {
+    /// The columns by which a provider's own CSV is told; nothing where it has none that is published.
+    pub const fn expected(provider: Provider) -> Option<&'static str> {
+        match provider {
+            Provider::Sumsub => Some(sumsub::sheet::EXPECTED),
+            _ => None,
+        }
+    }
+
+    /// Resolves a header; nothing when it is not that of the provider's own CSV.
+    pub fn resolve(provider: Provider, import_type: ImportType, header: &[&str]) -> Option<Self> {
+        let columns = match provider {
+            Provider::Sumsub => sumsub::sheet::columns(header)?,
+            _ => return None,
+        };
+        Some(Self { import_type, columns })
+    }
+
+    /// How many columns are known.
+    pub fn known(&self) -> usize {
+        self.columns.iter().flatten().count()
+    }
+
+    /// Whether a column is read.
+    pub fn reads(&self, column: usize) -> bool {
+        self.columns.get(column).is_some_and(Option::is_some)
+    }
+
+    /// How many cells a record must have.
+    pub fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Reads a record into the open row. `cells` are those of the columns that are read, in their order.
+    pub fn read<'a>(&self, cells: impl Iterator<Item = &'a str>, draft: &mut Draft<'_>) -> Result<(), Issue> {
+        let export = Export {
+            line: "",
+            top: Top::default(),
+            import_type: self.import_type,
+            sidecar: Sidecar::default(),
+        };
+        sumsub::sheet::read(&export, self.columns.iter().flatten().copied().zip(cells), draft)
     }
 }

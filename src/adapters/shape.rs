@@ -185,6 +185,11 @@ impl<T> std::ops::Deref for List<'_, T> {
 }
 
 impl<'a, T> List<'a, T> {
+    /// A list of these.
+    pub(super) fn of(items: Vec<T>) -> Self {
+        Self { found: if items.is_empty() { Found::No } else { Found::Yes }, items, raw: Raw(None) }
+    }
+
     /// Its items.
     pub(super) fn into_items(self) -> std::vec::IntoIter<T> {
         self.items.into_iter()

@@ -4,6 +4,7 @@
 mod company;
 mod person;
 mod shapes;
+pub(super) mod sheet;
 mod transaction;
 
 use super::{
@@ -59,14 +60,18 @@ fn read_applicant(
         let applicant = shape::read::<Applicant<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
         Bundle { applicant, ..Bundle::default() }
     };
+    read_bundle(export, &bundle, draft)
+}
+
+fn read_bundle(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     match bundle.applicant.kind() {
         Some("company") => {
             export.must_be(ImportType::BusinessVerification, "a company")?;
-            company::read(&bundle, draft)
+            company::read(bundle, draft)
         }
         _ => {
             export.must_be(ImportType::UserVerification, "a person")?;
-            person::read(export, &bundle, draft)
+            person::read(export, bundle, draft)
         }
     }
 }
@@ -81,10 +86,13 @@ fn verdict_of<'a>(applicant: &'a Applicant<'a>) -> Option<Verdict<'a>> {
         return answer.map(|answer| Verdict { status: answered(answer), word: answer.into() });
     };
     let status = match (fold(state).as_str(), answer) {
-        ("completed", Some(answer)) => answered(answer),
+        ("completed" | "approved" | "rejected" | "resubmissionrequested", Some(answer)) => answered(answer),
         ("completed", None) => None,
-        ("init" | "awaitinguser", _) => Some(SessionStatus::Expired),
-        ("pending" | "prechecked" | "queued" | "onhold" | "awaitingservice", _) => {
+        // The words of the dashboard, which are those of its files.
+        ("approved", None) => Some(SessionStatus::Approved),
+        ("rejected" | "resubmissionrequested", None) => Some(SessionStatus::Declined),
+        ("init" | "awaitinguser" | "documentsrequested", _) => Some(SessionStatus::Expired),
+        ("pending" | "prechecked" | "queued" | "onhold" | "requiresaction" | "awaitingservice", _) => {
             Some(SessionStatus::InReview)
         }
         _ => None,

@@ -7,9 +7,6 @@ use crate::domain::fault::SourceFault;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header(Vec<Option<FieldId>>);
 
-/// How much of the columns found an error shows, in characters.
-const SHOWN_CHARS: usize = 200;
-
 impl Header {
     /// Resolves column names.
     pub fn resolve(columns: &[String], schema: &Schema, limit: usize) -> Result<Self, SourceFault> {
@@ -26,8 +23,7 @@ impl Header {
         }
         for one_of in schema.required {
             if !one_of.iter().any(|field| fields.contains(&Some(*field))) {
-                let found =
-                    columns.join(", ").chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect();
+                let found = SourceFault::shown(columns.iter().map(String::as_str));
                 let column = one_of.first().map_or("", |field| schema.spec(*field).column);
                 return Err(SourceFault::MissingColumn { column, found });
             }

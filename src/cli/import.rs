@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     Done, Failure,
     connection::Connection,
-    output,
+    mapping, output,
     progress::Progress,
     transfer::{self, Source},
 };
@@ -132,6 +132,10 @@ pub(super) struct ImportArgs {
     #[arg(long, value_enum)]
     format: Option<Format>,
 
+    /// File of a field mapping (JSON), for rows of a form that Carryover does not know
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+
     /// CSV delimiter; by default told from the header
     #[arg(long, value_name = "CHAR")]
     delimiter: Option<String>,
@@ -247,6 +251,7 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
+    let mapping = args.mapping.as_deref().map(mapping::read).transpose()?;
     let client = args.connection.open().await?;
     let (source, name, size) = match &args.file {
         Some(file) => look_at(file).map(|(source, name, size)| (Some(source), name, size))?,
@@ -282,6 +287,7 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
         source_file_url: args.source_url.unwrap_or_default(),
         media: args.media.map_or(0, Media::wire),
         media_byte_budget: args.media_byte_budget.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        mapping: mapping.map(Into::into),
     };
     let import = transfer::create(&client, spec).await?;
     if !args.json {
@@ -314,7 +320,7 @@ fn look_at(file: &Path) -> Result<(Source<'_>, String, Option<i64>), Failure> {
 }
 
 /// The workflow that an import needs when none is named: the only one that fits.
-async fn only_workflow(client: &Client, import_type: Type) -> Result<String, Failure> {
+pub(super) async fn only_workflow(client: &Client, import_type: Type) -> Result<String, Failure> {
     let (kind, words) = match import_type {
         Type::UserVerification => (Some(pb::WorkflowKind::User), "workflow of kind user"),
         Type::BusinessVerification => (Some(pb::WorkflowKind::Business), "workflow of kind business"),

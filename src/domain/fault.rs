@@ -9,7 +9,10 @@ pub enum SourceFault {
     #[error("the file is empty")]
     Empty,
     /// Neither name nor content tell the format.
-    #[error("cannot tell whether the file is CSV or NDJSON: name it .csv or .ndjson, or set source_format")]
+    #[error(
+        "cannot tell whether the file is CSV or NDJSON, as its first line is no JSON and names no column that is \
+         known: name it .csv or .ndjson, or set source_format"
+    )]
     UnknownFormat,
     /// Text in an encoding that is not read.
     #[error("the file is {0}; name its encoding in the spec, such as utf-16le, or send it as UTF-8")]
@@ -72,13 +75,39 @@ pub enum SourceFault {
         limit: usize,
     },
     /// A mandatory column is missing.
-    #[error("the header has no column \"{column}\"; found: {found}")]
+    #[error("the header has no column \"{column}\"; found: {found}; {USE_MAPPING}")]
     MissingColumn {
         /// What is missing.
         column: &'static str,
         /// The columns there are, cut.
         found: String,
     },
+    /// A header that is neither a provider's own nor canonical.
+    #[error(
+        "the header is not that of an export of {provider}, which has {expected}, and has no column \"{column}\" \
+         either; found: {found}; {USE_MAPPING}"
+    )]
+    UnknownHeader {
+        /// The provider.
+        provider: String,
+        /// Columns its exports are told by.
+        expected: &'static str,
+        /// The canonical column that is missing.
+        column: &'static str,
+        /// The columns there are, cut.
+        found: String,
+    },
+    /// Columns that the mapping names are missing.
+    #[error("the header has no {missing}, which the mapping names; found: {found}")]
+    UnmappedColumns {
+        /// What is missing, cut.
+        missing: String,
+        /// The columns there are, cut.
+        found: String,
+    },
+    /// A mapping that an earlier version took.
+    #[error("this version does not understand the mapping of the import; import the file again")]
+    Mapping,
     /// Two columns mean the same field.
     #[error("the header names the field \"{0}\" twice")]
     DuplicateColumn(String),
@@ -160,7 +189,20 @@ pub enum SourceFault {
     },
 }
 
+/// What helps where columns have other names.
+const USE_MAPPING: &str =
+    "if it is a file of another form, tell by a field mapping which column is which field";
+
+/// How much of a list of columns a fault shows, in characters.
+const SHOWN_CHARS: usize = 200;
+
 impl SourceFault {
+    /// Columns as a fault shows them.
+    pub fn shown<'c>(columns: impl IntoIterator<Item = &'c str>) -> String {
+        let shown = columns.into_iter().collect::<Vec<_>>().join(", ");
+        shown.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
+    }
+
     /// Whether a limit was passed, which is answered as such.
     pub const fn is_limit(&self) -> bool {
         matches!(
@@ -188,7 +230,10 @@ impl SourceFault {
             Self::HeaderTooLarge { .. } => "HEADER_TOO_LARGE",
             Self::HeaderEncoding => "HEADER_ENCODING",
             Self::TooManyColumns { .. } => "TOO_MANY_COLUMNS",
-            Self::MissingColumn { .. } => "MISSING_COLUMN",
+            Self::MissingColumn { .. } | Self::UnknownHeader { .. } | Self::UnmappedColumns { .. } => {
+                "MISSING_COLUMN"
+            }
+            Self::Mapping => "BAD_MAPPING",
             Self::DuplicateColumn(_) => "DUPLICATE_COLUMN",
             Self::UnterminatedQuote { .. } => "UNTERMINATED_QUOTE",
             Self::NotNdjson(_) => "NOT_NDJSON",

@@ -1,5 +1,6 @@
 //! An import: what was asked for, its states and its counters.
 
+mod mapping;
 mod spec;
 
 use chrono::{DateTime, Utc};
@@ -50,6 +51,7 @@ macro_rules! words {
         }
     };
 }
+pub use mapping::{FieldMapping, Mapping};
 pub use spec::{ImportSpec, Thresholds};
 pub(crate) use words;
 
@@ -341,7 +343,7 @@ impl Import {
 
     /// Whether media of its records are fetched.
     pub fn fetches_media(&self) -> bool {
-        self.spec.media == Some(MediaPolicy::Fetch) && !self.spec.dry_run
+        self.spec.fetches_media()
     }
 
     /// Bytes of media that may be fetched for it.

@@ -12,7 +12,7 @@ use super::{
     convert,
     page::Page,
     pb::{self, import_service_server::ImportService, watch_import_response::Event},
-    spec,
+    preview, spec,
     streams::{Answers, until_stopped},
     token::Seal,
     upload,
@@ -62,6 +62,14 @@ impl ImportService for Service {
         let (spec, request_id) = spec::import_spec(request.spec, request.request_id)?;
         let import = self.imports.create(caller, spec, request_id).await?;
         Ok(Response::new(pb::CreateImportResponse { import: Some(convert::import(import)) }))
+    }
+
+    async fn preview_import(
+        &self,
+        request: Request<pb::PreviewImportRequest>,
+    ) -> Answer<pb::PreviewImportResponse> {
+        self.auth.member(Call::of(&request), Role::Importer).await?;
+        Ok(Response::new(preview::run(request.into_inner(), *self.imports.limits()).await?))
     }
 
     async fn get_import(&self, request: Request<pb::GetImportRequest>) -> Answer<pb::GetImportResponse> {

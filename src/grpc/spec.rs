@@ -1,6 +1,7 @@
 //! Requests, read: all that is wrong with one is told at once.
 
 mod import;
+mod preview;
 mod session;
 
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use crate::domain::{
 };
 
 pub(super) use import::{import_spec, retry_request};
+pub(super) use preview::preview_request;
 pub(super) use session::session_filter;
 
 /// Gathers what is wrong with a request.

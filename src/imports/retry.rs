@@ -222,7 +222,9 @@ impl Imports {
         let failed = self.failed_among(parent.application_id, parent.id, &numbers).await?;
         let (mut written, mut violations) = (BTreeMap::new(), Vec::new());
         let schema = schema_of(parent.spec.import_type);
-        let fields: Vec<_> = parent.columns.iter().map(|column| schema.find_column(column)).collect();
+        // What a mapping makes a field of may be several columns, in another form: then only columns are named.
+        let field = |column: &String| schema.find_column(column).filter(|_| parent.spec.mapping.is_none());
+        let fields: Vec<_> = parent.columns.iter().map(field).collect();
         for (at, Correction { row_number, row }) in corrections.into_iter().enumerate() {
             let mut refuse = |member: &str, text: String| {
                 violations.push(FieldViolation::new(format!("corrections[{at}].{member}"), text));

@@ -12,7 +12,6 @@ use super::{
     splitter::{Cut, Splitter},
 };
 use crate::{
-    canonical::{header::Header, schema_of},
     clock,
     domain::{
         fault::SourceFault,
@@ -22,7 +21,8 @@ use crate::{
         segment::{SegmentKind, SegmentRange},
     },
     error::Error,
-    fault_points, pipeline,
+    fault_points,
+    pipeline::{self, Columns},
     store::{SourceShape, UploadLease},
 };
 
@@ -68,7 +68,8 @@ impl SegmentWriter {
     pub(super) async fn write(&mut self, received: mpsc::Receiver<Piece>) -> Result<Import, Error> {
         self.resume().await?;
         let at = self.committed as u64;
-        let opened = SourceReader::open(received, self.shape.as_ref(), at, &self.import).await;
+        let (label, limits) = (self.import.spec.encoding.clone(), self.import.limits);
+        let opened = SourceReader::open(received, self.shape.as_ref(), at, label, limits).await;
         let mut source = match opened {
             Ok(source) => source,
             Err(fault) => return self.end_with_fault(fault).await,
@@ -185,7 +186,7 @@ impl SegmentWriter {
             && shape.columns.is_empty()
         {
             let columns = pipeline::read_header(header, shape.delimiter)?;
-            Header::resolve(&columns, schema_of(self.import.spec.import_type), self.import.limits.columns)?;
+            Columns::of(&self.import.spec)?.resolve(&columns, self.import.limits.columns)?;
             shape.columns = columns;
         }
         Ok(())

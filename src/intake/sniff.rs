@@ -2,11 +2,11 @@
 
 use super::splitter::BOM;
 use crate::{
-    canonical::{schema::Schema, schema_of},
     domain::{
         fault::SourceFault,
         import::{ImportSpec, SourceFormat},
     },
+    pipeline::Columns,
 };
 
 /// As much of a source as is looked at when its first line is longer.
@@ -48,11 +48,11 @@ pub(super) fn sniff(start: &[u8], spec: &ImportSpec) -> Result<Dialect, SourceFa
     if line.is_empty() {
         return Err(SourceFault::Empty);
     }
-    let schema = schema_of(spec.import_type);
+    let columns = Columns::of(spec)?;
     let format =
         spec.source_format.or_else(|| format_of_name(&spec.source_filename)).or_else(|| match line[0] {
             b'{' | b'[' => Some(SourceFormat::Ndjson),
-            _ => delimiter(line, schema).map(|_| SourceFormat::Csv),
+            _ => delimiter(line, &columns).map(|_| SourceFormat::Csv),
         });
     match format.ok_or(SourceFault::UnknownFormat)? {
         SourceFormat::Ndjson if line[0] == b'[' => Err(SourceFault::NotNdjson("a JSON array")),
@@ -62,7 +62,7 @@ pub(super) fn sniff(start: &[u8], spec: &ImportSpec) -> Result<Dialect, SourceFa
         SourceFormat::Ndjson => Ok(Dialect { format: SourceFormat::Ndjson, delimiter: b',' }),
         SourceFormat::Csv => Ok(Dialect {
             format: SourceFormat::Csv,
-            delimiter: spec.csv_delimiter.or_else(|| delimiter(line, schema)).unwrap_or(DELIMITERS[0]),
+            delimiter: spec.csv_delimiter.or_else(|| delimiter(line, &columns)).unwrap_or(DELIMITERS[0]),
         }),
     }
 }
@@ -76,16 +76,13 @@ fn first_line(start: &[u8]) -> (&[u8], bool) {
     }
 }
 
-/// The delimiter under which a header line names most fields, the first mandatory one among them.
-fn delimiter(line: &[u8], schema: &Schema) -> Option<u8> {
-    let mandatory = schema.required.first().copied().unwrap_or_default();
+/// The delimiter under which a header line names most columns that are known, those among them that it must.
+fn delimiter(line: &[u8], columns: &Columns) -> Option<u8> {
     let known = |delimiter: u8| {
-        let fields = line
-            .split(|byte| *byte == delimiter)
-            .filter_map(|cell| schema.find_column(std::str::from_utf8(cell).ok()?.trim().trim_matches('"')));
-        let (count, has_key) =
-            fields.fold((0, false), |(n, key), field| (n + 1, key || mandatory.contains(&field)));
-        has_key.then_some(count)
+        let cells = line.split(|byte| *byte == delimiter);
+        let names: Vec<_> =
+            cells.filter_map(|cell| Some(std::str::from_utf8(cell).ok()?.trim().trim_matches('"'))).collect();
+        columns.known(&names)
     };
     // `max_by_key` keeps the last of equals, so the likeliest delimiter is asked last.
     DELIMITERS.into_iter().rev().filter_map(|d| Some((known(d)?, d))).max_by_key(|(n, _)| *n).map(|(_, d)| d)
@@ -94,10 +91,11 @@ fn delimiter(line: &[u8], schema: &Schema) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::canonical::user_verification::USER_VERIFICATION;
+    use crate::domain::import::ImportType;
 
     #[test]
     fn delimiters_and_names() {
+        let columns = Columns::canonical(ImportType::UserVerification);
         for (line, found) in [
             ("external_id,status", Some(b',')),
             ("\"external_id\";\"status, old\";first_name", Some(b';')),
@@ -105,7 +103,7 @@ mod tests {
             ("EXTERNAL_ID", Some(b',')),
             ("id,status", None),
         ] {
-            assert_eq!(delimiter(line.as_bytes(), &USER_VERIFICATION), found, "{line}");
+            assert_eq!(delimiter(line.as_bytes(), &columns), found, "{line}");
         }
         assert_eq!(format_of_name("Export.CSV.gz"), Some(SourceFormat::Csv));
         assert_eq!(format_of_name("x.jsonl"), Some(SourceFormat::Ndjson));

@@ -22,11 +22,7 @@ use super::{
     transcode::{self, BOM_BYTES, Transcoder},
 };
 use crate::{
-    domain::{
-        fault::SourceFault,
-        import::{Compression, Import},
-        limits::Limits,
-    },
+    domain::{fault::SourceFault, import::Compression, limits::Limits},
     store::SourceShape,
 };
 
@@ -77,12 +73,13 @@ enum Unpacked {
 
 impl SourceReader {
     /// Reads on at byte `at` of a source whose shape is `known`, or from its beginning, whose first
-    /// bytes tell the packing.
+    /// bytes tell the packing; `label` is that of the encoding the caller named.
     pub(super) async fn open(
         received: mpsc::Receiver<Piece>,
         known: Option<&SourceShape>,
         at: u64,
-        import: &Import,
+        label: Option<String>,
+        limits: Limits,
     ) -> Result<Self, SourceFault> {
         let wire = Arc::new(Mutex::new(Wire { hash: Some(Sha256::new()), ..Wire::default() }));
         let mut pieces: Pieces = Box::pin(wire_bytes(received, wire.clone()));
@@ -99,7 +96,6 @@ impl SourceReader {
             }
         };
         let start = start.freeze();
-        let label = import.spec.encoding.clone();
         let bytes = if compression == Compression::None {
             if known.is_some() || transcode::recognise(&start, label.as_deref())? == UTF_8 {
                 lock(&wire).hash = None;
@@ -111,16 +107,7 @@ impl SourceReader {
         };
         // What is resumed inside is plain UTF-8: anything else is sent again from its beginning.
         let transcoder = known.map(|_| (UTF_8, Transcoder::new(UTF_8)));
-        Ok(Self {
-            wire,
-            compression,
-            bytes,
-            label,
-            transcoder,
-            ended: false,
-            decoded: at,
-            limits: import.limits,
-        })
+        Ok(Self { wire, compression, bytes, label, transcoder, ended: false, decoded: at, limits })
     }
 
     pub(super) fn compression(&self) -> Compression {

@@ -5,8 +5,12 @@ use futures_util::FutureExt;
 use memchr::memmem;
 use tokio::io::{AsyncReadExt, Chain};
 
-use super::rows::Rows;
+use super::{columns::Sheet, drafted, rows::Rows};
 use crate::{
+    adapters::{
+        mapping::{Given, MappedSheet, Plan, Scratch},
+        registry::NativeSheet,
+    },
     canonical::{
         cell::Value,
         header::Header,
@@ -63,24 +67,61 @@ pub fn read_header(header: &[u8], delimiter: u8) -> Result<Vec<String>, SourceFa
     record.iter().map(text).collect()
 }
 
-pub(super) fn parse(rows: &mut Rows, schema: &Schema, header: &Header, delimiter: u8) {
+pub(super) fn parse(rows: &mut Rows, schema: &Schema, sheet: &Sheet, delimiter: u8) {
     let preamble = rows.range.preamble as usize;
     let bytes = rows.source.slice(preamble..);
     let mut reader = reader(&bytes, delimiter);
-    let mut record = ByteRecord::with_capacity(1024, header.len());
+    let width = sheet.width();
+    let (mut record, mut scratch) = (ByteRecord::with_capacity(1024, width), Scratch::default());
     while let Some(taken) = next_record(&mut reader, &bytes, &mut record) {
         rows.begin(preamble + taken.start, taken.len());
         match std::str::from_utf8(record.as_slice()) {
-            Ok(text) => add_cells(rows, &record, text, schema, header),
+            Ok(text) => match sheet {
+                Sheet::Canonical(header) => add_cells(rows, &record, text, schema, header),
+                Sheet::Native(sheet) => read_native(rows, &record, text, schema, sheet),
+                Sheet::Mapped(plan, sheet) => {
+                    read_mapped(rows, &record, text, schema, (plan, sheet), &mut scratch);
+                }
+            },
             Err(_) => rows.refuse(not_utf8()),
         }
-        if record.len() != header.len() {
-            let mut message =
-                format!("the record has {} cells, and the header {}", record.len(), header.len());
-            message += likely_cause(&bytes[taken], record.len() < header.len(), delimiter);
+        if record.len() != width {
+            let mut message = format!("the record has {} cells, and the header {width}", record.len());
+            message += likely_cause(&bytes[taken], record.len() < width, delimiter);
             rows.refuse(Issue::of_record(IssueCode::ColumnCount, message));
         }
     }
+}
+
+/// The text of a cell; blank behind the last one, and nothing where the cell is broken. Two broken characters
+/// side by side may look whole across a cell's edge.
+fn cell<'t>(record: &ByteRecord, text: &'t str, column: usize) -> Option<&'t str> {
+    record.range(column).map_or(Some(""), |range| text.get(range))
+}
+
+fn read_native(rows: &mut Rows, record: &ByteRecord, text: &str, schema: &Schema, sheet: &NativeSheet) {
+    let read = || (0..sheet.width()).filter(|column| sheet.reads(*column));
+    if read().any(|column| cell(record, text, column).is_none()) {
+        return rows.refuse(not_utf8());
+    }
+    let cells = read().map(|column| cell(record, text, column).unwrap_or_default());
+    drafted::fill(rows, schema, true, |draft| Some(sheet.read(cells, draft).err().into_iter().collect()));
+}
+
+fn read_mapped(
+    rows: &mut Rows,
+    record: &ByteRecord,
+    text: &str,
+    schema: &Schema,
+    (plan, sheet): (&Plan, &MappedSheet),
+    scratch: &mut Scratch,
+) {
+    let columns = sheet.columns();
+    if columns.iter().any(|column| cell(record, text, *column).is_none()) {
+        return rows.refuse(not_utf8());
+    }
+    let found = |slot: usize| Given::text(cell(record, text, columns[slot]).unwrap_or_default());
+    drafted::fill(rows, schema, plan.is_lenient(), |draft| Some(plan.write(found, scratch, draft)));
 }
 
 /// The cells in front of what is wrong are kept even of a bad record: they tell its key.

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::rows::Rows;
+use super::{drafted, rows::Rows};
 use crate::{
     adapters::{
-        draft::Draft,
+        mapping::{Given, Paths, Plan, Scratch},
         registry::{self, Provider},
     },
     canonical::{
@@ -17,45 +17,74 @@ use crate::{
     },
     domain::{
         import::ImportType,
-        issue::{Issue, IssueCode, WARNINGS_OF_A_ROW},
+        issue::{Issue, IssueCode},
     },
 };
 
-pub(super) fn parse(rows: &mut Rows, schema: &'static Schema, native: Option<(Provider, ImportType)>) {
+/// Whose records JSON lines are.
+#[derive(Debug, Clone)]
+pub(super) enum Lines {
+    /// Canonical ones.
+    Canonical,
+    /// A provider's own, or canonical ones.
+    Native(Provider, ImportType),
+    /// Of a form that a mapping tells.
+    Mapped(Plan, Paths),
+}
+
+impl Lines {
+    /// Lines of the form that a mapping tells.
+    pub(super) fn mapped(plan: Plan) -> Self {
+        let paths = Paths::of(plan.sources());
+        Self::Mapped(plan, paths)
+    }
+}
+
+pub(super) fn parse(rows: &mut Rows, schema: &'static Schema, lines: &Lines) {
     let source = rows.source.clone();
+    let (mut found, mut scratch) = (Vec::new(), Scratch::default());
     let mut start = rows.range.preamble as usize;
     while start < source.len() {
         let end = memchr::memchr(b'\n', &source[start..]).map_or(source.len(), |end| start + end + 1);
         let line = source[start..end].trim_ascii();
-        if !line.is_empty() {
-            rows.begin(start, end - start);
-            parse_line(rows, line, schema, native);
+        let begun = std::mem::replace(&mut start, end);
+        if line.is_empty() {
+            continue;
         }
-        start = end;
+        rows.begin(begun, end - begun);
+        let Ok(text) = std::str::from_utf8(line) else {
+            rows.refuse(Issue::of_record(
+                IssueCode::Encoding,
+                "the line is not UTF-8 text; if the file has another encoding, name it in the spec",
+            ));
+            continue;
+        };
+        match lines {
+            Lines::Mapped(plan, paths) => {
+                parse_mapped(rows, text, schema, plan, paths, &mut found, &mut scratch);
+            }
+            Lines::Native(provider, import_type)
+                if parse_native(rows, text, schema, *provider, *import_type) => {}
+            _ => parse_canonical(rows, text, schema),
+        }
     }
 }
 
-fn parse_line(rows: &mut Rows, line: &[u8], schema: &'static Schema, native: Option<(Provider, ImportType)>) {
-    let Ok(text) = std::str::from_utf8(line) else {
-        return rows.refuse(Issue::of_record(
-            IssueCode::Encoding,
-            "the line is not UTF-8 text; if the file has another encoding, name it in the spec",
-        ));
-    };
-    if let Some((provider, import_type)) = native
-        && parse_native(rows, text, schema, provider, import_type)
-    {
-        return;
-    }
+fn parse_canonical(rows: &mut Rows, text: &str, schema: &'static Schema) {
     let mut json = serde_json::Deserializer::from_str(text);
     let object = Object { rows, schema, group: None, met: &mut Met::default() };
     if let Err(error) = object.deserialize(&mut json).and_then(|()| json.end()) {
-        // Only a line that is JSON to its end is said to be.
-        rows.refuse(if error.is_data() && serde_json::from_str::<IgnoredAny>(text).is_ok() {
-            Issue::of_record(IssueCode::NotAnObject, "the line is JSON, but not an object")
-        } else {
-            Issue::of_record(IssueCode::BadJson, format!("the line is not JSON: {}", in_line(&error)))
-        });
+        rows.refuse(unread(text, &error));
+    }
+}
+
+/// The issue of a line that is no JSON object.
+fn unread(text: &str, error: &serde_json::Error) -> Issue {
+    // Only a line that is JSON to its end is said to be.
+    if error.is_data() && serde_json::from_str::<IgnoredAny>(text).is_ok() {
+        Issue::of_record(IssueCode::NotAnObject, "the line is JSON, but not an object")
+    } else {
+        Issue::of_record(IssueCode::BadJson, format!("the line is not JSON: {}", in_line(error)))
     }
 }
 
@@ -63,33 +92,37 @@ fn parse_line(rows: &mut Rows, line: &[u8], schema: &'static Schema, native: Opt
 fn parse_native(
     rows: &mut Rows,
     text: &str,
-    schema: &'static Schema,
+    schema: &Schema,
     provider: Provider,
     import_type: ImportType,
 ) -> bool {
-    let Some(row) = rows.rows.last_mut() else { return false };
-    let first = rows.cells.len();
-    let mut draft = Draft::new(&mut rows.arena, &mut rows.cells, &mut row.warnings);
-    match registry::read(provider, import_type, text, &mut draft) {
-        Some(Ok(())) => {}
-        Some(Err(issue)) => row.faults.push(issue),
-        None => return false,
+    drafted::fill(rows, schema, true, |draft| {
+        let read = registry::read(provider, import_type, text, draft)?;
+        Some(read.err().into_iter().collect())
+    })
+}
+
+/// Reads a record into the open row as a mapping tells.
+fn parse_mapped<'a>(
+    rows: &mut Rows,
+    text: &'a str,
+    schema: &Schema,
+    plan: &Plan,
+    paths: &Paths,
+    found: &mut Vec<Given<'a>>,
+    scratch: &mut Scratch,
+) {
+    let twice = match paths.find(text, found) {
+        Ok(twice) => twice,
+        Err(error) => return rows.refuse(unread(text, &error)),
+    };
+    drafted::fill(rows, schema, plan.is_lenient(), |draft| {
+        Some(plan.write(|slot| found[slot], scratch, draft))
+    });
+    if let Some(slot) = twice {
+        let message = format!("the key at the end of {} stands twice", plan.sources()[slot]);
+        rows.refuse(Issue::of_record(IssueCode::DuplicateKey, message));
     }
-    row.is_native = true;
-    let limit = rows.cell_bytes;
-    let mut at = first;
-    while let Some(cell) = rows.cells.get(at) {
-        if rows.arena.get(cell.value.text()).len() <= limit {
-            at += 1;
-            continue;
-        }
-        let message = format!("has more than {limit} bytes (limit cell_bytes)");
-        let issue = Issue::of_field(IssueCode::TooLong, schema.spec(cell.field).name, message);
-        row.warnings.push(issue.into_warning());
-        rows.cells.swap_remove(at);
-    }
-    row.warnings.truncate(WARNINGS_OF_A_ROW);
-    true
 }
 
 /// A parser's message with the column only; its line is always 1.

@@ -1,8 +1,15 @@
-//! Rows of a stored segment as they were sent: for row errors and exports.
+//! Rows as they were sent, for row errors and exports, and as they were parsed, for previews.
 
 use serde_json::{Map, Value};
 
-use super::{Reading, Syntax, csv};
+use super::{Reading, Rows, Syntax, csv};
+use crate::{
+    canonical::{
+        cell::{self, Cell},
+        schema_of,
+    },
+    domain::import::ImportType,
+};
 
 /// Most of a record that is neither object nor CSV, as it is shown.
 const RAW_CHARS: usize = 4_096;
@@ -30,16 +37,32 @@ pub fn raw_text(record: &[u8]) -> Map<String, Value> {
     Map::from_iter([("_raw".to_owned(), Value::String(text))])
 }
 
+/// The canonical fields of a row by their names, as it was parsed: texts, and JSON where it is JSON.
+pub fn fields(rows: &Rows, row: usize, import_type: ImportType) -> Map<String, Value> {
+    let schema = schema_of(import_type);
+    let shown = |cell: &Cell| {
+        let text = rows.text(cell.value);
+        let json = match cell.value {
+            cell::Value::Text(_) => None,
+            _ => serde_json::from_str(text).ok().filter(|json| depth_of(json) <= DEPTH),
+        };
+        let value = json.unwrap_or_else(|| Value::String(text.to_owned()));
+        (schema.spec(cell.field).name.to_owned(), value)
+    };
+    rows.fields(row).iter().map(shown).collect()
+}
+
 /// A protobuf message may be nested 100 deep; an object or list in a Struct takes three levels.
 const DEPTH: usize = 25;
 
 fn depth(object: &Map<String, Value>) -> usize {
-    fn of(value: &Value) -> usize {
-        match value {
-            Value::Array(items) => 1 + items.iter().map(of).max().unwrap_or(0),
-            Value::Object(members) => depth(members),
-            _ => 0,
-        }
+    1 + object.values().map(depth_of).max().unwrap_or(0)
+}
+
+fn depth_of(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),
+        Value::Object(members) => depth(members),
+        _ => 0,
     }
-    1 + object.values().map(of).max().unwrap_or(0)
 }

@@ -37,8 +37,8 @@ pub(super) struct Row {
     pub(super) faults: Vec<Issue>,
     /// What its owner should know of it, though it is taken.
     pub(super) warnings: Vec<Issue>,
-    /// Whether it came in a provider's own form, whose odd values are left out and do not fail it.
-    pub(super) is_native: bool,
+    /// Whether it came in another system's form, whose odd values are left out and do not fail it.
+    pub(super) is_lenient: bool,
 }
 
 impl Rows {
@@ -78,7 +78,7 @@ impl Rows {
             nulls: FieldSet::default(),
             faults: Vec::new(),
             warnings: Vec::new(),
-            is_native: false,
+            is_lenient: false,
         });
     }
 
@@ -126,6 +126,16 @@ impl Rows {
     /// Text of a field of a row, if it has one.
     pub fn find(&self, row: usize, field: FieldId) -> Option<&str> {
         self.find_text(row, &[field]).map(|text| self.arena.get(text))
+    }
+
+    /// Cells of a row, as they were parsed.
+    pub(super) fn fields(&self, row: usize) -> &[Cell] {
+        &self.cells[self.cells(row)]
+    }
+
+    /// The text of a value of theirs.
+    pub(super) fn text(&self, value: Value) -> &str {
+        self.arena.get(value.text())
     }
 
     /// Whether a row could not be parsed as it should be.

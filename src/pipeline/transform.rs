@@ -7,23 +7,31 @@ use crate::{
     adapters::generic::Adapter,
     canonical::{schema::Schema, schema_of},
     domain::{
-        import::Import,
+        ids::ApplicationId,
+        import::ImportSpec,
         issue::{Issue, WARNINGS_OF_A_ROW},
+        limits::Limits,
         lines::LineCounter,
     },
     fault_points,
     store::{Batch, MediumRow, RecordRow, RowIssues},
 };
 
-pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> Batch {
+pub(super) fn transform(
+    application: ApplicationId,
+    spec: &ImportSpec,
+    limits: &Limits,
+    mut rows: Rows,
+    now: DateTime<Utc>,
+) -> Batch {
     let count = rows.len();
-    let schema = schema_of(import.spec.import_type);
-    let mut adapter = Adapter::new(import.spec.import_type, now, import.limits.json_depth);
+    let schema = schema_of(spec.import_type);
+    let mut adapter = Adapter::new(spec.import_type, now, limits.json_depth);
     let mut records = Vec::with_capacity(count);
     let (mut failures, mut warned) = (Told::new(&rows, schema), Told::new(&rows, schema));
     let mut issues = Vec::new();
     let (mut media, mut places) = (Vec::new(), Places::new(&rows));
-    let fetches_media = import.fetches_media();
+    let fetches_media = spec.fetches_media();
     for row in 0..count {
         if cfg!(debug_assertions) {
             fault_points::reach_row(rows.find_text(row, schema.keys).map(|text| rows.arena.get(text)));
@@ -42,7 +50,7 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
             cells.sort_unstable_by_key(|cell| cell.field.0);
         }
         let record = adapter.read(cells, nulls, &mut rows.arena, &mut issues);
-        if rows.rows[row].is_native {
+        if rows.rows[row].is_lenient {
             let unneeded = issues.extract_if(.., |issue| !schema.requires(&issue.field));
             warnings.extend(unneeded.map(Issue::into_warning));
             warnings.truncate(WARNINGS_OF_A_ROW);
@@ -67,8 +75,7 @@ pub(super) fn transform(import: &Import, mut rows: Rows, now: DateTime<Utc>) -> 
                 url: link.url,
             }));
         }
-        let spec = &import.spec;
-        let id = record.id(&rows.arena, import.application_id, &spec.provider, spec.workflow_id);
+        let id = record.id(&rows.arena, application, &spec.provider, spec.workflow_id);
         records.push(RecordRow { id, row: row as u32, record });
     }
     let (failures, warnings) = (failures.list, warned.list);

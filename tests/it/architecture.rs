@@ -50,10 +50,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "imports",
             "intake",
             "links",
+            "preview",
             "records",
             "store",
         ],
     ),
+    ("preview", &["clock", "domain", "error", "intake", "pipeline"]),
     ("sample", &["canonical", "domain"]),
     ("cli", &["app", "canonical", "config", "domain", "grpc", "lifecycle", "sample", "telemetry"]),
 ];

@@ -27,16 +27,21 @@ use crate::{
 on_both_databases!(no_rpc_tells_or_changes_what_is_anothers);
 
 /// Texts of requests that name nothing of an application's.
-const NO_IDS: [&str; 18] = [
+const NO_IDS: [&str; 24] = [
+    "constant",
     "csv_delimiter",
     "countries",
+    "date_format",
     "date_from",
     "date_to",
     "document_types",
     "encoding",
     "external_id",
+    "field",
+    "join",
     "key",
     "name",
+    "otherwise",
     "page_token",
     "provider",
     "request_id",
@@ -44,6 +49,7 @@ const NO_IDS: [&str; 18] = [
     "resume_token",
     "source_file_url",
     "source_filename",
+    "sources",
     "value",
     "labels",
 ];

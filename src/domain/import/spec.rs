@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, ImportType, MediaPolicy, OnExisting, SourceFormat, StartMode};
+use super::{Counters, ImportType, Mapping, MediaPolicy, OnExisting, SourceFormat, StartMode};
 use crate::domain::{fault::SourceFault, ids::WorkflowId};
 
 /// What to import and how; fixed once the import exists.
@@ -52,6 +52,16 @@ pub struct ImportSpec {
     pub source_size: Option<i64>,
     /// The caller's labels.
     pub labels: BTreeMap<String, String>,
+    /// Which member or column is which field, where the caller told it.
+    #[serde(default)]
+    pub mapping: Option<Mapping>,
+}
+
+impl ImportSpec {
+    /// Whether media of its records are fetched.
+    pub fn fetches_media(&self) -> bool {
+        self.media == Some(MediaPolicy::Fetch) && !self.dry_run
+    }
 }
 
 /// When an import fails because too many of its rows do.

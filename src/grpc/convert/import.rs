@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use super::{object, timestamp};
 use crate::{
-    canonical::schema_of,
     clock,
     domain::{
         ids::{ApplicationId, ImportId, RecordKind, derive},
@@ -15,7 +14,7 @@ use crate::{
         lines::LineEnds,
     },
     grpc::pb,
-    imports::RowError,
+    imports::{self, RowError},
 };
 
 fn import_type(import_type: ImportType) -> pb::ImportType {
@@ -24,6 +23,23 @@ fn import_type(import_type: ImportType) -> pb::ImportType {
         ImportType::BusinessVerification => pb::ImportType::BusinessVerification,
         ImportType::Transactions => pb::ImportType::Transactions,
         ImportType::StatusRules => pb::ImportType::StatusRules,
+    }
+}
+
+pub(super) fn source_format(format: Option<SourceFormat>) -> pb::SourceFormat {
+    match format {
+        None => pb::SourceFormat::Unspecified,
+        Some(SourceFormat::Csv) => pb::SourceFormat::Csv,
+        Some(SourceFormat::Ndjson) => pb::SourceFormat::Ndjson,
+    }
+}
+
+pub(super) fn compression(compression: Option<Compression>) -> pb::Compression {
+    match compression {
+        None => pb::Compression::Unspecified,
+        Some(Compression::None) => pb::Compression::None,
+        Some(Compression::Gzip) => pb::Compression::Gzip,
+        Some(Compression::Zstd) => pb::Compression::Zstd,
     }
 }
 
@@ -36,11 +52,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         uuid: import.id.to_string(),
         status: pb::ImportStatus::from_str_name(&status).unwrap_or_default() as i32,
         import_type: import_type(import.spec.import_type) as i32,
-        source_format: match import.format.or(import.spec.source_format) {
-            None => pb::SourceFormat::Unspecified,
-            Some(SourceFormat::Csv) => pb::SourceFormat::Csv,
-            Some(SourceFormat::Ndjson) => pb::SourceFormat::Ndjson,
-        } as i32,
+        source_format: source_format(import.format.or(import.spec.source_format)) as i32,
         total_rows: import.total_rows,
         processed_rows: import.counters.processed(),
         checkpoint_row: import.checkpoint_row,
@@ -60,12 +72,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         source_bytes: import.source_bytes,
         processed_bytes: import.processed_bytes,
         upload_finished: import.upload_finished,
-        compression: match import.compression {
-            None => pb::Compression::Unspecified,
-            Some(Compression::None) => pb::Compression::None,
-            Some(Compression::Gzip) => pb::Compression::Gzip,
-            Some(Compression::Zstd) => pb::Compression::Zstd,
-        } as i32,
+        compression: compression(import.compression) as i32,
         csv_delimiter: match (import.format, import.delimiter) {
             (Some(SourceFormat::Csv), Some(delimiter)) => char::from(delimiter).to_string(),
             _ => String::new(),
@@ -73,7 +80,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         rows_per_second: import.rows_per_second(now),
         eta_seconds: import.eta_seconds(now),
         sequence: import.sequence,
-        ignored_columns: ignored(&import),
+        ignored_columns: imports::ignored_columns(&import),
         columns: import.columns,
         dry_run: import.spec.dry_run,
         on_existing: match import.spec.on_existing {
@@ -95,6 +102,7 @@ pub(in crate::grpc) fn import(import: Import) -> pb::Import {
         source_filename: import.spec.source_filename,
         provider: import.spec.provider,
         labels: import.spec.labels.into_iter().collect(),
+        mapping: import.spec.mapping.map(Into::into),
         ..control
     }
 }
@@ -143,12 +151,6 @@ fn line_ends(ends: LineEnds) -> Vec<i32> {
     wire.into_iter().filter(|(end, _)| ends.contains(*end)).map(|(_, wire)| wire as i32).collect()
 }
 
-/// Columns of a CSV source that are no field.
-fn ignored(import: &Import) -> Vec<String> {
-    let schema = schema_of(import.spec.import_type);
-    import.columns.iter().filter(|column| schema.find_column(column).is_none()).cloned().collect()
-}
-
 pub(in crate::grpc) fn row_error(
     application: ApplicationId,
     import: ImportId,
@@ -179,7 +181,7 @@ const RAW_ROW_BYTES: usize = 1 << 20;
 /// Characters that are shown of it.
 const RAW_CHARS: usize = 64 << 10;
 
-fn raw_row(row: &Map<String, Value>) -> Struct {
+pub(super) fn raw_row(row: &Map<String, Value>) -> Struct {
     let whole = object(row);
     if whole.encoded_len() <= RAW_ROW_BYTES {
         return whole;
@@ -188,7 +190,7 @@ fn raw_row(row: &Map<String, Value>) -> Struct {
     object(&Map::from_iter([("_raw".to_owned(), Value::String(text))]))
 }
 
-fn issue(issue: Issue, severity: IssueSeverity) -> pb::Issue {
+pub(super) fn issue(issue: Issue, severity: IssueSeverity) -> pb::Issue {
     let known = IssueCode::from_word(&issue.code).map(|code| format!("ISSUE_CODE_{}", code.as_str()));
     let code = known.and_then(|name| pb::IssueCode::from_str_name(&name)).unwrap_or_default();
     let severity = match severity {

@@ -10,13 +10,14 @@ use crate::{
     domain::{
         ids::WorkflowId,
         import::{
-            ImportSpec, ImportType, MediaPolicy, OnExisting, Retry, SourceFormat, StartMode, Thresholds,
+            ImportSpec, ImportType, Mapping, MediaPolicy, OnExisting, Retry, SourceFormat, StartMode,
+            Thresholds,
         },
         issue::IssueCode,
-        refusal::Refusal,
+        refusal::{FieldViolation, Refusal},
     },
     grpc::pb,
-    imports::{Correction, RetryRequest},
+    imports::{self, Correction, RetryRequest},
     intake::transcode,
 };
 
@@ -71,6 +72,7 @@ pub(in crate::grpc) fn import_spec(
     let csv_delimiter = delimiter(&spec.csv_delimiter, &mut wrong);
     wrong.check(spec.source_size.is_none_or(|size| size >= 0), "spec.source_size", "must not be negative");
     check_labels(&spec.labels, &mut wrong);
+    let mapping = mapping(spec.mapping, import_type, &mut wrong);
     let request_id = self::request_id(request_id, &mut wrong);
     wrong.none_or((
         ImportSpec {
@@ -91,6 +93,7 @@ pub(in crate::grpc) fn import_spec(
             media_byte_budget: spec.media_byte_budget,
             source_size: spec.source_size,
             labels: spec.labels.into_iter().collect(),
+            mapping,
         },
         request_id,
     ))
@@ -215,6 +218,14 @@ fn delimiter(text: &str, wrong: &mut Violations) -> Option<u8> {
             None
         }
     }
+}
+
+fn mapping(mapping: Option<pb::Mapping>, import_type: ImportType, wrong: &mut Violations) -> Option<Mapping> {
+    let mapping = Mapping::from(mapping?);
+    for FieldViolation { field, description } in imports::check_mapping(&mapping, import_type) {
+        wrong.add(&format!("spec.mapping.{field}"), &description);
+    }
+    Some(mapping)
 }
 
 fn check_labels(labels: &HashMap<String, String>, wrong: &mut Violations) {

@@ -81,6 +81,7 @@ fn import(provider: &str, import_type: ImportType) -> Import {
             media_byte_budget: None,
             source_size: None,
             labels: Default::default(),
+            mapping: None,
         },
         limits: Limits::default(),
         status: ImportStatus::Processing,
