@@ -57,7 +57,7 @@ impl Records {
     ) -> Result<MediaLinks, Error> {
         let sessions = users.filter_map(|user| user.profile.latest_approved.as_ref());
         let slots = [MediaSlot::SelfieImage, MediaSlot::PortraitImage];
-        self.links_to(application, sessions.map(|session| key(session)).collect(), &slots).await
+        self.links_to(application, sessions.map(key).collect(), &slots).await
     }
 
     async fn links_to(

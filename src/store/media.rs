@@ -168,8 +168,7 @@ impl Store {
         held: &[(ApplicationId, ImportId, Uuid)],
         lease_until: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let group =
-            Expr::tuple([Column::ApplicationId, Column::JobId, Column::UrlId].map(|c| Expr::col(c).into()));
+        let group = Expr::tuple([Column::ApplicationId, Column::JobId, Column::UrlId].map(Expr::col));
         let held = held.iter().map(|(application, job, url_id)| (application.0, job.0, *url_id));
         let mut renewed = Query::select();
         renewed
@@ -181,7 +180,7 @@ impl Store {
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
         let renew = medium::Entity::update_many()
             .col_expr(Column::DueAt, Expr::value(lease_until))
-            .filter(Expr::tuple(KEY.map(|c| Expr::col(c).into())).in_subquery(renewed));
+            .filter(Expr::tuple(KEY.map(Expr::col)).in_subquery(renewed));
         self.write(move |tx| Box::pin(async move { Ok(renew.exec(tx).await.map(drop)?) })).await
     }
 

@@ -39,7 +39,7 @@ impl Store {
         let imports: HashMap<Uuid, Uuid> = sessions.iter().copied().collect();
         let mut found = Vec::new();
         for sessions in sessions.chunks(CHUNK) {
-            let rows: Vec<(Uuid, Uuid, String, Option<Vec<u8>>, Option<String>)> = medium::Entity::find()
+            let rows = medium::Entity::find()
                 .filter(Column::ApplicationId.eq(application.0))
                 .filter(Column::RecordId.is_in(sessions.iter().map(|(session, _)| *session)))
                 .filter(Column::Slot.is_in(slots.iter().map(|slot| slot.as_str())))
@@ -52,7 +52,7 @@ impl Store {
                     Column::Sha256,
                     Column::MediaType,
                 ])
-                .into_tuple()
+                .into_tuple::<(Uuid, Uuid, String, Option<Vec<u8>>, Option<String>)>()
                 .all(&self.db)
                 .await?;
             for (session, import, slot, sha256, media_type) in rows {

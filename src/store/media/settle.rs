@@ -278,8 +278,7 @@ impl<'j> Job<'j> {
                     .col_expr(Column::Message, Expr::value(message.clone())),
             };
             let keys = rows.iter().map(|row| (row.record_id, row.import_id, row.slot.clone()));
-            let key =
-                [Column::RecordId, Column::ImportId, Column::Slot].map(|column| Expr::col(column).into());
+            let key = [Column::RecordId, Column::ImportId, Column::Slot].map(Expr::col);
             update
                 .filter(Column::ApplicationId.eq(self.import.application_id.0))
                 .filter(Expr::tuple(key).in_tuples(keys))
