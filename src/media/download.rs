@@ -197,7 +197,7 @@ impl Downloader {
             FetchError::TooLarge { limit } => {
                 failed("MEDIA_TOO_LARGE", format!("it has more than {limit} bytes"))
             }
-            FetchError::Empty => failed("MEDIA_CORRUPT", "it is empty".to_owned()),
+            FetchError::Empty => failed("MEDIA_CORRUPT", "there is nothing in it".to_owned()),
             error => failed(error.code(), format!("{error} ({})", download.host)),
         }
     }

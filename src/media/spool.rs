@@ -70,7 +70,7 @@ fn expected(head: &[u8], is_video: bool) -> Result<Kind, Trouble> {
     let wanted = if is_video { "a video" } else { "an image" };
     // There is nothing to tell it by.
     if head.len() < 2 {
-        return Err(Trouble::corrupt("it is empty"));
+        return Err(Trouble::corrupt("there is nothing in it"));
     }
     match Kind::of(head) {
         Ok(kind) if kind.is_video() == is_video => Ok(kind),

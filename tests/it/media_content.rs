@@ -44,7 +44,7 @@ fn cases() -> Vec<(&'static str, Vec<Step>, &'static str)> {
     let bomb = [png_header(100_000, 100_000), vec![0; 3_000]].concat();
     let endless =
         vec![head(&["HTTP/1.1 200 OK"]), Step::Send(JPEG[..200].to_vec()), Step::Endless(vec![7; 4_096])];
-    let long = vec![head(&["HTTP/1.1 200 OK", "Content-Length: 16385"]), Step::Hang];
+    let long = vec![head(&["HTTP/1.1 200 OK", "Content-Length: 65537"]), Step::Hang];
     let endless_html = vec![head(&["HTTP/1.1 200 OK"]), Step::Send(html.clone().into_bytes()), Step::Hang];
     vec![
         ("d001-html.jpg", ok(html), "MEDIA_TYPE"),
@@ -83,8 +83,7 @@ async fn what_is_no_medium_fails_with_its_reason(database: Database) {
         answers.iter().find(|case| name.starts_with(case.0)).expect("one of them").1.clone()
     });
     let outside = outside.await;
-    // Nothing but its size stands against the last of them.
-    let flags = ["--max-image-bytes", "16KiB", "--max-image-pixels", "10000", "--media-attempts", "2"];
+    let flags = ["--max-image-bytes", "64KiB", "--max-image-pixels", "10000", "--media-attempts", "2"];
     let (server, _roots) = server(database, &outside, &flags).await;
     let tenant = server.tenant().await;
     let urls = cases.iter().map(|case| outside.url(&format!("/{}?token=MARKER", case.0)));
