@@ -103,6 +103,7 @@ impl Parts {
             media: None,
             media_byte_budget: None,
             source_size: None,
+            mapping: None,
             labels: Default::default(),
         }
     }
