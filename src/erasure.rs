@@ -1,12 +1,13 @@
 //! Erasing a person or company: records, what row errors say of them, and their rows in stored sources.
 //!
 //! The records go first, in one transaction that leaves tombstones, so that nothing brings them back, and
-//! writes down what is left to do. Then every source the application still keeps is gone over, and each row
+//! writes down what is left to do. Then the objects of their media go that nothing else names, and every source the application still keeps is gone over, and each row
 //! about them is blanked out: its segment is stored again under a new name, with the row's bytes as blanks,
 //! before the old object is deleted. Rows keep their numbers, lines and bytes their places. A process that
 //! dies in between leaves the rest to a sweeper. What cannot be parsed cannot be told apart: records larger
 //! than a row may be stay as they are and are counted.
 
+mod media;
 mod sources;
 
 use std::{sync::Arc, time::Duration};
@@ -52,7 +53,7 @@ pub struct Erasure {
 /// What was erased.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Sessions, decisions and media references with them.
+    /// Sessions, decisions and media with them.
     pub sessions: u64,
     /// Transactions in which a party was made nameless.
     pub transactions: u64,
@@ -60,6 +61,8 @@ pub struct Report {
     pub source_rows: u64,
     /// Rows of stored sources that nobody could read, and so may still hold something.
     pub unreadable_rows: u64,
+    /// Stored images and videos that were deleted.
+    pub media: u64,
 }
 
 impl Erasure {
@@ -150,14 +153,15 @@ impl Erasure {
         Ok(Report { sessions, transactions, ..report })
     }
 
-    /// Goes over all sources, and forgets the erasure; when it cannot, gives it back.
+    /// Deletes media, goes over all sources, and forgets the erasure; when it cannot, gives it back.
     async fn finish(&self, pending: &PendingErasure) -> Result<Report, Error> {
         let _turn = self.turn.lock().await;
+        let media = self.delete_unnamed(pending.application, &pending.media).await;
         let gone_over = self.go_over_sources(pending).await;
-        if gone_over.is_err() {
+        if media.is_err() || gone_over.is_err() {
             self.store.lease_erasure(pending, clock::now() + RETRY).await?;
         }
-        let report = gone_over?;
+        let report = Report { media: media?, ..gone_over? };
         self.store.end_erasure(pending).await?;
         if let Err(error) = self.store.overwrite_deleted().await {
             let error = &error as &dyn std::error::Error;

@@ -12,8 +12,9 @@ mod kind;
 mod settler;
 mod spool;
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{io, panic::AssertUnwindSafe, path::Path, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
@@ -109,7 +110,9 @@ impl MediaFetcher {
                 let flight = self.in_flight.begin(download);
                 let (downloader, ends, stop) = (self.downloader.clone(), ends.clone(), stop.clone());
                 tasks.spawn(async move {
-                    let end = downloader.carry_out(&flight, &stop).await;
+                    let end = AssertUnwindSafe(downloader.carry_out(&flight, &stop)).catch_unwind().await;
+                    // A panic is the medium's own, until it has had its attempts.
+                    let end = end.unwrap_or_else(|_| End::PutOff(clock::now() + POLL));
                     // Where nobody hears it any more, the lease runs out.
                     drop(ends.send((flight, end)).await);
                 });

@@ -2,7 +2,7 @@
 
 mod media;
 
-use std::{collections::HashSet, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{collections::HashSet, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -35,7 +35,10 @@ pub enum Error {
     },
     /// Its folder cannot be made.
     #[error("make the object store's folder")]
-    Folder(#[from] std::io::Error),
+    Folder(#[from] io::Error),
+    /// A medium's file cannot be read, or not be stored.
+    #[error("store a medium")]
+    Medium(#[source] io::Error),
     /// Its URL is of no kind that is known.
     #[error(
         "--object-store must be a URL such as file:///folder, s3://bucket/folder, gs://bucket or az://container"

@@ -1,5 +1,5 @@
 //! Looks now and then for what nobody else comes back to: abandoned uploads, sources that were kept long
-//! enough, erasures and retries whose process died.
+//! enough, erasures and retries whose process died, media that nothing names.
 
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ impl Sweeper {
                 self.delete_expired_sources().await;
                 self.forget_row_tallies().await;
                 self.erasure.resume().await;
+                self.erasure.sweep_media().await;
                 self.feed_standing_retries().await;
             }
         });

@@ -23,7 +23,7 @@ const MESSAGE_BYTES: usize = 4 << 20;
 /// Flags of `retry`.
 #[derive(Debug, Args)]
 pub(super) struct RetryArgs {
-    /// The import whose failed rows are taken up again
+    /// The import whose failed rows, or media, are taken up again
     #[arg(value_name = "IMPORT")]
     id: String,
 
@@ -39,6 +39,10 @@ pub(super) struct RetryArgs {
     /// standard input; without --code and --rows only these are retried
     #[arg(long, value_name = "FILE")]
     corrected: Option<PathBuf>,
+
+    /// No rows, but the images and videos that could not be fetched or kept
+    #[arg(long, conflicts_with_all = ["codes", "rows", "corrected"])]
+    failed_media: bool,
 
     /// Return at once, without waiting for the rows
     #[arg(long)]
@@ -128,6 +132,7 @@ pub(super) async fn run(args: RetryArgs) -> Result<Done, Failure> {
         first_row,
         last_row,
         corrections,
+        failed_media: args.failed_media,
     };
     check_size(&request)?;
     let client = args.connection.open().await?;

@@ -298,6 +298,9 @@ pub struct Retry {
     pub last_row: Option<i64>,
     /// Only those that come with a correction.
     pub corrected_only: bool,
+    /// No rows, but the media that failed, or that nobody came to.
+    #[serde(default)]
+    pub failed_media: bool,
     /// SHA-256 of the corrections, in hexadecimal; none without any, and for retries from before it was kept.
     #[serde(default)]
     pub corrections_sha256: Option<String>,

@@ -123,8 +123,8 @@ pub enum Refusal {
         /// Why.
         message: String,
     },
-    /// There is no failed row that is meant.
-    #[error("no failed row of the import is meant by this retry")]
+    /// There is no failed row, or medium, that is meant.
+    #[error("nothing that failed in the import is meant by this retry")]
     NothingToRetry,
     /// Which failed rows have an issue of some kind is not known of all of them.
     #[error(

@@ -1,5 +1,6 @@
 //! Taking failed rows of an import up again, as an import of their own.
 //!
+//! A retry of media has no source and no rows: it takes over what failed from its parent, and ends with that.
 //! Its source is made of the parent's: the same header, and the rows that are meant, or what corrects them.
 //! It is fed to the intake like any upload, in the background. The bytes are the same every time, so whoever
 //! comes after a feeder that died goes on where that one stood.
@@ -57,7 +58,7 @@ pub struct RetryRequest {
 const FEEDINGS: i32 = 8;
 
 impl Imports {
-    /// Makes an import of failed rows of one that has ended, or finds the one this request id made.
+    /// Makes an import of failed rows, or media, of one that has ended, or finds the one this request id made.
     pub async fn retry(
         &self,
         caller: Caller,
@@ -79,9 +80,11 @@ impl Imports {
         check_parent(&parent)?;
         check_codes(&parent, &rows)?;
         let corrections = self.written(&parent, corrections).await?;
-        let wanted = self.wanted(&parent, &rows, corrections.clone()).await?;
-        if !self.any_row(&parent, &wanted).await? {
-            return Err(Refusal::NothingToRetry.into());
+        if !rows.failed_media {
+            let wanted = self.wanted(&parent, &rows, corrections.clone()).await?;
+            if !self.any_row(&parent, &wanted).await? {
+                return Err(Refusal::NothingToRetry.into());
+            }
         }
         let new = NewImport {
             id: ImportId(clock::new_id()),
@@ -92,7 +95,10 @@ impl Imports {
         };
         let limits = *self.intake.limits();
         let child = self.store.create_import(application, new, limits, caller, clock::now()).await?;
-        if !child.upload_finished && !child.status.has_ended() && child.committed_size == 0 {
+        if child.upload_finished {
+            // A retry of media waits for nothing but a worker.
+            self.feed.changed(child.id);
+        } else if !child.status.has_ended() && child.committed_size == 0 {
             let (imports, child) = (self.clone(), child.clone());
             self.intake.track(async move { imports.feed_retry(child).await });
         }

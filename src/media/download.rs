@@ -14,7 +14,7 @@ use super::{
     spool::{Spool, Spooled},
 };
 use crate::{
-    clock,
+    clock, fault_points,
     guard::{Ask, FetchError, Guard},
     objects::Objects,
     store::{Download, MediaOutcome, StoredMedium},
@@ -168,7 +168,10 @@ impl Downloader {
                 let Spooled { sha256, file, .. } = spooled;
                 self.objects.put_medium(download.application, sha256, medium.media_type, file).await
             };
-            let Err(error) = put.await else { return End::Settled(MediaOutcome::Stored(medium)) };
+            let Err(error) = put.await else {
+                fault_points::reach("medium_stored");
+                return End::Settled(MediaOutcome::Stored(medium));
+            };
             warn!(
                 import.id = %download.job,
                 error = &error as &dyn std::error::Error,

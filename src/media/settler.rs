@@ -35,44 +35,66 @@ impl Settler {
             let mut outcomes = Vec::new();
             // What is in flight stays so until it is settled.
             for (flight, end) in &batch {
-                let download = &flight.download;
-                let given_up = match end {
-                    End::Settled(outcome) => {
-                        outcomes.push((download.clone(), outcome.clone()));
-                        continue;
-                    }
-                    End::PutOff(again) => self.store.put_off_media(self.owner, download, *again).await,
-                    End::Released => self.store.release_media(self.owner, download, clock::now()).await,
-                };
-                if let Err(error) = given_up {
-                    // Nothing is lost: the lease runs out.
-                    warn!(import.id = %download.job, error = &error as &dyn std::error::Error, "could not give up a medium");
+                match end {
+                    End::Settled(outcome) => outcomes.push((flight.download.clone(), outcome.clone())),
+                    end => self.give_up(&flight.download, end).await,
                 }
             }
-            self.settle(outcomes, &stop).await;
+            self.settle(&outcomes, &stop).await;
             batch.clear();
         }
     }
 
-    async fn settle(&self, outcomes: Vec<(Download, MediaOutcome)>, stop: &CancellationToken) {
-        while !outcomes.is_empty() {
-            match self.store.settle_media(self.owner, outcomes.clone(), clock::now()).await {
+    /// Settles what it can: while the database is away it waits, and what it refuses is put off alone.
+    async fn settle(&self, outcomes: &[(Download, MediaOutcome)], stop: &CancellationToken) {
+        let Some(error) = self.try_settle(outcomes, stop).await else { return };
+        warn!(error = &error as &dyn std::error::Error, "could not settle media");
+        if error.is_transient() {
+            // They are fetched again when their leases have run out.
+            return;
+        }
+        for one in outcomes {
+            if outcomes.len() == 1 || self.try_settle(std::slice::from_ref(one), stop).await.is_some() {
+                self.give_up(&one.0, &End::PutOff(clock::now() + WAIT)).await;
+            }
+        }
+    }
+
+    /// Tries until the database answers; gives what it refuses for.
+    async fn try_settle(
+        &self,
+        outcomes: &[(Download, MediaOutcome)],
+        stop: &CancellationToken,
+    ) -> Option<store::Error> {
+        if outcomes.is_empty() {
+            return None;
+        }
+        loop {
+            match self.store.settle_media(self.owner, outcomes.to_vec(), clock::now()).await {
                 Ok(changed) => {
                     for import in changed {
                         self.feed.changed(import);
                     }
-                    return;
+                    return None;
                 }
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "could not settle media");
-                    let may_pass = error.is_transient() && !stop.is_cancelled();
-                    if !may_pass {
-                        // They are fetched again when their leases have run out.
-                        return;
-                    }
+                Err(error) if error.is_transient() && !stop.is_cancelled() => {
+                    warn!(error = &error as &dyn std::error::Error, "media are not settled yet");
                     stop.run_until_cancelled(tokio::time::sleep(WAIT)).await;
                 }
+                Err(error) => return Some(error),
             }
+        }
+    }
+
+    async fn give_up(&self, download: &Download, end: &End) {
+        let given_up = match end {
+            End::PutOff(again) => self.store.put_off_media(self.owner, download, *again).await,
+            End::Released => self.store.release_media(self.owner, download, clock::now()).await,
+            End::Settled(_) => return,
+        };
+        if let Err(error) = given_up {
+            // Nothing is lost: the lease runs out.
+            warn!(import.id = %download.job, error = &error as &dyn std::error::Error, "could not give up a medium");
         }
     }
 }

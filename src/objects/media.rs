@@ -19,15 +19,14 @@ use crate::domain::ids::ApplicationId;
 /// SHA-256 of a medium's bytes.
 pub type Sha256 = [u8; 32];
 
-/// Bytes that are held of a medium while it is stored; larger ones go in parts of this size, of which stores take
-/// none smaller and 10,000 at most.
-const PART_BYTES: usize = 5 << 20;
+/// A medium that is larger than this is stored in parts of it; buckets take none that are smaller.
+const PART: usize = 5 << 20;
 
 /// As much of a medium's file as is read at once.
 const READ_AHEAD: usize = 256 << 10;
 
 impl Objects {
-    /// Stores a medium for good, from the beginning of its file; storing the same one again makes it young.
+    /// Stores a medium under its SHA-256 for good; storing the same one again makes it young.
     pub async fn put_medium(
         &self,
         application: ApplicationId,
@@ -39,26 +38,21 @@ impl Objects {
         if self.is_away() {
             return Err(Error::Away);
         }
-        let mut writer =
-            BufWriter::with_capacity(self.store.clone(), medium_key(application, sha256), PART_BYTES)
-                .with_max_concurrency(1);
+        let mut file = tokio::fs::File::from_std(file.try_clone().map_err(Error::Medium)?);
+        file.rewind().await.map_err(Error::Medium)?;
+        let mut file = BufReader::with_capacity(READ_AHEAD, file);
+        let key = medium_key(application, sha256);
+        let mut writer = BufWriter::with_capacity(self.store.clone(), key, PART).with_max_concurrency(1);
         // A folder keeps no types; what is in it is served by us.
         if self.signer.is_some() {
             writer = writer.with_attributes(attributes(media_type));
         }
-        let copied = async {
-            let mut file = tokio::fs::File::from_std(file.try_clone()?);
-            file.rewind().await?;
-            tokio::io::copy_buf(&mut BufReader::with_capacity(READ_AHEAD, file), &mut writer).await?;
-            writer.shutdown().await
-        };
-        if let Err(error) = copied.await {
-            // Parts that a store keeps all the same go by its own rules.
-            let _ = writer.abort().await;
-            let source = object_store::Error::Generic { store: "copy", source: error.into() };
-            return Err(Error::Store { action: "store a medium", source });
+        if let Err(error) = tokio::io::copy_buf(&mut file, &mut writer).await {
+            // Parts that stay behind cost money; that they do is not worth more than a rule of the bucket.
+            drop(writer.abort().await);
+            return Err(Error::Medium(error));
         }
-        Ok(())
+        writer.shutdown().await.map_err(Error::Medium)
     }
 
     /// Bytes of a medium; nothing when it is not there.

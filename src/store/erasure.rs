@@ -1,6 +1,7 @@
 //! Erasing people and companies: their records go, salted hashes of their keys stay, so that the next
 //! import of the same history leaves them out.
 
+mod media;
 mod parties;
 mod pending;
 mod sources;
@@ -116,7 +117,7 @@ impl Store {
                 let entity = derive(application, kind.record_kind(), &[vendor_data.as_bytes()]);
                 let ids = gone.iter().map(|gone| gone.id).chain([entity]);
                 bury(tx, application, &salt, ids.collect(), now).await?;
-                delete_sessions(tx, &erasure, &gone).await?;
+                erasure.media = delete_sessions(tx, &erasure, &gone).await?;
                 let transactions = parties::forget(tx, application, kind, &vendor_data).await?;
                 let sessions = gone.len() as u64;
                 erasure.keys = gone.into_iter().map(|gone| gone.key).collect();
@@ -148,7 +149,7 @@ impl Store {
                     return Err(Refusal::NotFound("session").into());
                 }
                 bury(tx, application, &salt, vec![id.0], now).await?;
-                delete_sessions(tx, &erasure, &gone).await?;
+                erasure.media = delete_sessions(tx, &erasure, &gone).await?;
                 erasure.keys = gone.into_iter().map(|gone| gone.key).collect();
                 pending::begin(tx, &erasure, lease_until).await?;
                 audit::record(tx, event, now).await?;
@@ -263,23 +264,31 @@ async fn bury(
 }
 
 /// Deletes sessions, what they were before imports changed them, and what sessions that are now about others
-/// were when they were about somebody.
+/// were when they were about somebody. Gives their media.
 async fn delete_sessions(
     tx: &DatabaseTransaction,
     erasure: &PendingErasure,
     gone: &[Gone],
-) -> Result<(), Error> {
+) -> Result<Vec<[u8; 32]>, Error> {
     let (table, replaced) = match erasure.kind {
         ErasedKind::User => (user_session::Entity::NAME, "replaced_user_sessions"),
         ErasedKind::Business => (business_session::Entity::NAME, "replaced_business_sessions"),
     };
     let ids: Vec<Uuid> = gone.iter().map(|gone| gone.id).collect();
+    let media = match erasure.kind {
+        ErasedKind::User => {
+            media::forget(tx, erasure.application, &ids, erasure.vendor_data.as_deref()).await?
+        }
+        ErasedKind::Business => Vec::new(),
+    };
     delete_by_id(tx, table, erasure.application, &ids).await?;
     delete_by_id(tx, replaced, erasure.application, &ids).await?;
     delete_by_id(tx, "revert_failures", erasure.application, &ids).await?;
-    let Some(vendor_data) = erasure.vendor_data.as_deref() else { return Ok(()) };
-    let about = Expr::col(Alias::new("vendor_data")).eq(vendor_data);
-    delete(tx, replaced, erasure.application, Condition::all().add(about)).await
+    if let Some(vendor_data) = erasure.vendor_data.as_deref() {
+        let about = Expr::col(Alias::new("vendor_data")).eq(vendor_data);
+        delete(tx, replaced, erasure.application, Condition::all().add(about)).await?;
+    }
+    Ok(media)
 }
 
 async fn delete_by_id(

@@ -240,20 +240,20 @@ impl Store {
                 let action = if retry.is_some() { "retry_import" } else { "create_import" };
                 let mut event = AuditEvent::new(caller, Some(application), action, id.to_string())
                     .with("import_type", spec.import_type.as_str());
-                let (mut parent, mut rows) = (None, None);
-                if let Some(retry) = retry {
-                    event = event.with("parent_import_id", retry.parent.to_string());
-                    parent = Some(retry.parent.0);
-                    rows = Some(serde_json::to_value(retry.rows).map_err(|_| Error::Corrupt("retry"))?);
-                    retries::keep_corrections(tx, application, id, retry.corrections).await?;
-                }
-                audit::record(tx, event, now).await?;
-                let row = import::ActiveModel {
+                let mut row = import::ActiveModel {
                     created_by: Set(caller.key.map(|key| key.0)),
-                    parent_id: Set(parent),
-                    retry: Set(rows),
                     ..new_row::new_row(application, id, request_id, &spec, &limits, now)?
                 };
+                if let Some(NewRetry { parent, rows, corrections }) = retry {
+                    event = event.with("parent_import_id", parent.to_string());
+                    if rows.failed_media {
+                        retries::take_over_media(tx, application, (parent, id), &mut row, now).await?;
+                    }
+                    row.parent_id = Set(Some(parent.0));
+                    row.retry = Set(Some(serde_json::to_value(rows).map_err(|_| Error::Corrupt("retry"))?));
+                    retries::keep_corrections(tx, application, id, corrections).await?;
+                }
+                audit::record(tx, event, now).await?;
                 let import = import::Entity::insert(row).exec_with_returning(tx).await?.into_domain()?;
                 if let Some(url) = source_url {
                     fetches::add(tx, application, id, url, now).await?;

@@ -10,7 +10,7 @@ use super::{
     Store,
     administration::{self, Caller},
     audit::{self, AuditEvent},
-    entities::{application, import, row_error, row_warning},
+    entities::{application, import, medium, row_error, row_warning},
     erasure::ENDED,
     error::Error,
 };
@@ -66,8 +66,8 @@ impl Store {
         Ok(own)
     }
 
-    /// Writes down that a source is gone, and deletes what row errors and warnings tell of its rows; how many
-    /// there were stays known.
+    /// Writes down that a source is gone, and deletes what row errors and warnings tell of its rows, and where its
+    /// media were that are not stored; how many there were stays known.
     pub async fn mark_source_deleted(
         &self,
         application: ApplicationId,
@@ -91,6 +91,13 @@ impl Store {
                     let event = AuditEvent::new(Caller::SERVER, Some(application), "delete_source", target);
                     audit::record(tx, event, now).await?;
                 }
+                medium::Entity::update_many()
+                    .col_expr(medium::Column::Url, Expr::value(Option::<String>::None))
+                    .filter(medium::Column::ApplicationId.eq(application.0))
+                    .filter(medium::Column::JobId.eq(id.0))
+                    .filter(medium::Column::Url.is_not_null())
+                    .exec(tx)
+                    .await?;
                 row_error::Entity::delete_many()
                     .filter(row_error::Column::ApplicationId.eq(application.0))
                     .filter(row_error::Column::ImportId.eq(id.0))

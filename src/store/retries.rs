@@ -8,10 +8,12 @@ use sea_orm::{
     QuerySelect, sea_query::Expr,
 };
 
+use uuid::Uuid;
+
 use super::{
     Store,
     control::is_active,
-    entities::{import, row_correction},
+    entities::{import, medium, row_correction},
     error::Error,
     imports::{ACTIVE, changed},
 };
@@ -19,6 +21,7 @@ use crate::domain::{
     ids::{ApplicationId, ImportId},
     import::{Import, ImportStatus},
     issue::IssueCode,
+    refusal::Refusal,
 };
 
 /// Row errors, and imports, that are read at a time.
@@ -57,6 +60,44 @@ pub(super) async fn forget_corrections(
         .filter(row_correction::Column::ImportId.eq(id.0))
         .exec(tx)
         .await?;
+    Ok(())
+}
+
+/// Takes media over from an import that has ended: those that failed, and those that nobody came to. The retry
+/// that is to be written has no rows; it is in work from here on, and ends with them.
+pub(super) async fn take_over_media(
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+    (parent, id): (ImportId, ImportId),
+    retry: &mut import::ActiveModel,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    use medium::Column;
+    let nothing = || Expr::value(Option::<String>::None);
+    let taken = medium::Entity::update_many()
+        .col_expr(Column::JobId, Expr::value(id.0))
+        .col_expr(Column::State, Expr::value("PENDING"))
+        .col_expr(Column::Leads, Expr::value(false))
+        .col_expr(Column::Attempts, Expr::value(0))
+        .col_expr(Column::DueAt, Expr::value(now))
+        .col_expr(Column::Owner, Expr::value(Option::<Uuid>::None))
+        .col_expr(Column::Epoch, Expr::col(Column::Epoch).add(1))
+        .col_expr(Column::Reason, nothing())
+        .col_expr(Column::Message, nothing())
+        .filter(Column::ApplicationId.eq(application.0))
+        .filter(Column::JobId.eq(parent.0))
+        .filter(Column::State.ne("STORED"))
+        .filter(Column::Url.is_not_null())
+        .exec(tx)
+        .await?;
+    let count = i64::try_from(taken.rows_affected).unwrap_or(i64::MAX);
+    if count == 0 {
+        return Err(Refusal::NothingToRetry.into());
+    }
+    retry.status = Set(ImportStatus::Processing.as_str().to_owned());
+    retry.upload_finished = Set(true);
+    retry.started_at = Set(Some(now));
+    retry.media_pending_count = Set(count);
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use rustls::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -30,6 +31,8 @@ pub enum Step {
     Trickle(Vec<u8>, Duration),
     /// Sends the same for ever.
     Endless(Vec<u8>),
+    /// Waits for a gate to be opened.
+    Gate(watch::Receiver<bool>),
     /// Says nothing more.
     Hang,
     /// Closes the connection as a crash does.
@@ -196,6 +199,7 @@ async fn act(stream: &mut TlsStream<TcpStream>, step: Step) -> Option<()> {
         Step::Endless(bytes) => loop {
             stream.write_all(&bytes).await.ok()?;
         },
+        Step::Gate(mut gate) => drop(gate.wait_for(|is_open| *is_open).await.ok()?),
         Step::Hang => std::future::pending().await,
         Step::Cut => return None,
     }

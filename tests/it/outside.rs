@@ -52,6 +52,19 @@ impl Outside {
         }
     }
 
+    /// Flags of a server that may reach this internet, and the file of certificates they name.
+    pub fn flags(&self) -> (Vec<String>, tempfile::NamedTempFile) {
+        let roots = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(roots.path(), &self.origin.roots).expect("written");
+        let flags = vec![
+            format!("--fetch-port={}", self.origin.port),
+            "--fetch-allow=127.0.0.1/32".to_owned(),
+            format!("--fetch-dns={}", self.dns.address),
+            format!("--fetch-roots={}", roots.path().display()),
+        ];
+        (flags, roots)
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("https://media.example.com:{}{path}", self.origin.port)
     }
@@ -98,16 +111,25 @@ pub fn head(lines: &[&str]) -> Step {
     Step::Send(format!("{}\r\n\r\n", lines.join("\r\n")).into_bytes())
 }
 
-pub fn ok(body: &str) -> Vec<Step> {
-    vec![
-        head(&["HTTP/1.1 200 OK", &format!("Content-Length: {}", body.len())]),
-        Step::Send(body.as_bytes().to_vec()),
-    ]
+pub fn ok(body: impl AsRef<[u8]>) -> Vec<Step> {
+    let body = body.as_ref();
+    vec![head(&["HTTP/1.1 200 OK", &format!("Content-Length: {}", body.len())]), Step::Send(body.to_vec())]
+}
+
+/// A response of this status line and header, and nothing behind them.
+pub fn no(status: &str, header: &str) -> Vec<Step> {
+    vec![head(&[&format!("HTTP/1.1 {status}"), "Content-Length: 0", header])]
 }
 
 pub fn redirect(status: u16, location: &str) -> Vec<Step> {
     let status = format!("HTTP/1.1 {status} Elsewhere");
     vec![head(&[&status, "Content-Length: 0", &format!("Location: {location}")])]
+}
+
+/// The host a request is for, without its port.
+pub fn host(request: &str) -> &str {
+    let line = request.lines().find_map(|line| line.strip_prefix("host: ").or(line.strip_prefix("Host: ")));
+    line.unwrap_or_default().split(':').next().unwrap_or_default()
 }
 
 /// The path a request is for.

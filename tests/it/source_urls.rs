@@ -43,15 +43,8 @@ async fn server(database: Database, outside: &Outside, flags: &[&str]) -> (Serve
 }
 
 fn flags_for(outside: &Outside) -> (Vec<String>, tempfile::NamedTempFile) {
-    let roots = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(roots.path(), &outside.origin.roots).expect("written");
-    let flags = vec![
-        format!("--fetch-port={}", outside.origin.port),
-        "--fetch-allow=127.0.0.1/32".to_owned(),
-        format!("--fetch-dns={}", outside.dns.address),
-        format!("--fetch-roots={}", roots.path().display()),
-        "--segment-rows=2".to_owned(),
-    ];
+    let (mut flags, roots) = outside.flags();
+    flags.push("--segment-rows=2".to_owned());
     (flags, roots)
 }
 

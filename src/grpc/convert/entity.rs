@@ -83,6 +83,7 @@ pub(in crate::grpc) fn erased_user(report: Report) -> pb::EraseUserResponse {
         transaction_count: count(report.transactions),
         source_row_count: count(report.source_rows),
         unreadable_row_count: count(report.unreadable_rows),
+        media_count: count(report.media),
     }
 }
 
@@ -105,5 +106,6 @@ pub(in crate::grpc) fn deleted_session(
         session_number: number,
         source_row_count: count(report.source_rows),
         unreadable_row_count: count(report.unreadable_rows),
+        media_count: count(report.media),
     }
 }

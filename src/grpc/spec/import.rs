@@ -118,7 +118,14 @@ pub(in crate::grpc) fn retry_request(
     let (first_row, last_row) = (row(request.first_row, "first_row"), row(request.last_row, "last_row"));
     let is_all = codes.is_empty() && first_row.is_none() && last_row.is_none();
     let corrected_only = is_all && !request.corrections.is_empty();
-    let rows = Retry { codes, first_row, last_row, corrected_only, corrections_sha256: None };
+    let failed_media = request.failed_media;
+    let media_alone = !failed_media || (is_all && request.corrections.is_empty());
+    wrong.check(
+        media_alone,
+        "failed_media",
+        "takes no codes, rows or corrections: those are about failed rows",
+    );
+    let rows = Retry { codes, first_row, last_row, corrected_only, failed_media, corrections_sha256: None };
     let few = request.corrections.len() <= Retry::CORRECTIONS;
     wrong.check(few, "corrections", "must be at most 10,000; retry once with each part of them");
     let correction = |one: pb::RowCorrection| Correction { row_number: one.row_number, row: one.row };
