@@ -104,6 +104,7 @@ impl Parts {
             media_byte_budget: None,
             source_size: None,
             labels: Default::default(),
+            mapping: None,
         }
     }
 
