@@ -105,6 +105,7 @@ impl Parts {
             source_size: None,
             mapping: None,
             labels: Default::default(),
+            provider_options: Default::default(),
         }
     }
 
