@@ -9,11 +9,7 @@ use bytes::Bytes;
 use carryover::{
     clock,
     domain::{
-        ids::{ApplicationId, ImportId, WorkflowId},
-        import::{
-            Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, OnExisting, SourceFormat,
-            StartMode,
-        },
+        import::{Import, ImportType, SourceFormat},
         limits::Limits,
         segment::SegmentRange,
     },
@@ -22,6 +18,9 @@ use carryover::{
     sample::Sample,
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+
+#[path = "shared/imports.rs"]
+mod imports;
 
 /// A segment of a synthetic source, and the import it belongs to.
 struct Segment {
@@ -47,70 +46,10 @@ fn segment(format: SourceFormat) -> Segment {
         None => Vec::new(),
     };
     let cut = cuts.swap_remove(0);
-    Segment { import: import(format, columns), range: cut.range, bytes: cut.bytes }
-}
-
-fn import(format: SourceFormat, columns: Vec<String>) -> Import {
-    let now = clock::now();
-    Import {
-        id: ImportId(clock::new_id()),
-        application_id: ApplicationId(clock::new_id()),
-        spec: ImportSpec {
-            import_type: ImportType::UserVerification,
-            provider: "generic".to_owned(),
-            workflow_id: Some(WorkflowId(clock::new_id())),
-            source_format: Some(format),
-            source_filename: String::new(),
-            source_file_url: None,
-            csv_delimiter: None,
-            start: StartMode::OnArrival,
-            dry_run: false,
-            on_existing: OnExisting::Skip,
-            import_erased: false,
-            encoding: None,
-            thresholds: Default::default(),
-            source_size: None,
-            media: Default::default(),
-            media_byte_budget: None,
-            labels: Default::default(),
-            mapping: None,
-        },
-        limits: Limits::default(),
-        status: ImportStatus::Processing,
-        format: Some(format),
-        compression: Some(Compression::None),
-        encoding: Some("UTF-8".to_owned()),
-        delimiter: Some(b','),
-        columns,
-        total_rows: 0,
-        counters: Counters::default(),
-        media: Default::default(),
-        stored_errors: 0,
-        warnings: 0,
-        stored_warnings: 0,
-        checkpoint_row: 0,
-        failure: None,
-        committed_size: 0,
-        source_bytes: 0,
-        processed_bytes: 0,
-        upload_finished: false,
-        upload_epoch: 1,
-        sequence: 1,
-        created_at: now,
-        updated_at: now,
-        started_at: Some(now),
-        completed_at: None,
-        source_deleted_at: None,
-        line_ends: Default::default(),
-        created_by: None,
-        pause_requested: false,
-        resume_needs_operator: false,
-        waiting_reason: None,
-        parent: None,
-        retry: None,
-        feedings: 0,
-        revert: Default::default(),
-        reverted_at: None,
+    Segment {
+        import: Import { columns, ..imports::import("generic", import_type, format) },
+        range: cut.range,
+        bytes: cut.bytes,
     }
 }
 

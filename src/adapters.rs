@@ -6,6 +6,8 @@
 
 mod company;
 pub mod draft;
+#[cfg(test)]
+mod example;
 pub mod generic;
 mod idenfy;
 mod incode;

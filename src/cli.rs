@@ -8,6 +8,7 @@ mod import;
 mod imports;
 mod mapping;
 mod migrate;
+mod options;
 mod output;
 mod page;
 mod preview;

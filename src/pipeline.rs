@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 
 pub use crate::adapters::mapping::check as check_mapping;
 use crate::{
-    adapters::registry::Provider,
+    adapters::registry::Native,
     canonical::{header::Header, schema::Schema, schema_of},
     domain::{
         fault::SourceFault,
@@ -57,7 +57,11 @@ impl Reading {
     /// How the records of `import` are read; its format must be known.
     pub fn of(import: &Import) -> Result<Self, SourceFault> {
         let format = import.format.ok_or(SourceFault::UnknownFormat)?;
-        Self::new(&import.spec, format, import.delimiter.unwrap_or(b','), &import.columns)
+        let mut reading = Self::new(&import.spec, format, import.delimiter.unwrap_or(b','), &import.columns)?;
+        if let Syntax::Ndjson { lines: Lines::Native(native) } = &mut reading.syntax {
+            native.as_of = Some(import.created_at);
+        }
+        Ok(reading)
     }
 
     /// How the records of an import of that spec are read, once the beginning of its source is known.
@@ -73,9 +77,9 @@ impl Reading {
                 Syntax::Csv { sheet: Columns::of(spec)?.resolve(columns, usize::MAX)?, delimiter }
             }
             SourceFormat::Ndjson => Syntax::Ndjson {
-                lines: match (columns::plan_of(spec)?, Provider::of(&spec.provider)) {
+                lines: match (columns::plan_of(spec)?, Native::of(spec)) {
                     (Some(plan), _) => Lines::mapped(plan),
-                    (None, Some(provider)) => Lines::Native(provider, spec.import_type),
+                    (None, Some(native)) => Lines::Native(native),
                     (None, None) => Lines::Canonical,
                 },
             },

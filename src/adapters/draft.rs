@@ -1,6 +1,6 @@
 //! Where an adapter of a provider puts what it has read: cells of the open row, and warnings.
 
-use super::normal::Verdict;
+use super::normal::{Verdict, storable_json};
 use super::shape::{Leaf, shape};
 use crate::{
     canonical::{
@@ -28,12 +28,14 @@ pub struct Draft<'r> {
     arena: &'r mut Arena,
     cells: &'r mut Vec<Cell>,
     warnings: &'r mut Vec<Issue>,
+    /// Why nobody can tell what became of the record; nothing where somebody can.
+    no_outcome: Option<&'static str>,
 }
 
 impl<'r> Draft<'r> {
     /// A row whose cells go to the end of `cells`.
     pub const fn new(arena: &'r mut Arena, cells: &'r mut Vec<Cell>, warnings: &'r mut Vec<Issue>) -> Self {
-        Self { arena, cells, warnings }
+        Self { arena, cells, warnings, no_outcome: None }
     }
 
     /// Adds a text, unless it is blank.
@@ -47,7 +49,7 @@ impl<'r> Draft<'r> {
 
     /// Adds a JSON object or list.
     pub(super) fn json(&mut self, field: FieldId, json: &str) {
-        let value = Value::Json(self.arena.push(json));
+        let value = Value::Json(self.arena.push(&storable_json(json)));
         self.cells.push(Cell { field, value });
     }
 
@@ -73,10 +75,13 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// Tells whoever sent a status that is not known what became of it.
-    pub(super) fn warn_of_status(&mut self, word: &str, message: &str) {
+    /// Tells whoever sent a status that is not known what the record is taken for.
+    pub(super) fn warn_of_status(&mut self, word: &str, taken: &str) {
+        const WHY: &str = "the provider's word is not known";
+        self.no_outcome = Some(WHY);
         if self.warnings.len() < WARNINGS_OF_A_ROW {
-            let issue = Issue::of_field(IssueCode::UnknownSourceStatus, "status", message);
+            let issue =
+                Issue::of_field(IssueCode::UnknownSourceStatus, "status", format!("{WHY}, so {taken}"));
             self.warnings.push(issue.with_value(word, false));
         }
     }
@@ -88,10 +93,21 @@ impl<'r> Draft<'r> {
         }
     }
 
+    /// Why nobody can tell what became of the record; nothing where somebody can. Some imports refuse it.
+    pub(super) const fn no_outcome(&self) -> Option<&'static str> {
+        self.no_outcome
+    }
+
+    /// Tells why nobody can say what became of the record, and what it is taken for.
+    pub(super) fn warn_of_outcome(&mut self, code: IssueCode, why: &'static str, taken: &str) {
+        self.warn(code, "status", format!("{why}, so {taken}"));
+        self.no_outcome = Some(why);
+    }
+
     /// The status of a verdict, Expired for a word that is not known.
     pub(super) fn judge(&mut self, verdict: &Verdict<'_>) -> SessionStatus {
         verdict.status.unwrap_or_else(|| {
-            self.warn_of_status(&verdict.word, "the provider's word is not known, so the session is Expired");
+            self.warn_of_status(&verdict.word, "the session is Expired");
             SessionStatus::Expired
         })
     }

@@ -50,13 +50,25 @@ fn read_person(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> 
             Status { overall: record.status.read(), ..flat }
         }
     };
+    let is_authentication = export.top.has("method")
+        && export
+            .top
+            .word("type")
+            .is_some_and(|kind| matches!(fold(&kind).as_str(), "enrollment" | "authentication"));
+    if is_authentication && !export.native.options.idenfy_face_authentications {
+        let message = "the record is an authentication by face, and verifies nobody; the option \
+                       idenfy_face_authentications takes it";
+        return Err(Issue::of_record(IssueCode::WrongKind, message));
+    }
     if !record.data.is_there() {
         record.data = serde_json::from_str(export.line).map_err(|error| bad_json(&error))?;
     }
     let (data, files) = (&record.data, record.files.read::<Top<'_>>());
-    let verdict = verdict_of(&record, &status);
+    let is_provisional = record.is_final.get() == Some("false");
+    let waits = is_provisional && !export.native.options.idenfy_provisional_is_final;
+    let verdict = verdict_of(&status, waits, is_authentication);
     let judged = verdict.as_ref().map(|verdict| draft.judge(verdict));
-    if record.is_provisional() && judged == Some(SessionStatus::InReview) {
+    if waits && judged == Some(SessionStatus::InReview) {
         draft.warn(
             IssueCode::ProvisionalVerdict,
             "status",
@@ -91,15 +103,18 @@ fn read_person(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> 
         (_, None) => Err(no_verdict("status.overall")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 
 /// The verdict: what a machine said before a person looked is not one yet.
-fn verdict_of<'a>(record: &Identification<'_>, status: &'a Status<'_>) -> Option<Verdict<'a>> {
+fn verdict_of<'a>(status: &'a Status<'_>, waits: bool, is_authentication: bool) -> Option<Verdict<'a>> {
     let word = status.overall.get()?;
     let known = match fold(word).as_str() {
-        "approved" | "denied" if record.is_provisional() => Some(SessionStatus::InReview),
+        "success" if is_authentication => Some(SessionStatus::Approved),
+        "failed" if is_authentication => Some(SessionStatus::Declined),
+        "canceled" | "pending" if is_authentication => Some(SessionStatus::Expired),
+        "approved" | "denied" if waits => Some(SessionStatus::InReview),
         "approved" => Some(SessionStatus::Approved),
         "denied" => Some(SessionStatus::Declined),
         "suspected" | "reviewing" => Some(SessionStatus::InReview),
@@ -151,6 +166,7 @@ fn tell(record: &Identification<'_>, status: &Status<'_>, metadata: &mut Metadat
         ("platform", record.platform.get()),
         ("client_ip", record.client_ip.get()),
         ("client_ip_country", record.client_ip_country.get()),
+        ("client_location", record.client_location.get()),
         ("authority", record.data.authority.get()),
         ("first_name_native", record.data.org_first_name.get()),
         ("last_name_native", record.data.org_last_name.get()),
@@ -158,5 +174,13 @@ fn tell(record: &Identification<'_>, status: &Status<'_>, metadata: &mut Metadat
         metadata.text(key, text);
     }
     metadata.raw("risk_assessment", record.risk.get());
-    metadata.raw("questionnaire_answers", record.questionnaire.get());
+    for (key, raw) in [
+        ("questionnaire_answers", record.questionnaire),
+        ("duplicate_faces", record.data.duplicate_faces),
+        ("duplicate_document_faces", record.data.duplicate_doc_faces),
+        ("lid", record.lid),
+        ("criminal_check", record.criminal),
+    ] {
+        metadata.raw(key, raw.get());
+    }
 }

@@ -1,16 +1,19 @@
 //! Incode: the answers about one session, which its customer has put together under its id.
 
+mod company;
+mod shapes;
+
 use std::borrow::Cow;
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveTime};
 
 use super::{
     draft::Draft,
-    metadata::Metadata,
+    metadata::{self, Metadata},
     normal::{self, Verdict, fold},
     person::{Person, Pick, no_id, no_verdict},
     registry::{Export, bad_json},
-    shape::{self, Leaf, List, Raw, shape},
+    shape::{self, Leaf, Raw},
 };
 use crate::{
     canonical::{
@@ -22,94 +25,16 @@ use crate::{
         issue::{Issue, IssueCode},
     },
 };
+use shapes::{Images, Ocr, Scores, Session};
 
-shape! {
-    /// A session.
-    struct Session {
-        id: Leaf = "interviewId",
-        external_customer_id: Leaf = "externalCustomerId",
-        external_id: Leaf = "externalId",
-        status: Leaf = "onboardingStatus",
-        created_at: Leaf = "createdAt",
-        finished_at: Leaf = "finishedAt",
-        flow_id: Leaf = "flowId",
-        custom_fields: Raw = "customFields",
-        scores: Scores = "scores" | "score",
-        ocr: Raw = "ocrData" | "ocr",
-        watchlist: Watchlist = "watchlist",
-    }
-
-    /// How sure each part of it is.
-    struct Scores {
-        overall: Score = "overall",
-        id: Part = "idValidation",
-        liveness: Part = "liveness",
-        face: Face = "faceRecognition",
-    }
-
-    /// A value and what it means.
-    struct Score { value: Leaf = "value", status: Leaf = "status", key: Leaf = "key" }
-
-    /// A part and its tests.
-    struct Part {
-        overall: Score = "overall",
-        quality: List<Score> = "photoSecurityAndQuality",
-        specific: List<Score> = "idSpecific",
-    }
-
-    /// The likeness.
-    struct Face {
-        overall: Score = "overall",
-        existing_interview: Leaf = "existingInterviewId",
-        customer_id: Leaf = "customerId",
-    }
-
-    /// Hits on watchlists.
-    struct Watchlist { status: Leaf = "match_status", hits: Leaf = "total_hits" }
-
-    /// What was read; a later version of the API puts it into a member of its own.
-    struct Ocr {
-        inner: Raw = "ocrData",
-        name: Name = "name",
-        address: Leaf = "address",
-        checked_address: Leaf = "checkedAddress",
-        kind: Leaf = "typeOfId",
-        birth_date: Leaf = "birthDate",
-        issued_at: Leaf = "issuedAt",
-        expire_at: Leaf = "expireAt",
-        issue_year: Leaf = "issueDate",
-        expiration_year: Leaf = "expirationDate",
-        gender: Leaf = "gender",
-        document_number: Leaf = "documentNumber",
-        reference_number: Leaf = "refNumber",
-        personal_number: Leaf = "personalNumber",
-        curp: Leaf = "curp",
-        issuing_country: Leaf = "issuingCountry",
-        nationality: Leaf = "nationality",
-        nationality_mrz: Leaf = "nationalityMrz",
-    }
-
-    /// A name in its parts.
-    struct Name {
-        full: Leaf = "fullName",
-        first: Leaf = "firstName",
-        middle: Leaf = "middleName",
-        given: Leaf = "givenName",
-        given_mrz: Leaf = "givenNameMrz",
-        paternal: Leaf = "paternalLastName",
-        maternal: Leaf = "maternalLastName",
-        last_mrz: Leaf = "lastNameMrz",
-    }
-}
+/// Longest link that is taken for one.
+const LINK_BYTES: usize = 2_048;
 
 /// Reads a session of Incode's. What answers about a session are without its id belong to nobody.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<(), Issue>> {
     let top = &export.top;
     if top.has("interviewId") && top.has("ekyb") {
-        return Some(export.must_be(ImportType::BusinessVerification, "a company").and_then(|()| {
-            let message = "companies of Incode have no published form; send them as canonical rows";
-            Err(Issue::of_record(IssueCode::InvalidValue, message))
-        }));
+        return Some(company::read(export, draft));
     }
     let is_session = ["onboardingStatus", "scores", "score", "ocrData", "ocr"].iter().any(|key| top.has(key));
     (top.has("interviewId") && is_session).then(|| read_session(export, draft))
@@ -148,23 +73,19 @@ fn read_session(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue>
     }
     person.source_status = verdict.map(|verdict| verdict.word);
     add_ocr(&mut person, &ocr, &mut metadata, draft);
-    for (section, part) in [("idValidation", &scores.id), ("liveness", &scores.liveness)] {
-        for test in part.quality.iter().chain(part.specific.iter()) {
-            if let (Some("FAIL" | "WARN"), Some(key)) = (test.status.get(), test.key.get()) {
-                metadata.reason(format!("{section}.{key}"));
-            }
-        }
-    }
-    if let Some(existing) = scores.face.existing_interview.get() {
-        metadata.reason("EXISTING_USER");
-        metadata.text("existing_interview_id", Some(existing));
-    }
+    add_images(&mut person, &session.images, &mut metadata);
+    tell_second(session.second, &mut metadata);
+    tell_scores(scores, &mut metadata);
     let aml = match (session.watchlist.status.get(), session.watchlist.hits.get()) {
         (None, None) => None,
         (Some("no_match"), _) | (_, Some("0")) => Some(FeatureStatus::Approved),
         _ => Some(FeatureStatus::InReview),
     };
-    metadata.texts("checks", &[("aml", aml.map(FeatureStatus::as_str))]);
+    let government = feature(&scores.government.overall);
+    metadata.texts(
+        "checks",
+        &[("aml", aml.map(FeatureStatus::as_str)), ("government", government.map(FeatureStatus::as_str))],
+    );
     metadata.text("flow_id", session.flow_id.get());
     metadata.text("customer_id", scores.face.customer_id.get());
     metadata.text("overall_score", scores.overall.value.get());
@@ -174,8 +95,74 @@ fn read_session(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue>
         (_, None) => Err(no_verdict("onboardingStatus and no scores")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
+}
+
+/// Tests that failed or warned, and rules of the customer's own.
+fn tell_scores(scores: &Scores<'_>, metadata: &mut Metadata) {
+    let face = &scores.face;
+    let is_odd = |test: &shapes::Score<'_>| matches!(test.status.get(), Some("FAIL" | "WARN"));
+    for (section, part) in [
+        ("idValidation", &scores.id),
+        ("liveness", &scores.liveness),
+        ("governmentValidation", &scores.government),
+    ] {
+        for test in part.quality.iter().chain(part.specific.iter()).chain(part.custom.iter()) {
+            if let Some(key) = test.key.get().filter(|_| is_odd(test)) {
+                metadata.reason(format!("{section}.{key}"));
+            }
+        }
+    }
+    for (key, test) in [
+        ("maskCheck", &face.mask),
+        ("lensesCheck", &face.lenses),
+        ("faceBrightness", &face.brightness),
+        ("nameMatch", &face.name_match),
+    ] {
+        if is_odd(test) {
+            metadata.reason(format!("faceRecognition.{key}"));
+        }
+    }
+    for rule in
+        [&scores.id.rule, &scores.liveness.rule, &face.rule].into_iter().filter_map(|rule| rule.name.get())
+    {
+        metadata.reason(format!("appliedRule.{rule}"));
+    }
+    if let Some(existing) = face.existing_interview.get() {
+        metadata.reason("EXISTING_USER");
+        metadata.text("existing_interview_id", Some(existing));
+    }
+}
+
+/// Pictures the customer has put into the record: links become media, anything else is the name of one. What is
+/// longer than a link is a picture itself, and is left out.
+fn add_images<'a>(person: &mut Person<'a>, images: &'a Images<'a>, metadata: &mut Metadata) {
+    let mut link = |kind: &str, leaf: &'a Leaf<'a>| {
+        let text = leaf.get().filter(|text| text.len() <= LINK_BYTES)?;
+        if text.starts_with("https://") {
+            return Some(Cow::Borrowed(text));
+        }
+        metadata.media(&[("kind", Some(kind)), ("id", Some(normal::without_query(text)))]);
+        None
+    };
+    person.links.front = link("front", &images.front);
+    person.links.back = link("back", &images.back);
+    person.links.selfie = link("selfie", &images.selfie);
+}
+
+/// A second document, which somebody was asked for besides.
+fn tell_second(second: Raw<'_>, metadata: &mut Metadata) {
+    let outer: Ocr<'_> = second.read();
+    let ocr = if outer.inner.get().is_some() { outer.inner.read() } else { outer };
+    metadata.list(
+        "other_documents",
+        metadata::object(&[
+            ("type", ocr.kind.get()),
+            ("number", ocr.document_number.get().or(ocr.reference_number.get())),
+            ("country", ocr.issuing_country.get()),
+        ]),
+    );
 }
 
 /// The verdict: a reviewer's word comes before the score, and the score of a session that was left
@@ -216,7 +203,7 @@ fn verdict_of<'a>(session: &'a Session<'_>) -> Option<Verdict<'a>> {
     Some(Verdict { status, word })
 }
 
-fn feature(score: &Score<'_>) -> Option<FeatureStatus> {
+fn feature(score: &shapes::Score<'_>) -> Option<FeatureStatus> {
     Some(match score.status.get()? {
         "OK" => FeatureStatus::Approved,
         "WARN" | "MANUAL" => FeatureStatus::InReview,
@@ -247,14 +234,26 @@ fn add_ocr<'a>(person: &mut Person<'a>, ocr: &'a Ocr<'a>, metadata: &mut Metadat
     person.issuing_state = ocr.issuing_country.pick();
     let address = ocr.checked_address.get().or(ocr.address.get());
     let lines = address.map(|address| address.lines().map(str::trim).map(Some).collect::<Vec<_>>());
-    person.address = lines.and_then(normal::joined).map(Cow::Owned);
+    let fields = &ocr.address_fields;
+    let parts =
+        [&fields.street, &fields.colony, &fields.postal_code, &fields.city, &fields.state].map(Leaf::get);
+    person.address = lines.and_then(normal::joined).or_else(|| normal::joined(parts)).map(Cow::Owned);
 }
 
 /// A day of milliseconds since 1970, which lie before it for the old.
 fn day(leaf: &Leaf<'_>, field: &'static str, draft: &mut Draft<'_>) -> Pick<'static> {
     let time = leaf.get()?.parse().ok().and_then(DateTime::from_timestamp_millis);
     match time {
-        Some(time) => Some(Cow::Owned(time.date_naive().to_string())),
+        Some(time) => {
+            if time.time() != NaiveTime::MIN {
+                draft.warn(
+                    IssueCode::InvalidDate,
+                    field,
+                    "the day is that of UTC, since a time stands with it",
+                );
+            }
+            Some(Cow::Owned(time.date_naive().to_string()))
+        }
         None => {
             draft.warn(IssueCode::InvalidDate, field, "left out: it is no date");
             None

@@ -1,9 +1,13 @@
 //! What a provider says beyond the contract's fields, as an object of metadata.
 
-use crate::canonical::object_writer::push_json_text;
+use super::normal::storable_json;
+use crate::canonical::{json, object_writer::push_json_text};
 
 /// Most items of a list that is made here.
 const ITEMS: usize = 100;
+
+/// How deep JSON of a provider may be nested: what is deeper would take all metadata of the record with it.
+const DEPTH: usize = 32;
 
 /// An object of metadata that is put together. Links lose their queries before they come here.
 #[derive(Debug, Default)]
@@ -31,12 +35,10 @@ impl Metadata {
 
     /// JSON as the provider wrote it, if there is any that can be kept.
     pub(super) fn raw(&mut self, key: &str, json: Option<&str>) {
-        let kept = json.filter(|json| {
-            !json.contains("\\u0000") && serde_json::from_str::<serde::de::IgnoredAny>(json).is_ok()
-        });
+        let kept = json.map(storable_json).filter(|json| json::can_be_kept(json, DEPTH));
         if let Some(json) = kept {
             self.key(key);
-            self.json.push_str(json);
+            self.json.push_str(&json);
         }
     }
 
@@ -130,7 +132,10 @@ mod tests {
         metadata.text("nul", Some("a\0b"));
         metadata.text("none", None);
         metadata.raw("tags", Some(r#"["x"]"#));
-        metadata.raw("bad", Some(r#"["\u0000"]"#));
+        metadata.raw("nul_in_json", Some(r#"["\u0000"]"#));
+        metadata.raw("half_a_pair", Some(r#"{"\ud800":"\\u0000"}"#));
+        metadata.raw("no_number", Some("[1e999]"));
+        metadata.raw("deep", Some(&("[".repeat(40) + &"]".repeat(40))));
         metadata.flag("deleted", false);
         metadata.reason("FORGERY");
         metadata.reason("FORGERY");
@@ -138,7 +143,7 @@ mod tests {
         assert_eq!(
             metadata.finish().as_deref(),
             Some(
-                "{\"nul\":\"a\u{fffd}b\",\"tags\":[\"x\"],\"source_warnings\":[\"FORGERY\"],\"source_media\":[{\"id\":\"1\"}]}"
+                "{\"nul\":\"a\u{fffd}b\",\"tags\":[\"x\"],\"nul_in_json\":[\"\u{fffd}\"],\"half_a_pair\":{\"\u{fffd}\":\"\\\\u0000\"},\"source_warnings\":[\"FORGERY\"],\"source_media\":[{\"id\":\"1\"}]}"
             )
         );
     }

@@ -5,7 +5,7 @@ mod shapes;
 
 use std::borrow::Cow;
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 
 use super::{
     draft::Draft,
@@ -16,7 +16,7 @@ use super::{
     shape::{self, Leaf, Raw, Top},
 };
 use crate::{
-    canonical::{document::DocumentType, status::SessionStatus},
+    canonical::{date::parse_timestamp, document::DocumentType, status::SessionStatus},
     domain::{
         import::ImportType,
         issue::{Issue, IssueCode},
@@ -76,7 +76,8 @@ fn write(
     verification: &Verification<'_>,
     draft: &mut Draft<'_>,
 ) -> Result<(), Issue> {
-    let verdict = verdict_of(webhook, verification);
+    let created_at = verification.created_at.pick().or_else(|| time_of_id(verification.id.get()?));
+    let verdict = verdict_of(webhook, verification, is_old(export, created_at.as_deref()));
     let none = Document::default();
     let document = primary(verification).unwrap_or(&none);
     let customer =
@@ -84,9 +85,9 @@ fn write(
     let mut metadata = Metadata::default();
     let mut person = Person {
         external_id: verification.id.pick(),
-        vendor_data: user_of(customer),
+        vendor_data: user_of(customer, &export.native.options.metamap_vendor_data_key),
         status: verdict.as_ref().map(|verdict| draft.judge(verdict)),
-        created_at: verification.created_at.pick().or_else(|| time_of_id(verification.id.get()?)),
+        created_at,
         completed_at: webhook.timestamp.pick().or_else(|| checks::newest(verification)),
         ..Person::default()
     };
@@ -96,9 +97,15 @@ fn write(
     person.first_name = fields.first_name.value.pick();
     person.last_name = fields.surname.value.pick();
     if person.first_name.is_none() || person.last_name.is_none() {
-        // Where a family name begins cannot be told of two family names and more.
-        person.full_name =
-            fields.full_name.value.pick().or_else(|| verification.summary.identity.full_name.pick());
+        let whole = [&fields.full_name.value, &verification.summary.identity.full_name];
+        let whole = whole.into_iter().find_map(Leaf::get);
+        match whole.and_then(|whole| whole.rsplit_once(char::is_whitespace)) {
+            Some((first, last)) if export.native.options.metamap_full_name_is_split => {
+                (person.first_name, person.last_name) = (Some(first.into()), Some(last.into()));
+            }
+            // Where a family name begins cannot be told of two family names and more.
+            _ => person.full_name = whole.map(Into::into),
+        }
     }
     let papers = verification.documents.iter().filter(|other| kind(other) == "proofofresidency");
     person.address = fields
@@ -107,6 +114,7 @@ fn write(
         .pick()
         .or_else(|| papers.clone().find_map(|paper| paper.fields.address.value.pick()));
     checks::add(&mut person, verification, document, &mut metadata);
+    tell_photos(verification, document, &mut metadata);
     for (key, text) in [
         ("flow_id", verification.flow.id.get().or(webhook.flow_id.get())),
         ("flow_name", verification.flow.name.get()),
@@ -122,13 +130,17 @@ fn write(
         (_, None) => Err(no_verdict("identity.status, verificationStatus, identityStatus and no status")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 
 /// What became of a verification, by the first place that tells it. One that ran out of time is
 /// Expired, unless it had been decided or was left to a reviewer before.
-fn verdict_of<'a>(webhook: &'a Webhook<'a>, verification: &'a Verification<'a>) -> Option<Verdict<'a>> {
+fn verdict_of<'a>(
+    webhook: &'a Webhook<'a>,
+    verification: &'a Verification<'a>,
+    is_old: bool,
+) -> Option<Verdict<'a>> {
     let event = webhook.event.get().map(fold).unwrap_or_default();
     let identity = verification.identity.dig(&["status"]).text();
     let places = [&verification.verification_status, &verification.identity_status, &webhook.identity_status];
@@ -147,6 +159,7 @@ fn verdict_of<'a>(webhook: &'a Webhook<'a>, verification: &'a Verification<'a>) 
         "rejected" => Some(SessionStatus::Declined),
         "reviewneeded" => Some(SessionStatus::InReview),
         _ if event == "verificationexpired" || verification.expired.is_true() => Some(SessionStatus::Expired),
+        "reviewrunning" | "running" | "pending" | "postponed" if is_old => Some(SessionStatus::Expired),
         "reviewrunning" | "running" | "pending" | "postponed" => Some(SessionStatus::InReview),
         "deleted" | "unknown" => Some(SessionStatus::Expired),
         _ => None,
@@ -154,13 +167,24 @@ fn verdict_of<'a>(webhook: &'a Webhook<'a>, verification: &'a Verification<'a>) 
     Some(Verdict { status, word })
 }
 
-/// The customer's id of the user, by a likely key of what they attached: an object, or a text of one.
-fn user_of(metadata: Raw<'_>) -> Pick<'_> {
+/// Whether a verification is older than what is pending may be.
+fn is_old(export: &Export<'_>, created_at: Option<&str>) -> bool {
+    let created_at = created_at.and_then(super::normal::timestamp).and_then(|text| parse_timestamp(&text));
+    let days = export.native.options.metamap_pending_days.map(|days| TimeDelta::days(days.into()));
+    let age = export.native.as_of.zip(created_at).map(|(as_of, created_at)| as_of - created_at);
+    age.zip(days).is_some_and(|(age, days)| age > days)
+}
+
+/// The customer's id of the user, by the key that the import names or a likely one of what they attached: an
+/// object, or a text of one.
+fn user_of<'a>(metadata: Raw<'a>, key: &str) -> Pick<'a> {
     let text = metadata.text();
     let encoded = text.as_deref().and_then(Top::read);
     let find = |top: &Top<'_>| {
         let find = |key: &&str| top.get(key).and_then(|raw| serde_json::from_str::<Leaf<'_>>(raw).ok());
-        USER_KEYS.iter().filter_map(find).find_map(|leaf| leaf.get().map(str::to_owned))
+        let named = [key];
+        let keys = if key.is_empty() { &USER_KEYS[..] } else { &named };
+        keys.iter().filter_map(find).find_map(|leaf| leaf.get().map(str::to_owned))
     };
     match encoded {
         Some(top) => find(&top),
@@ -189,6 +213,16 @@ fn primary<'a>(verification: &'a Verification<'a>) -> Option<&'a Document<'a>> {
         .iter()
         .find_map(|wanted| of(wanted))
         .or_else(|| verification.documents.iter().find(|document| kind(document) != "proofofresidency"))
+}
+
+/// Photos of papers beside the document that tells who somebody is.
+fn tell_photos(verification: &Verification<'_>, primary: &Document<'_>, metadata: &mut Metadata) {
+    for other in verification.documents.iter().filter(|other| !std::ptr::eq(*other, primary)) {
+        for photo in other.photos.iter().filter_map(|photo| shapes::link(*photo)) {
+            metadata
+                .media(&[("kind", other.kind.get()), ("url", Some(super::normal::without_query(&photo)))]);
+        }
+    }
 }
 
 fn add_document<'a>(person: &mut Person<'a>, document: &'a Document<'a>) {

@@ -93,11 +93,63 @@ pub(super) fn gender(text: &str) -> &'static str {
     }
 }
 
-/// A name, unless it is a dash that stands for none, the filler of a machine-readable zone, or `N/A`.
+/// A name, unless it is a dash that stands for none, the filler of a machine-readable zone, `N/A` or `NULL`.
 pub(super) fn name(text: &str) -> Option<&str> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '<');
-    let text = Some(text).filter(|text| !text.eq_ignore_ascii_case("n/a"))?;
+    let text = Some(text).filter(|text| !text.eq_ignore_ascii_case("n/a") && *text != "NULL")?;
     Some(text).filter(|text| !text.chars().all(|c| matches!(c, '-' | '—' | '–' | '_' | '.')))
+}
+
+/// A text without signs that nobody sees (zero-width ones, and those that turn the direction of writing), and
+/// with single blanks.
+pub(super) fn without_marks(text: &str) -> Cow<'_, str> {
+    const MARKS: [(char, char); 6] = [
+        ('\u{ad}', '\u{ad}'),
+        ('\u{200b}', '\u{200f}'),
+        ('\u{202a}', '\u{202e}'),
+        ('\u{2060}', '\u{2064}'),
+        ('\u{2066}', '\u{2069}'),
+        ('\u{feff}', '\u{feff}'),
+    ];
+    let is_mark = |c: char| !c.is_ascii() && MARKS.iter().any(|(from, to)| (*from..=*to).contains(&c));
+    if !text.contains(is_mark) && !text.contains("  ") {
+        return Cow::Borrowed(text);
+    }
+    let seen: String = text.chars().filter(|c| !is_mark(*c)).collect();
+    Cow::Owned(seen.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// JSON that every database can keep: escapes that are no character, half a surrogate pair or NUL, are replaced.
+pub(super) fn storable_json(json: &str) -> Cow<'_, str> {
+    if !json.contains("\\u") {
+        return Cow::Borrowed(json);
+    }
+    let (mut out, mut rest) = (String::with_capacity(json.len()), json);
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        let pair = escape.get(UNIT..).and_then(unit).filter(|unit| (0xdc00..0xe000).contains(unit));
+        let (length, is_character) = match unit(escape) {
+            Some(0xd800..0xdc00) if pair.is_some() => (2 * UNIT, true),
+            Some(0 | 0xd800..0xe000) => (UNIT, false),
+            Some(_) => (UNIT, true),
+            // An escape of one sign, which may itself be a backslash.
+            None => (escape.chars().take(2).map(char::len_utf8).sum(), true),
+        };
+        let (escape, after) = escape.split_at(length);
+        out.push_str(if is_character { escape } else { "\u{fffd}" });
+        rest = after;
+    }
+    Cow::Owned(out + rest)
+}
+
+/// Bytes of an escape such as `\u00e9`.
+const UNIT: usize = 6;
+
+/// The number of an escape that a text begins with.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.get(..UNIT)?.strip_prefix("\\u")?;
+    u16::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// A phone number without the signs people set between digits.

@@ -5,9 +5,15 @@ mod parts;
 mod run;
 mod shapes;
 
-use super::{draft::Draft, metadata::Metadata, registry::Export, shape::Raw};
+use super::{
+    draft::Draft,
+    metadata::Metadata,
+    person::Pick,
+    registry::Export,
+    shape::{Leaf, Raw},
+};
 use crate::domain::{
-    import::ImportType,
+    import::{ImportType, ProviderOptions},
     issue::{Issue, IssueCode},
 };
 use shapes::Webhook;
@@ -48,6 +54,15 @@ fn read_webhook(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue>
             Err(Issue::of_record(IssueCode::InvalidValue, message))
         }
     }
+}
+
+/// The customer's id of a person where Onfido has no place for one: in a tag, or else the applicant's, if the
+/// import says so.
+fn user_of<'a>(tags: &'a [Leaf<'a>], applicant: Option<&'a str>, options: &ProviderOptions) -> Pick<'a> {
+    let prefix = options.onfido_vendor_data_tag.as_str();
+    let tagged = tags.iter().filter(|_| !prefix.is_empty()).find_map(|tag| tag.get()?.strip_prefix(prefix));
+    let applicant = applicant.filter(|_| options.onfido_applicant_is_vendor_data);
+    tagged.filter(|id| !id.trim().is_empty()).or(applicant).map(Into::into)
 }
 
 /// What Onfido says beyond the contract's fields, of a check or of a run.

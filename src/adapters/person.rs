@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{draft::Draft, draft::Sidecar, metadata::Metadata, normal};
+use super::{draft::Draft, metadata::Metadata, normal, registry::Export};
 use crate::{
     canonical::{
         document::DocumentType,
@@ -73,13 +73,11 @@ pub(super) fn no_verdict(member: &str) -> Issue {
 
 impl Person<'_> {
     /// Writes the record as cells; what it says beyond them goes to `metadata`.
-    pub(super) fn write(self, mut metadata: Metadata, sidecar: &Sidecar<'_>, draft: &mut Draft<'_>) {
+    pub(super) fn write(self, mut metadata: Metadata, export: &Export<'_>, draft: &mut Draft<'_>) {
         let mut texts = [
             (F::ExternalId, &self.external_id),
             (F::VendorData, &self.vendor_data),
             (F::DocumentSubtype, &self.document_subtype),
-            (F::DocumentNumber, &self.document_number),
-            (F::PersonalNumber, &self.personal_number),
             (F::LivenessScore, &self.liveness_score),
             (F::FaceMatchScore, &self.face_match_score),
             (F::Address, &self.address),
@@ -96,24 +94,40 @@ impl Person<'_> {
         for (field, name) in
             [(F::FirstName, &self.first_name), (F::LastName, &self.last_name), (F::FullName, &self.full_name)]
         {
-            put(draft, field.id(), name.as_deref().and_then(normal::name));
+            put_plain(export, draft, field.id(), name.as_deref().and_then(normal::name));
+        }
+        for (field, number) in
+            [(F::DocumentNumber, &self.document_number), (F::PersonalNumber, &self.personal_number)]
+        {
+            put_plain(export, draft, field.id(), number.as_deref());
         }
         self.put_times(&mut metadata, draft);
         self.put_words(draft);
-        for (field, link, own) in [
-            (F::FrontImageUrl, &self.links.front, &sidecar.front),
-            (F::BackImageUrl, &self.links.back, &sidecar.back),
-            (F::SelfieImageUrl, &self.links.selfie, &sidecar.selfie),
-            (F::LivenessVideoUrl, &self.links.video, &sidecar.video),
-        ] {
-            put(draft, field.id(), own.get().or(link.as_deref()));
-        }
+        self.put_links(&mut metadata, export, draft);
         if let Some(tags) = self.tags {
             draft.json(F::Tags.id(), tags);
         }
         metadata.text("source_status", self.source_status.as_deref());
         if let Some(metadata) = metadata.finish() {
             draft.json(F::Metadata.id(), &metadata);
+        }
+    }
+
+    /// Links of the customer's own come before the provider's, which then are no more than references, as all
+    /// of them are where the import says so.
+    fn put_links(&self, metadata: &mut Metadata, export: &Export<'_>, draft: &mut Draft<'_>) {
+        let (links, sidecar) = (&self.links, &export.sidecar);
+        for (field, kind, link, own) in [
+            (F::FrontImageUrl, "front", &links.front, &sidecar.front),
+            (F::BackImageUrl, "back", &links.back, &sidecar.back),
+            (F::SelfieImageUrl, "selfie", &links.selfie, &sidecar.selfie),
+            (F::LivenessVideoUrl, "video", &links.video, &sidecar.video),
+        ] {
+            let is_fetched = own.get().is_none() && !export.native.options.links_are_references;
+            put(draft, field.id(), own.get().or(link.as_deref().filter(|_| is_fetched)));
+            if let Some(link) = link.as_deref().filter(|_| !is_fetched) {
+                metadata.media(&[("kind", Some(kind)), ("url", Some(normal::without_query(link)))]);
+            }
         }
     }
 
@@ -171,6 +185,16 @@ impl Person<'_> {
                 draft.text(field.id(), status.as_str());
             }
         }
+    }
+}
+
+/// Puts a name or a number; without signs that nobody sees where the provider is known to leave some in.
+fn put_plain(export: &Export<'_>, draft: &mut Draft<'_>, field: FieldId, text: Option<&str>) {
+    match text {
+        Some(text) if export.native.provider.leaves_marks() => {
+            draft.text(field, &normal::without_marks(text));
+        }
+        text => put(draft, field, text),
     }
 }
 

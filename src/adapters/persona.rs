@@ -14,7 +14,7 @@ use crate::domain::{
     import::ImportType,
     issue::{Issue, IssueCode},
 };
-use resources::{Envelope, Inquiry, Record, Resource};
+use resources::{Envelope, Record, Resource};
 
 /// Most resources beside an inquiry that are looked at: they are gone over once for each kind.
 const INCLUDED: usize = 200;
@@ -48,17 +48,13 @@ fn read_resource(export: &Export<'_>, is_bare: bool, draft: &mut Draft<'_>) -> R
     match resource.kind.get() {
         Some(kind @ ("inquiry" | "transaction")) => {
             let is_transaction = kind == "transaction";
-            let record = Record {
-                inquiry: resource.attributes.read::<Inquiry<'_>>(),
-                resource,
-                included: envelope.included.into_items().take(INCLUDED).collect(),
-            };
+            let record = Record::new(resource, envelope.included.into_items().take(INCLUDED).collect());
             if is_transaction {
                 export.must_be(ImportType::Transactions, "a transaction")?;
                 transaction::read(&record, draft)
             } else if record.is_company() {
                 export.must_be(ImportType::BusinessVerification, "a company")?;
-                company::read(&record, draft)
+                company::read(export, &record, draft)
             } else {
                 export.must_be(ImportType::UserVerification, "a person")?;
                 person::read(export, &record, draft)

@@ -14,6 +14,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+use super::normal;
 pub(super) use top::Top;
 
 /// Whether a member was there, and was what it should be.
@@ -97,7 +98,9 @@ impl<'de> Deserialize<'de> for Leaf<'de> {
         Ok(match raw.as_bytes() {
             _ if is_nothing(raw) => Self::default(),
             [b'"', ..] if !raw.contains('\\') => Self::of(Cow::Borrowed(&raw[1..raw.len() - 1])),
-            [b'"', ..] => serde_json::from_str(raw).map_or(wrong, |text| Self::of(Cow::Owned(text))),
+            [b'"', ..] => serde_json::from_str(raw)
+                .or_else(|_| serde_json::from_str(&normal::storable_json(raw)))
+                .map_or(wrong, |text| Self::of(Cow::Owned(text))),
             [b'{' | b'[', ..] => wrong,
             _ => Self::of(Cow::Borrowed(raw)),
         })
@@ -259,7 +262,14 @@ pub(super) fn is_same(key: &str, other: &str) -> bool {
     fn letters(text: &str) -> impl Iterator<Item = u8> {
         text.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' ')).map(|byte| byte.to_ascii_lowercase())
     }
-    key == other || letters(key).eq(letters(other))
+    // Most keys of a record are compared with all members of its shape, and differ in their first letter.
+    let may_be = match (key.as_bytes().first(), other.as_bytes().first()) {
+        (Some(a), Some(b)) if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric() => {
+            a.eq_ignore_ascii_case(b)
+        }
+        _ => true,
+    };
+    may_be && (key == other || letters(key).eq(letters(other)))
 }
 
 /// Reads what stands where an object should, and is none.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     canonical::status::{FeatureStatus, SessionStatus},
     domain::{
-        import::ImportType,
+        import::{ImportType, ProviderOptions},
         issue::{Issue, IssueCode},
     },
 };
@@ -64,10 +64,15 @@ fn read_applicant(
 }
 
 fn read_bundle(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
+    if bundle.applicant.type_or_event.get().is_some_and(is_of_part) {
+        let message =
+            "the webhook is about an action or a transaction of an applicant, and about none as a whole";
+        return Err(Issue::of_record(IssueCode::InvalidValue, message));
+    }
     match bundle.applicant.kind() {
         Some("company") => {
             export.must_be(ImportType::BusinessVerification, "a company")?;
-            company::read(bundle, draft)
+            company::read(export, bundle, draft)
         }
         _ => {
             export.must_be(ImportType::UserVerification, "a person")?;
@@ -76,12 +81,25 @@ fn read_bundle(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'_>) 
     }
 }
 
+/// Whether a webhook's review is of something the applicant did, and not of them.
+fn is_of_part(event: &str) -> bool {
+    event.starts_with("applicantAction")
+        || event.starts_with("applicantKyt")
+        || event == "videoIdentStatusChanged"
+}
+
 /// The verdict on an applicant. A left-over answer of an earlier attempt stands beside any state of
 /// work, so it counts only where the review is completed, or its state is not told.
-fn verdict_of<'a>(applicant: &'a Applicant<'a>) -> Option<Verdict<'a>> {
+fn verdict_of<'a>(applicant: &'a Applicant<'a>, options: &ProviderOptions) -> Option<Verdict<'a>> {
     let review = &applicant.review;
     let state = review.status.get().or(applicant.review_status.get());
     let answer = review.result.answer.get().or(applicant.review_result.answer.get());
+    let answered = |answer| match answered(answer) {
+        Some(SessionStatus::Declined) if options.sumsub_retry_is_expired && applicant.may_retry() => {
+            Some(SessionStatus::Expired)
+        }
+        status => status,
+    };
     let Some(state) = state else {
         return answer.map(|answer| Verdict { status: answered(answer), word: answer.into() });
     };
@@ -90,7 +108,9 @@ fn verdict_of<'a>(applicant: &'a Applicant<'a>) -> Option<Verdict<'a>> {
         ("completed", None) => None,
         // The words of the dashboard, which are those of its files.
         ("approved", None) => Some(SessionStatus::Approved),
+        ("resubmissionrequested", None) if options.sumsub_retry_is_expired => Some(SessionStatus::Expired),
         ("rejected" | "resubmissionrequested", None) => Some(SessionStatus::Declined),
+        ("awaitinguser", _) if options.sumsub_awaiting_user_is_in_review => Some(SessionStatus::InReview),
         ("init" | "awaitinguser" | "documentsrequested", _) => Some(SessionStatus::Expired),
         ("pending" | "prechecked" | "queued" | "onhold" | "requiresaction" | "awaitingservice", _) => {
             Some(SessionStatus::InReview)

@@ -5,7 +5,10 @@ mod company;
 mod record;
 
 use super::{draft::Draft, registry::Export};
-use crate::domain::{import::ImportType, issue::Issue};
+use crate::domain::{
+    import::ImportType,
+    issue::{Issue, IssueCode},
+};
 
 /// Reads a record of Trulioo's.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<(), Issue>> {
@@ -13,6 +16,11 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
     let is_record = top.has("TransactionID") && top.has("Record");
     let is_step = top.has("transactionType") && top.has("datasourceResults");
     let is_client = top.has("flowData") && top.has("profileType");
+    if top.word("type").is_some_and(|kind| kind == "EVENT_CALLBACK") {
+        let message =
+            "the event says that something happened, and holds no verdict; export the client that it names";
+        return Some(Err(Issue::of_record(IssueCode::InvalidValue, message)));
+    }
     if !is_record && !is_step && !is_client {
         return None;
     }

@@ -17,7 +17,7 @@ use crate::{
         status::{FeatureStatus, SessionStatus},
     },
     domain::{
-        import::ImportType,
+        import::{ImportType, ProviderOptions},
         issue::{Issue, IssueCode},
     },
 };
@@ -111,7 +111,12 @@ shape! {
     }
 
     /// Hits on watchlists.
-    struct Watchlist { session_id: Leaf = "sessionId", matches: Leaf = "matchStatus", hits: Raw = "hits", total: Leaf = "totalHits" }
+    struct Watchlist {
+        session_id: Leaf = "sessionId",
+        matches: Leaf = "matchStatus",
+        hits: Raw = "hits",
+        total: Leaf = "totalHits",
+    }
 }
 
 /// Reads a record of Veriff's.
@@ -125,6 +130,10 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
     let is_event = top.has("feature") && top.has("action") && top.has("code");
     if top.word("eventType").is_some_and(|kind| kind == "fullauto") && top.has("sessionId") {
         return Some(full_auto::read(export, draft));
+    }
+    if top.has("checkType") && top.has("matchStatus") {
+        let message = "the webhook is about a watchlist; join it to the decision as its member watchlist";
+        return Some(Err(Issue::of_record(IssueCode::InvalidValue, message)));
     }
     if !is_bundle && !is_event && !decided(top) {
         return None;
@@ -152,7 +161,7 @@ fn read_decision(export: &Export<'_>, is_bundle: bool, draft: &mut Draft<'_>) ->
         ]),
         ..Person::default()
     };
-    let verdict = verdict_of(&bundle.decision);
+    let verdict = verdict_of(&bundle.decision, &export.native.options);
     let result = match (&person.external_id, &verdict) {
         (None, _) => Err(no_id("verification.id")),
         (_, None) if verification.is_there() => Err(no_verdict("verification.status and no code")),
@@ -161,10 +170,10 @@ fn read_decision(export: &Export<'_>, is_bundle: bool, draft: &mut Draft<'_>) ->
     let status = match &verdict {
         Some(verdict) => draft.judge(verdict),
         None => {
-            draft.warn(
+            draft.warn_of_outcome(
                 IssueCode::NoVerdict,
-                "status",
-                "there was no decision yet, so the session is Expired",
+                "there was no decision yet",
+                "the session is Expired",
             );
             SessionStatus::Expired
         }
@@ -187,7 +196,7 @@ fn read_decision(export: &Export<'_>, is_bundle: bool, draft: &mut Draft<'_>) ->
     metadata.raw("risk_score", verification.risk_score.get());
     metadata.raw("additional_verified_data", verification.additional.get());
     metadata.raw("comments", verification.comments.get());
-    add_watchlist(&bundle.watchlist, &mut metadata);
+    add_aml(verification, &bundle.watchlist, &mut metadata);
     for picture in bundle.media.images.iter().chain(bundle.media.videos.iter()) {
         metadata.media(&[
             ("kind", picture.context.get()),
@@ -196,7 +205,7 @@ fn read_decision(export: &Export<'_>, is_bundle: bool, draft: &mut Draft<'_>) ->
             ("url", picture.url.get().map(normal::without_query)),
         ]);
     }
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 
@@ -213,16 +222,19 @@ fn first<'a>(leaves: impl IntoIterator<Item = &'a Leaf<'a>>) -> super::person::P
 
 /// The verdict by its word, and by its number only where there is no word: one of Veriff's own pages
 /// gives a number another meaning.
-fn verdict_of<'a>(decision: &'a Decision<'a>) -> Option<Verdict<'a>> {
+fn verdict_of<'a>(decision: &'a Decision<'a>, options: &ProviderOptions) -> Option<Verdict<'a>> {
     let Decision { verification, .. } = decision;
     let word = verification.status.get().or(decision.action.get());
     let word = word.or(verification.code.get()).or(decision.code.get())?;
-    Some(Verdict { status: status_of(word), word: word.into() })
+    Some(Verdict { status: status_of(word, options), word: word.into() })
 }
 
 /// What a word or code of Veriff's means. Whoever is asked to submit again has not.
-fn status_of(word: &str) -> Option<SessionStatus> {
+fn status_of(word: &str, options: &ProviderOptions) -> Option<SessionStatus> {
     Some(match fold(word).as_str() {
+        "resubmissionrequested" | "9103" if options.veriff_resubmission_is_declined => {
+            SessionStatus::Declined
+        }
         "approved" | "9001" => SessionStatus::Approved,
         "declined" | "9102" => SessionStatus::Declined,
         "review" | "9121" | "submitted" | "7002" => SessionStatus::InReview,
@@ -322,10 +334,12 @@ fn add_reasons(verification: &Verification<'_>, metadata: &mut Metadata) {
         .for_each(|label| metadata.reason(label));
 }
 
-fn add_watchlist(watchlist: &Watchlist<'_>, metadata: &mut Metadata) {
-    let status = match watchlist.matches.get() {
-        Some("no_match") => FeatureStatus::Approved,
-        Some("possible_match") => FeatureStatus::InReview,
+/// Screening of the name: what a watchlist said, or that the reason for declining was a likely hit.
+fn add_aml(verification: &Verification<'_>, watchlist: &Watchlist<'_>, metadata: &mut Metadata) {
+    const LIKELY_PEP: &str = "126";
+    let status = match (watchlist.matches.get(), verification.reason_code.get()) {
+        (Some("no_match"), _) => FeatureStatus::Approved,
+        (Some("possible_match"), _) | (_, Some(LIKELY_PEP)) => FeatureStatus::InReview,
         _ => return,
     };
     metadata.texts("checks", &[("aml", Some(status.as_str()))]);

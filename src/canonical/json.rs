@@ -55,6 +55,13 @@ pub fn check(text: &str, wanted: JsonType, max_depth: usize) -> Result<(), JsonF
     }
 }
 
+/// Whether a JSON text of any type can be kept as a part of another: nested at most `max_depth` deep, without
+/// NUL characters and numbers that none can hold.
+pub fn can_be_kept(text: &str, max_depth: usize) -> bool {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    Check::any(max_depth).deserialize(&mut deserializer).and_then(|()| deserializer.end()).is_ok()
+}
+
 // Markers of own faults inside serde's error type, which carries nothing but text.
 const DEEP: &str = "carryover: too deep";
 const NUL: &str = "carryover: NUL";

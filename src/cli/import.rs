@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     Done, Failure,
     connection::Connection,
-    mapping, output,
+    mapping, options, output,
     progress::Progress,
     transfer::{self, Source},
 };
@@ -180,6 +180,12 @@ pub(super) struct ImportArgs {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
     labels: Vec<(String, String)>,
 
+    /// Judgement call about the provider's records, such as sumsub_retry_is_expired=true; may be repeated
+    ///
+    /// docs/providers.md tells which there are and what holds without them.
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = options::parse)]
+    options: Vec<(String, String)>,
+
     /// Return once the file is stored, without waiting for its rows
     #[arg(long)]
     detach: bool,
@@ -252,6 +258,7 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
 
 pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
     let mapping = args.mapping.as_deref().map(mapping::read).transpose()?;
+    let provider_options = options::read(&args.options)?;
     let client = args.connection.open().await?;
     let (source, name, size) = match &args.file {
         Some(file) => look_at(file).map(|(source, name, size)| (Some(source), name, size))?,
@@ -275,6 +282,7 @@ pub(super) async fn run(args: ImportArgs) -> Result<Done, Failure> {
         dry_run: args.dry_run,
         source_size: size,
         labels: args.labels.into_iter().collect(),
+        provider_options,
         on_existing: match args.on_existing {
             OnExisting::Skip => pb::OnExisting::Skip,
             OnExisting::Update => pb::OnExisting::Update,

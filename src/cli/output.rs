@@ -7,7 +7,9 @@ use std::{
 };
 
 use prost::{Message, Name};
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, ReflectMessage, Value};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value,
+};
 use serde_json::{Map, Value as Json, json};
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -16,6 +18,11 @@ use super::Failure;
 use crate::grpc::pb::{self, DESCRIPTORS};
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
+
+/// What fields a message has.
+pub(super) fn descriptor(message: &str) -> Option<MessageDescriptor> {
+    POOL.as_ref()?.get_message_by_name(message)
+}
 
 /// Prints a line to standard output.
 pub(super) fn line(text: &str) -> Result<(), Failure> {
@@ -74,7 +81,7 @@ pub(super) fn printable(text: &str) -> String {
 
 /// A message as JSON: the contract's field names and words, numbers as numbers, absent as null.
 pub(super) fn json_of<M: Message + Name>(message: &M) -> Json {
-    let descriptor = POOL.as_ref().and_then(|pool| pool.get_message_by_name(&M::full_name()));
+    let descriptor = descriptor(&M::full_name());
     let decoded = descriptor.and_then(|d| DynamicMessage::decode(d, message.encode_to_vec().as_slice()).ok());
     decoded.map_or(Json::Null, |message| of_message(&message))
 }

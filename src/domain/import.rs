@@ -1,6 +1,7 @@
 //! An import: what was asked for, its states and its counters.
 
 mod mapping;
+mod options;
 mod spec;
 
 use chrono::{DateTime, Utc};
@@ -52,6 +53,7 @@ macro_rules! words {
     };
 }
 pub use mapping::{FieldMapping, Mapping};
+pub use options::ProviderOptions;
 pub use spec::{ImportSpec, Thresholds};
 pub(crate) use words;
 

@@ -5,6 +5,7 @@ mod business;
 mod entity;
 mod import;
 mod mapping;
+mod options;
 mod preview;
 mod session;
 mod transaction;

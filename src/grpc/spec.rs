@@ -1,6 +1,7 @@
 //! Requests, read: all that is wrong with one is told at once.
 
 mod import;
+mod options;
 mod preview;
 mod session;
 

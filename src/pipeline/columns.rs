@@ -1,28 +1,26 @@
 //! Which columns of a CSV source are read, and as what.
 
+#[cfg(test)]
+use crate::domain::import::ImportType;
 use crate::{
     adapters::{
         mapping::{MappedSheet, Plan},
-        registry::{NativeSheet, Provider},
+        registry::{Native, NativeSheet},
     },
     canonical::{
         header::Header,
         schema::{FieldId, Schema},
         schema_of,
     },
-    domain::{
-        fault::SourceFault,
-        import::{ImportSpec, ImportType},
-    },
+    domain::{fault::SourceFault, import::ImportSpec},
 };
 
 /// The columns that an import knows, before a header is seen.
 #[derive(Debug)]
 pub struct Columns {
-    import_type: ImportType,
     schema: &'static Schema,
     label: String,
-    native: Option<Provider>,
+    native: Option<Native>,
     plan: Option<Plan>,
 }
 
@@ -41,10 +39,9 @@ impl Columns {
     /// The columns that an import of that spec knows.
     pub fn of(spec: &ImportSpec) -> Result<Self, SourceFault> {
         Ok(Self {
-            import_type: spec.import_type,
             schema: schema_of(spec.import_type),
             label: spec.provider.clone(),
-            native: Provider::of(&spec.provider),
+            native: Native::of(spec),
             plan: plan_of(spec)?,
         })
     }
@@ -52,7 +49,7 @@ impl Columns {
     /// The canonical columns alone.
     #[cfg(test)]
     pub fn canonical(import_type: ImportType) -> Self {
-        Self { import_type, schema: schema_of(import_type), label: String::new(), native: None, plan: None }
+        Self { schema: schema_of(import_type), label: String::new(), native: None, plan: None }
     }
 
     /// How many of a header's columns are known; nothing where one is missing that must be there.
@@ -65,7 +62,7 @@ impl Columns {
         if fields().any(|field| mandatory.contains(&field)) {
             return Some(fields().count());
         }
-        let native = NativeSheet::resolve(self.native?, self.import_type, header)?;
+        let native = NativeSheet::resolve(self.native.as_ref()?, header)?;
         Some(native.known())
     }
 
@@ -84,9 +81,9 @@ impl Columns {
             Err(fault) => return Err(fault),
         };
         let names: Vec<_> = header.iter().map(String::as_str).collect();
-        match self.native.and_then(|native| NativeSheet::resolve(native, self.import_type, &names)) {
+        match self.native.as_ref().and_then(|native| NativeSheet::resolve(native, &names)) {
             Some(sheet) => Ok(Sheet::Native(sheet)),
-            None => Err(match self.native.and_then(NativeSheet::expected) {
+            None => Err(match self.native.as_ref().and_then(NativeSheet::expected) {
                 Some(expected) => {
                     SourceFault::UnknownHeader { provider: self.label.clone(), expected, column, found }
                 }

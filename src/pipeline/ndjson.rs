@@ -9,16 +9,13 @@ use super::{drafted, rows::Rows};
 use crate::{
     adapters::{
         mapping::{Given, Paths, Plan, Scratch},
-        registry::{self, Provider},
+        registry::{self, Native},
     },
     canonical::{
         cell::Value,
         schema::{FieldId, FieldSet, Form, Schema},
     },
-    domain::{
-        import::ImportType,
-        issue::{Issue, IssueCode},
-    },
+    domain::issue::{Issue, IssueCode},
 };
 
 /// Whose records JSON lines are.
@@ -27,7 +24,7 @@ pub(super) enum Lines {
     /// Canonical ones.
     Canonical,
     /// A provider's own, or canonical ones.
-    Native(Provider, ImportType),
+    Native(Native),
     /// Of a form that a mapping tells.
     Mapped(Plan, Paths),
 }
@@ -63,8 +60,7 @@ pub(super) fn parse(rows: &mut Rows, schema: &'static Schema, lines: &Lines) {
             Lines::Mapped(plan, paths) => {
                 parse_mapped(rows, text, schema, plan, paths, &mut found, &mut scratch);
             }
-            Lines::Native(provider, import_type)
-                if parse_native(rows, text, schema, *provider, *import_type) => {}
+            Lines::Native(native) if parse_native(rows, text, schema, native) => {}
             _ => parse_canonical(rows, text, schema),
         }
     }
@@ -89,15 +85,9 @@ fn unread(text: &str, error: &serde_json::Error) -> Issue {
 }
 
 /// Reads a provider's own record into the open row; tells whether it was one.
-fn parse_native(
-    rows: &mut Rows,
-    text: &str,
-    schema: &Schema,
-    provider: Provider,
-    import_type: ImportType,
-) -> bool {
+fn parse_native(rows: &mut Rows, text: &str, schema: &Schema, native: &Native) -> bool {
     drafted::fill(rows, schema, true, |draft| {
-        let read = registry::read(provider, import_type, text, draft)?;
+        let read = registry::read(native, text, draft)?;
         Some(read.err().into_iter().collect())
     })
 }

@@ -105,7 +105,7 @@ impl Parts {
             source_size: None,
             mapping: None,
             labels: Default::default(),
-            mapping: None,
+            provider_options: Default::default(),
         }
     }
 

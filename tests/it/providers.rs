@@ -3,7 +3,11 @@
 
 mod end_to_end;
 mod hostile;
+mod options;
+mod page;
 mod rows;
+mod traps;
+mod verdicts;
 mod warnings;
 
 use std::path::Path;
@@ -47,6 +51,7 @@ pub const SAMPLES: &[Sample] = &[
     companies("persona-kyb", "persona"),
     companies("idenfy-kyb", "idenfy"),
     companies("trulioo-kyb", "trulioo"),
+    companies("incode-kyb", "incode"),
     payments("sumsub-transactions", "sumsub"),
     payments("persona-transactions", "persona"),
 ];

@@ -2,7 +2,12 @@
 
 use super::shapes::{Identification, Status};
 use crate::{
-    adapters::{metadata::Metadata, normal, person::Person, shape::Leaf},
+    adapters::{
+        metadata::Metadata,
+        normal,
+        person::Person,
+        shape::{Leaf, Top},
+    },
     canonical::status::FeatureStatus,
 };
 
@@ -33,11 +38,16 @@ pub(super) fn add(
     let is_fake = face == Some("FAKE_FACE")
         || status.fraud_tags.iter().filter_map(Leaf::get).any(|tag| NOT_ALIVE.contains(&tag));
     person.liveness_status = is_fake.then_some(FeatureStatus::Declined);
-    let old = record.aml.iter().filter_map(|aml| aml.status.overall.get()).map(screened);
+    let old = record.aml.iter().filter_map(|aml| match aml.status.ran.get() {
+        Some("false") => Some(FeatureStatus::NotFinished),
+        _ => aml.status.overall.get().map(screened),
+    });
     let aml =
         record.aml_check.overall.get().or(status.aml.get()).map(screened).or_else(|| normal::worst(old));
-    let address = record.address.status.get().map(|word| match word {
-        "VERIFIED" => FeatureStatus::Approved,
+    let has_bill = record.steps.read::<Top<'_>>().members().any(|(step, _)| step.contains("UTILITY_BILL"));
+    let address = record.address.status.get().or(status.steps.get().filter(|_| has_bill));
+    let address = address.map(|word| match word {
+        "VERIFIED" | "VALID" => FeatureStatus::Approved,
         "PARTIALLY_VERIFIED" => FeatureStatus::InReview,
         _ => FeatureStatus::Declined,
     });

@@ -6,14 +6,14 @@ use crate::{
     adapters::{
         company::{Company, Member, sorted},
         draft::Draft,
-        metadata::Metadata,
+        metadata::{self, Metadata},
         normal::{Verdict, fold, without_query},
         person::{no_id, no_verdict},
         registry::{Export, bad_json},
         shape::{self, Leaf, List, Part, shape},
     },
     canonical::status::SessionStatus,
-    domain::issue::Issue,
+    domain::issue::{Issue, IssueCode},
 };
 
 shape! {
@@ -64,7 +64,14 @@ shape! {
         kinds: List<Leaf> = "beneficiaryTypes",
         share: Leaf = "ownershipPercentage",
         info: Info = "info",
+        meta: BeneficiaryMeta = "meta",
     }
+
+    /// How they were identified themselves.
+    struct BeneficiaryMeta { history: List<Scan> = "identificationHistory" }
+
+    /// An identification, whose record is another.
+    struct Scan { id: Leaf = "scanRef", status: Leaf = "finalStatus" }
 
     /// Who that is.
     struct Info {
@@ -101,6 +108,20 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     }
     let (owners, officers) = sorted(case.beneficiaries.iter().map(member).collect());
     let status = verdict.as_ref().map(|verdict| draft.judge(verdict));
+    if meta.approval.get().is_none() && meta.status.get() == Some("COMPLETED") {
+        draft.warn(
+            IssueCode::NoVerdict,
+            "status",
+            "the form was completed and nobody decided, so the session is in review",
+        );
+    }
+    let scans = case.beneficiaries.iter().flat_map(|one| one.meta.history.iter());
+    metadata.list(
+        "identifications",
+        scans.filter_map(|scan| {
+            metadata::object(&[("scan_ref", scan.id.get()), ("status", scan.status.get())])
+        }),
+    );
     let company = Company {
         external_id: case.id.pick(),
         vendor_data: case.client_id.pick().or_else(|| case.aml.client_id.pick()),

@@ -27,6 +27,10 @@ shape! {
         phone: PhoneCheck = "phoneVerification",
         risk: Raw = "riskAssessment",
         questionnaire: Raw = "questionnaireAnswers",
+        client_location: Leaf = "clientLocation",
+        lid: Raw = "LID",
+        criminal: Raw = "CRIMINAL_CHECK",
+        steps: Raw = "additionalSteps",
     }
 
     /// Its outcome.
@@ -41,6 +45,7 @@ shape! {
         suspicion_reasons: List<Leaf> = "suspicionReasons",
         deny_reasons: List<Leaf> = "denyReasons",
         aml: Leaf = "amlResultClass",
+        steps: Leaf = "additionalSteps",
     }
 
     /// What was read off a document, in Latin and in its own script.
@@ -65,6 +70,8 @@ shape! {
         org_last_name: Leaf = "orgLastName",
         org_birth_place: Leaf = "orgBirthPlace",
         org_address: Leaf = "orgAddress",
+        duplicate_faces: Raw = "duplicateFaces",
+        duplicate_doc_faces: Raw = "duplicateDocFaces",
     }
 
     /// Screening of a name, as it is now.
@@ -74,7 +81,7 @@ shape! {
     struct Aml { status: AmlStatus = "status" }
 
     /// Its outcome.
-    struct AmlStatus { overall: Leaf = "overallStatus" }
+    struct AmlStatus { overall: Leaf = "overallStatus", ran: Leaf = "checkSuccessful" }
 
     /// A look at an address.
     struct AddressCheck { address: Leaf = "address", status: Leaf = "status" }
@@ -84,11 +91,4 @@ shape! {
 
     /// A look at a phone number.
     struct PhoneCheck { phone: Leaf = "phone", verified: Leaf = "phoneVerified" }
-}
-
-impl Identification<'_> {
-    /// Whether a person was still to look at it.
-    pub(super) fn is_provisional(&self) -> bool {
-        self.is_final.get() == Some("false")
-    }
 }

@@ -6,7 +6,7 @@ use super::{document_type, given};
 use crate::{
     adapters::{
         draft::Draft,
-        metadata::Metadata,
+        metadata::{self, Metadata},
         normal::{self, Verdict, fold, joined},
         person::{Person, no_id, no_verdict},
         registry::{Export, bad_json},
@@ -124,7 +124,10 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     let none = Document::default();
     let document = primary(capabilities).unwrap_or(&none);
     let mut metadata = Metadata::default();
-    let users = [&workflow.user_reference, &record.user_reference, &workflow.internal_reference];
+    let mut users = [&workflow.user_reference, &record.user_reference, &workflow.internal_reference];
+    if export.native.options.jumio_internal_reference_is_vendor_data {
+        users.rotate_right(1);
+    }
     let mut person = Person {
         external_id: workflow.id.pick(),
         vendor_data: users.into_iter().find_map(Leaf::pick),
@@ -135,6 +138,10 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     };
     person.source_status = verdict.map(|verdict| verdict.word);
     add_document(&mut person, document);
+    tell_documents(capabilities, document, &mut metadata);
+    if record.decision.details.label.get() == Some("TECHNICAL_ERROR") {
+        draft.warn(IssueCode::NoVerdict, "status", "the provider could not decide for a fault of its own");
+    }
     add_checks(&mut person, capabilities, &mut metadata);
     if record.wiped_out_at.get().is_some() {
         draft.warn(IssueCode::DataWiped, "", "the provider had wiped out the data of the record");
@@ -169,7 +176,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         (_, None) => Err(no_verdict("decision.type and no workflow.status")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 
@@ -205,10 +212,16 @@ fn decided(word: &str) -> Option<SessionStatus> {
     })
 }
 
-/// What all checks together say: approved only where every one of them passed.
+/// What all checks together say: approved only where every one of them passed, of those that tell who somebody
+/// is, and none of the others said anything else.
 fn derived(capabilities: &Capabilities<'_>) -> SessionStatus {
-    let all: Vec<_> =
-        named(capabilities).flat_map(|(_, decisions)| decisions).map(|decision| feature(decision)).collect();
+    let is_beside =
+        |name: &str| matches!(name, "watchlistScreening" | "addressValidation" | "proofOfResidency");
+    let all: Vec<_> = named(capabilities)
+        .flat_map(|(name, decisions)| decisions.into_iter().map(move |decision| (name, feature(decision))))
+        .filter(|(name, status)| !is_beside(name) || *status != FeatureStatus::NotFinished)
+        .map(|(_, status)| status)
+        .collect();
     let any = |status: FeatureStatus| all.contains(&status);
     if any(FeatureStatus::Declined) {
         SessionStatus::Declined
@@ -253,6 +266,20 @@ fn primary<'a>(capabilities: &'a Capabilities<'a>) -> Option<&'a Document<'a>> {
     let all = || capabilities.extraction.iter();
     let best = all().filter(read).find(|one| one.data.number.get().is_some());
     best.or_else(|| all().find(read)).or_else(|| all().next()).map(|one| &one.data)
+}
+
+/// Documents beside the one that tells who somebody is.
+fn tell_documents(capabilities: &Capabilities<'_>, primary: &Document<'_>, metadata: &mut Metadata) {
+    let others = capabilities.extraction.iter().map(|one| &one.data);
+    let others = others.filter(|other| !std::ptr::eq(*other, primary)).filter_map(|other| {
+        metadata::object(&[
+            ("type", other.kind.get()),
+            ("number", other.number.get()),
+            ("country", other.country.get()),
+            ("valid_until", other.expiry_date.get()),
+        ])
+    });
+    metadata.list("other_documents", others);
 }
 
 fn add_document<'a>(person: &mut Person<'a>, document: &'a Document<'a>) {

@@ -13,7 +13,7 @@ use crate::{
         shape::{self, Leaf, List, Raw, shape},
     },
     canonical::status::{FeatureStatus, SessionStatus},
-    domain::issue::Issue,
+    domain::issue::{Issue, IssueCode},
 };
 
 shape! {
@@ -96,6 +96,9 @@ fn inner(raw: Raw<'_>) -> Cow<'_, str> {
     }
 }
 
+/// States of papers, such as bank statements, that were only read.
+const NO_VERDICTS: [&str; 3] = ["uploaded", "extracted", "discarded"];
+
 /// Reads a scan.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     let mut scan = shape::read::<Scan<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
@@ -104,6 +107,10 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         (scan.document, scan.transaction, scan.verification) = (flat.read(), flat.read(), flat.read());
     }
     let Scan { document, transaction, verification, .. } = &scan;
+    if document.status.get().map(fold).is_some_and(|word| NO_VERDICTS.contains(&word.as_str())) {
+        let message = "the scan is of a paper that was read and not verified; it holds no verdict";
+        return Err(Issue::of_record(IssueCode::InvalidValue, message));
+    }
     let (identity, reject) = (inner(verification.identity), inner(verification.reject));
     let identity: Identity<'_> = serde_json::from_str(&identity).unwrap_or_default();
     let reject: Reject<'_> = serde_json::from_str(&reject).unwrap_or_default();
@@ -146,7 +153,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         (_, None) => Err(no_verdict("document.status and no transaction.status")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 

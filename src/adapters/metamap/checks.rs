@@ -16,6 +16,9 @@ use crate::{
 /// Codes of steps that were left out, or had too little to go by.
 const NOT_FAILED: [&str; 5] = [".notEnoughParams", ".skipped", ".notValidParams", ".noDOB", ".notProvided"];
 
+/// Codes of pictures that were too poor to tell anything by.
+const POOR: [&str; 4] = [".negligence", ".noMatchFound", ".noRequiredFields", ".noSuitableBiometricsFound"];
+
 /// When the last of the steps was completed.
 pub(super) fn newest<'a>(verification: &'a Verification<'a>) -> Pick<'a> {
     let of_documents = verification.documents.iter().flat_map(|document| document.steps.iter());
@@ -103,9 +106,7 @@ fn status(step: &Step<'_>) -> FeatureStatus {
         _ if !is_done => FeatureStatus::NotFinished,
         None => FeatureStatus::Approved,
         Some(code) if NOT_FAILED.iter().any(|end| code.ends_with(end)) => FeatureStatus::NotFinished,
-        Some(code) if code.ends_with(".negligence") || code.ends_with(".noMatchFound") => {
-            FeatureStatus::InReview
-        }
+        Some(code) if POOR.iter().any(|end| code.ends_with(end)) => FeatureStatus::InReview,
         Some(_) => FeatureStatus::Declined,
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     parts::Parts,
     shapes::{Bundle, Check, Webhook},
-    tell,
+    tell, user_of,
 };
 use crate::{
     adapters::{
@@ -59,10 +59,12 @@ pub(super) fn read_object(
 fn write(export: &Export<'_>, mut bundle: Bundle<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     let parts = Parts::of_reports(std::mem::take(&mut bundle.reports).into_items());
     let Bundle { check, applicant, webhook, .. } = &bundle;
-    let verdict = verdict_of(check, &parts);
+    let options = &export.native.options;
+    let verdict = verdict_of(check, &parts, options.onfido_consider_is_in_review);
     let mut metadata = Metadata::default();
     let mut person = Person {
         external_id: check.id.pick(),
+        vendor_data: user_of(&check.tags, check.applicant_id.get().or(applicant.id.get()), options),
         status: verdict.as_ref().map(|verdict| draft.judge(verdict)),
         created_at: check.created_at.pick(),
         completed_at: webhook.payload.object.completed_at.pick(),
@@ -70,11 +72,8 @@ fn write(export: &Export<'_>, mut bundle: Bundle<'_>, draft: &mut Draft<'_>) -> 
         ..Person::default()
     };
     if check.status.get() == Some("complete") && check.result.get().is_none() {
-        draft.warn(
-            IssueCode::ResultNotInExport,
-            "status",
-            "the check is complete and its result is not told",
-        );
+        let why = "the check is complete and its result is not told";
+        draft.warn_of_outcome(IssueCode::ResultNotInExport, why, "the session is Expired");
     }
     person.source_status = verdict.map(|verdict| verdict.word);
     parts.fill(&mut person, applicant, &mut metadata);
@@ -107,16 +106,18 @@ fn write(export: &Export<'_>, mut bundle: Bundle<'_>, draft: &mut Draft<'_>) -> 
         (_, None) => Err(no_verdict("check.status")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 
 /// A check to be considered is declined only by explicit words about its document.
-fn verdict_of<'a>(check: &'a Check<'a>, parts: &Parts<'_>) -> Option<Verdict<'a>> {
+fn verdict_of<'a>(check: &'a Check<'a>, parts: &Parts<'_>, is_lenient: bool) -> Option<Verdict<'a>> {
     let (state, result) = (check.status.get()?, check.result.get());
     let status = match (fold(state).as_str(), result) {
         ("complete", Some("clear")) => Some(SessionStatus::Approved),
-        ("complete", Some("consider")) if parts.is_document_refused() => Some(SessionStatus::Declined),
+        ("complete", Some("consider")) if parts.is_document_refused() && !is_lenient => {
+            Some(SessionStatus::Declined)
+        }
         ("complete", Some("consider")) => Some(SessionStatus::InReview),
         ("complete", None) => Some(SessionStatus::Expired),
         ("inprogress" | "reopened" | "paused", _) => Some(SessionStatus::InReview),

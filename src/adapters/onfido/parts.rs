@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::shapes::{Address, Applicant, Properties, Report};
+use super::shapes::{Address, Applicant, Node, Properties, Report};
 use crate::{
     adapters::{
         metadata::Metadata,
@@ -209,11 +209,11 @@ fn result_status(result: &str) -> FeatureStatus {
 fn tell_breakdown(path: &str, breakdown: Raw<'_>, depth: usize, metadata: &mut Metadata) {
     let Some(depth) = depth.checked_sub(1) else { return };
     for (key, raw) in breakdown.read::<Top<'_>>().members() {
-        let node = Raw::of(raw);
+        let node: Node<'_> = Raw::of(raw).read();
         let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-        if node.dig(&["result"]).text().is_some_and(|result| result != "clear") {
+        if node.result.get().is_some_and(|result| result != "clear") {
             metadata.reason(path.clone());
-            for (property, raw) in node.dig(&["properties"]).read::<Top<'_>>().members() {
+            for (property, raw) in node.properties.read::<Top<'_>>().members() {
                 let is_odd =
                     Raw::of(raw).text().is_some_and(|word| matches!(&*word, "consider" | "unidentified"));
                 if is_odd {
@@ -221,7 +221,7 @@ fn tell_breakdown(path: &str, breakdown: Raw<'_>, depth: usize, metadata: &mut M
                 }
             }
         }
-        tell_breakdown(&path, node.dig(&["breakdown"]), depth, metadata);
+        tell_breakdown(&path, node.breakdown, depth, metadata);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     parts::Parts,
     shapes::{Object, Run},
-    tell,
+    tell, user_of,
 };
 use crate::{
     adapters::{
@@ -46,7 +46,10 @@ fn write(export: &Export<'_>, run: &Run<'_>, draft: &mut Draft<'_>) -> Result<()
     let mut metadata = Metadata::default();
     let mut person = Person {
         external_id: run.id.pick(),
-        vendor_data: run.customer_user_id.pick(),
+        vendor_data: run.customer_user_id.pick().or_else(|| {
+            let applicant = run.applicant_id.get().or(run.applicant.id.get());
+            user_of(&run.tags, applicant, &export.native.options)
+        }),
         status: verdict.as_ref().map(|verdict| draft.judge(verdict)),
         source_status: run.status.pick(),
         created_at: run.created_at.pick(),
@@ -74,7 +77,7 @@ fn write(export: &Export<'_>, run: &Run<'_>, draft: &mut Draft<'_>) -> Result<()
         (_, None) => Err(no_verdict("status")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 

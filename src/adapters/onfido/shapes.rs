@@ -92,6 +92,9 @@ shape! {
         properties: Properties = "properties",
     }
 
+    /// A part of a report's breakdown.
+    struct Node { result: Leaf = "result", properties: Raw = "properties", breakdown: Raw = "breakdown" }
+
     /// What a report has read.
     struct Properties {
         document_type: Leaf = "document_type",

@@ -13,6 +13,7 @@ use crate::{
         metadata::Metadata,
         normal::joined,
         person::{no_id, no_verdict},
+        registry::Export,
         shape::{Leaf, List, Raw, shape},
     },
     domain::issue::Issue,
@@ -45,7 +46,7 @@ shape! {
 }
 
 /// Reads a company.
-pub(super) fn read(record: &Record<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
+pub(super) fn read(export: &Export<'_>, record: &Record<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     let inquiry = &record.inquiry;
     let attributes = |kind: &str| {
         let of_kind = record.included.iter().find(|resource| resource.kind.get() == Some(kind));
@@ -53,7 +54,7 @@ pub(super) fn read(record: &Record<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     };
     let registry: Registry<'_> = attributes("verification/database-business").read();
     let lookup: Lookup<'_> = attributes("report/business-lookup").read();
-    let verdict = verdict_of(record);
+    let verdict = verdict_of(record, &export.native.options);
     let status = verdict.as_ref().map(|verdict| draft.judge(verdict));
     let mut metadata = Metadata::default();
     tell(record, &mut metadata);

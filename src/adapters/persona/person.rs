@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::resources::{Inquiry, Record, Verification, other_fields, status_of};
+use super::resources::{Inquiry, Record, Verification, status_of};
 use crate::{
     adapters::{
         draft::Draft,
@@ -16,18 +16,17 @@ use crate::{
         document::DocumentType,
         status::{FeatureStatus, SessionStatus},
     },
-    domain::issue::Issue,
+    domain::{import::ProviderOptions, issue::Issue},
 };
 
 /// Reads a person.
 pub(super) fn read(export: &Export<'_>, record: &Record<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     let inquiry = &record.inquiry;
-    let ids = record.all("verification/government-id");
-    let selfies = record.all("verification/selfie");
+    let ids: Vec<_> = record.all("verification/government-id").collect();
     let none = Verification::default();
-    let is_passed = |id: &&Verification<'_>| status_of(id) == FeatureStatus::Approved;
-    let id = ids.iter().rfind(is_passed).or(ids.last()).unwrap_or(&none);
-    let verdict = verdict_of(record);
+    let passed = ids.iter().rfind(|id| status_of(id) == FeatureStatus::Approved);
+    let id = passed.or(ids.last()).copied().unwrap_or(&none);
+    let verdict = verdict_of(record, &export.native.options);
     let mut metadata = Metadata::default();
     let mut person = Person {
         external_id: record.resource.id.pick(),
@@ -42,33 +41,36 @@ pub(super) fn read(export: &Export<'_>, record: &Record<'_>, draft: &mut Draft<'
     add_names(&mut person, record, id);
     add_document(&mut person, record, id);
     person.address = filled_in_address(record).or_else(|| printed_address(id)).map(Cow::Owned);
-    let of_contact = |kind: &str| record.all(kind).pop();
-    let email = of_contact("verification/email-address").and_then(|found| found.email.take());
+    let email = record.all("verification/email-address").next_back().and_then(|found| found.email.pick());
     person.email = record.field("email-address").or_else(|| inquiry.email.pick()).or(email);
-    let phone = of_contact("verification/phone-number").and_then(|found| found.phone.take());
+    let phone = record.all("verification/phone-number").next_back().and_then(|found| found.phone.pick());
     person.phone = record.field("phone-number").or_else(|| inquiry.phone.pick()).or(phone);
-    if let Some(selfie) = selfies.last() {
+    if let Some(selfie) = record.all("verification/selfie").next_back() {
         add_selfie(&mut person, selfie);
     }
     tell(record, &mut metadata);
+    tell_files(record, id, &ids, &mut metadata);
     let result = match (&person.external_id, person.status) {
         (None, _) => Err(no_id("data.id")),
         (_, None) => Err(no_verdict("data.attributes.status")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 
 /// What became of an inquiry. One that is completed and was never decided is approved only where its
 /// verifications passed.
-pub(super) fn verdict_of<'a>(record: &'a Record<'_>) -> Option<Verdict<'a>> {
+pub(super) fn verdict_of<'a>(record: &'a Record<'_>, options: &ProviderOptions) -> Option<Verdict<'a>> {
     let word = record.inquiry.status.get()?;
     let status = match fold(word).as_str() {
         "approved" => Some(SessionStatus::Approved),
         "declined" | "failed" => Some(SessionStatus::Declined),
+        "pending" if options.persona_pending_is_expired => Some(SessionStatus::Expired),
         "needsreview" | "pending" => Some(SessionStatus::InReview),
-        "completed" if has_passed(record) => Some(SessionStatus::Approved),
+        "completed" if !options.persona_completed_is_in_review && has_passed(record) => {
+            Some(SessionStatus::Approved)
+        }
         "completed" => Some(SessionStatus::InReview),
         "created" | "expired" => Some(SessionStatus::Expired),
         _ => None,
@@ -78,14 +80,9 @@ pub(super) fn verdict_of<'a>(record: &'a Record<'_>) -> Option<Verdict<'a>> {
 
 /// Whether the newest verification of each kind passed or was skipped, and one passed.
 fn has_passed(record: &Record<'_>) -> bool {
-    let mut kinds: Vec<&str> = record.included.iter().filter_map(|resource| resource.kind.get()).collect();
-    kinds.retain(|kind| kind.starts_with("verification/"));
-    kinds.sort_unstable();
-    kinds.dedup();
-    let newest: Vec<_> = kinds.into_iter().filter_map(|kind| record.all(kind).pop()).collect();
     let is_skipped = |found: &Verification<'_>| found.status.get() == Some("skipped");
-    newest.iter().any(|found| status_of(found) == FeatureStatus::Approved)
-        && newest.iter().all(|found| status_of(found) == FeatureStatus::Approved || is_skipped(found))
+    record.newest().any(|found| status_of(found) == FeatureStatus::Approved)
+        && record.newest().all(|found| status_of(found) == FeatureStatus::Approved || is_skipped(found))
 }
 
 /// When it was decided, or else ended.
@@ -196,6 +193,31 @@ fn printed_address(id: &Verification<'_>) -> Option<String> {
     joined([&id.street_1, &id.street_2, &id.city, &id.subdivision, &id.postal_code].map(Leaf::get))
 }
 
+/// Files beside the document that tells who somebody is: papers, other documents, a face from its sides.
+fn tell_files(
+    record: &Record<'_>,
+    primary: &Verification<'_>,
+    ids: &[&Verification<'_>],
+    metadata: &mut Metadata,
+) {
+    let mut tell = |kind: &str, url: &Leaf<'_>| {
+        if let Some(url) = url.get() {
+            metadata.media(&[("kind", Some(kind)), ("url", Some(normal::without_query(url)))]);
+        }
+    };
+    for id in ids.iter().filter(|id| !std::ptr::eq(**id, primary)) {
+        tell("front", &id.front);
+        tell("back", &id.back);
+    }
+    for selfie in record.all("verification/selfie") {
+        tell("selfie_left", &selfie.left);
+        tell("selfie_right", &selfie.right);
+    }
+    for paper in record.all("verification/document") {
+        paper.files.iter().for_each(|file| tell("document", &file.url));
+    }
+}
+
 /// What the inquiry tells beyond the contract's fields.
 pub(super) fn tell(record: &Record<'_>, metadata: &mut Metadata) {
     let inquiry = &record.inquiry;
@@ -209,12 +231,12 @@ pub(super) fn tell(record: &Record<'_>, metadata: &mut Metadata) {
             check.reasons.iter().filter_map(Leaf::get).for_each(|reason| metadata.reason(reason));
         }
     }
-    let screened = record.all("report/").into_iter().filter_map(|report| match report.has_match.get() {
+    let screened = record.all("report/").filter_map(|report| match report.has_match.get() {
         Some("true") => Some(FeatureStatus::InReview),
         Some("false") => Some(FeatureStatus::Approved),
         _ => report.status.get().map(|_| FeatureStatus::NotFinished),
     });
-    let feature = |kind: &str| record.all(kind).last().map(status_of).map(FeatureStatus::as_str);
+    let feature = |kind: &str| record.all(kind).next_back().map(status_of).map(FeatureStatus::as_str);
     metadata.texts(
         "checks",
         &[
@@ -230,7 +252,5 @@ pub(super) fn tell(record: &Record<'_>, metadata: &mut Metadata) {
     for (key, name) in [("account_id", "account"), ("inquiry_template_id", "inquiry-template")] {
         metadata.text(key, record.related(name).as_deref());
     }
-    let others = other_fields(inquiry.fields);
-    let others: Vec<_> = others.iter().map(|(name, value)| (name.as_ref(), value.as_deref())).collect();
-    metadata.texts("fields", &others);
+    metadata.texts("fields", &record.other_fields());
 }

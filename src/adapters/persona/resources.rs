@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     adapters::{
         normal::fold,
-        shape::{Leaf, List, Raw, Top, shape},
+        shape::{Leaf, List, Raw, Top, is_same, shape},
     },
     canonical::status::FeatureStatus,
 };
@@ -80,11 +80,17 @@ shape! {
         front: Leaf = "front-photo-url",
         back: Leaf = "back-photo-url",
         selfie: Leaf = "center-photo-url",
+        left: Leaf = "left-photo-url",
+        right: Leaf = "right-photo-url",
+        files: List<File> = "files",
         video: Leaf = "video-url",
         similarity: Leaf = "document-similarity-score",
         phone: Leaf = "phone-number",
         email: Leaf = "email-address",
     }
+
+    /// A file that somebody handed in.
+    struct File { url: Leaf = "url" }
 
     /// A check of a verification.
     struct Check {
@@ -98,14 +104,33 @@ shape! {
     struct Valued { value: Leaf = "value" }
 }
 
-/// An inquiry and what came with it.
+/// An inquiry or a transaction and what came with it, each part of it read once.
 pub(super) struct Record<'a> {
     pub(super) resource: Resource<'a>,
     pub(super) inquiry: Inquiry<'a>,
     pub(super) included: Vec<Resource<'a>>,
+    /// What was filled in, by name.
+    fields: Vec<(Cow<'a, str>, Leaf<'a>)>,
+    /// Verifications and reports by kind, the newest last.
+    findings: Vec<(Cow<'a, str>, Verification<'a>)>,
 }
 
 impl<'a> Record<'a> {
+    /// Reads a resource and what came with it.
+    pub(super) fn new(resource: Resource<'a>, included: Vec<Resource<'a>>) -> Self {
+        let inquiry: Inquiry<'a> = resource.attributes.read();
+        let value = |(name, raw)| (name, Raw::of(raw).read::<Valued<'a>>().value);
+        let fields = inquiry.fields.read::<Top<'a>>().into_members().map(value).collect();
+        let mut findings: Vec<(Cow<'a, str>, Verification<'a>)> = included
+            .iter()
+            .filter_map(|part| Some((part.kind.clone().take()?, part)))
+            .filter(|(kind, _)| kind.starts_with("verification/") || kind.starts_with("report/"))
+            .map(|(kind, part)| (kind, part.attributes.read()))
+            .collect();
+        findings.sort_by(|(_, a), (_, b)| a.created_at.get().cmp(&b.created_at.get()));
+        Self { resource, inquiry, included, fields, findings }
+    }
+
     /// Whether its template asks for a company.
     pub(super) fn is_company(&self) -> bool {
         let is_of_company =
@@ -115,18 +140,27 @@ impl<'a> Record<'a> {
     }
 
     /// A value that was filled in.
-    pub(super) fn field(&self, name: &str) -> Option<Cow<'a, str>> {
-        field(self.inquiry.fields, name)
+    pub(super) fn field(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.fields.iter().find(|(found, _)| is_same(found, name))?.1.pick()
     }
 
-    /// Verifications and reports of a kind, the newest last; those that are tries again count alone.
-    pub(super) fn all(&self, kind: &str) -> Vec<Verification<'a>> {
-        let of_kind =
-            |resource: &&Resource<'a>| resource.kind.get().is_some_and(|found| found.starts_with(kind));
-        let mut all: Vec<Verification<'a>> =
-            self.included.iter().filter(of_kind).map(|resource| resource.attributes.read()).collect();
-        all.sort_by(|a, b| a.created_at.get().cmp(&b.created_at.get()));
-        all
+    /// Verifications and reports whose kind begins so, the newest last.
+    pub(super) fn all(&self, kind: &str) -> impl DoubleEndedIterator<Item = &Verification<'a>> {
+        self.findings.iter().filter(move |(found, _)| found.starts_with(kind)).map(|(_, found)| found)
+    }
+
+    /// The newest verification of each kind.
+    pub(super) fn newest(&self) -> impl Iterator<Item = &Verification<'a>> {
+        let of_verification =
+            self.findings.iter().enumerate().filter(|(_, (kind, _))| kind.starts_with("verification/"));
+        let is_last = |at: usize, kind: &str| !self.findings[at + 1..].iter().any(|(later, _)| later == kind);
+        of_verification.filter(move |(at, (kind, _))| is_last(*at, kind)).map(|(_, (_, found))| found)
+    }
+
+    /// Names and values that were filled in and that the contract has no field for.
+    pub(super) fn other_fields(&self) -> Vec<(&str, Option<&str>)> {
+        let others = self.fields.iter().filter(|(name, _)| !KNOWN.contains(&fold(name).as_str()));
+        others.map(|(name, value)| (name.as_ref(), value.get())).collect()
     }
 
     /// The reference of the account that came with it.
@@ -156,31 +190,26 @@ pub(super) fn status_of(verification: &Verification<'_>) -> FeatureStatus {
     }
 }
 
-/// Names and values of a form that the contract has no field for.
-pub(super) fn other_fields<'a>(fields: Raw<'a>) -> Vec<(Cow<'a, str>, Option<Cow<'a, str>>)> {
-    const KNOWN: [&str; 19] = [
-        "namefirst",
-        "namemiddle",
-        "namelast",
-        "birthdate",
-        "addressstreet1",
-        "addressstreet2",
-        "addresscity",
-        "addresssubdivision",
-        "addresspostalcode",
-        "addresscountrycode",
-        "emailaddress",
-        "phonenumber",
-        "identificationnumber",
-        "identificationclass",
-        "selectedcountrycode",
-        "selectedidclass",
-        "currentgovernmentid",
-        "currentselfie",
-        // Whoever has no need of it should not keep it.
-        "socialsecuritynumber",
-    ];
-    let others =
-        fields.read::<Top<'a>>().into_members().filter(|(name, _)| !KNOWN.contains(&fold(name).as_str()));
-    others.map(|(name, raw)| (name, Raw::of(raw).read::<Valued<'a>>().value.take())).collect()
-}
+/// Names that have fields of the contract, or none on purpose.
+const KNOWN: [&str; 19] = [
+    "namefirst",
+    "namemiddle",
+    "namelast",
+    "birthdate",
+    "addressstreet1",
+    "addressstreet2",
+    "addresscity",
+    "addresssubdivision",
+    "addresspostalcode",
+    "addresscountrycode",
+    "emailaddress",
+    "phonenumber",
+    "identificationnumber",
+    "identificationclass",
+    "selectedcountrycode",
+    "selectedidclass",
+    "currentgovernmentid",
+    "currentselfie",
+    // Whoever has no need of it should not keep it.
+    "socialsecuritynumber",
+];

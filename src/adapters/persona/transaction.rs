@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::resources::{Record, field, other_fields};
+use super::resources::{Record, field};
 use crate::{
     adapters::{
         draft::Draft,
@@ -39,9 +39,7 @@ pub(super) fn read(record: &Record<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     {
         metadata.text(key, record.related(name).as_deref());
     }
-    let others = other_fields(attributes.fields);
-    let others: Vec<_> = others.iter().map(|(name, value)| (name.as_ref(), value.as_deref())).collect();
-    metadata.texts("fields", &others);
+    metadata.texts("fields", &record.other_fields());
     let payment = Payment {
         external_id: record.resource.id.pick(),
         transaction_id: attributes.reference_id.pick().or_else(|| record.resource.id.pick()),

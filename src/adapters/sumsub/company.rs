@@ -10,6 +10,7 @@ use crate::{
         metadata::Metadata,
         normal::joined,
         person::{no_id, no_verdict},
+        registry::Export,
         shape::{Leaf, List, Part, shape},
     },
     domain::issue::Issue,
@@ -53,12 +54,12 @@ shape! {
 }
 
 /// Reads a company.
-pub(super) fn read(bundle: &Bundle<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
+pub(super) fn read(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     let applicant = &bundle.applicant;
     let stated: CompanyInfo<'_> = applicant.info.company.read();
     let fixed: CompanyInfo<'_> = applicant.fixed.company.read();
     let info = if stated.is_there() { &stated } else { &fixed };
-    let verdict = verdict_of(applicant);
+    let verdict = verdict_of(applicant, &export.native.options);
     let status = verdict.as_ref().map(|verdict| draft.judge(verdict));
     let mut metadata = Metadata::default();
     tell(applicant, bundle, &mut metadata);

@@ -50,11 +50,11 @@ const NO_IDENTITY: [&str; 24] = [
 /// Reads a person.
 pub(super) fn read(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     let applicant = &bundle.applicant;
-    let Applicant { info, fixed, review, .. } = applicant;
+    let Applicant { info, fixed, .. } = applicant;
     let none = IdDoc::default();
     let primary = primary(bundle);
     let document = primary.map_or(&none, |at| &info.id_docs[at]);
-    let verdict = verdict_of(applicant);
+    let verdict = verdict_of(applicant, &export.native.options);
     let mut metadata = Metadata::default();
     let status = verdict.as_ref().map(|verdict| draft.judge(verdict));
     let mut person = Person {
@@ -98,9 +98,12 @@ pub(super) fn read(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'
     if applicant.sandbox.is_true() {
         draft.warn(IssueCode::Sandbox, "", "the record is of a sandbox");
     }
-    if review.result.reject_type.get().or(applicant.review_result.reject_type.get()) == Some("RETRY")
-        && status == Some(SessionStatus::Declined)
-    {
+    let refused = if export.native.options.sumsub_retry_is_expired {
+        SessionStatus::Expired
+    } else {
+        SessionStatus::Declined
+    };
+    if applicant.may_retry() && status == Some(refused) {
         draft.warn(IssueCode::ResubmissionAllowed, "status", "the provider would have allowed another try");
     }
     let result = match (&person.external_id, status) {
@@ -108,7 +111,7 @@ pub(super) fn read(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'
         (_, None) => Err(no_verdict("review.reviewStatus and no reviewAnswer")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 

@@ -139,4 +139,10 @@ impl Applicant<'_> {
     pub(super) fn kind(&self) -> Option<&str> {
         self.applicant_type.get().or(self.type_or_event.get())
     }
+
+    /// Whether whoever was refused could have tried again.
+    pub(super) fn may_retry(&self) -> bool {
+        [&self.review.result, &self.review_result].iter().find_map(|result| result.reject_type.get())
+            == Some("RETRY")
+    }
 }

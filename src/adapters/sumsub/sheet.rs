@@ -99,7 +99,7 @@ pub(in crate::adapters) fn columns(header: &[&str]) -> Option<Vec<Option<Put>>> 
 
 /// Reads a record: the cells of columns that are known.
 pub(in crate::adapters) fn read<'a>(
-    export: &Export<'a>,
+    export: &Export<'_>,
     cells: impl Iterator<Item = (Put, &'a str)>,
     draft: &mut Draft<'_>,
 ) -> Result<(), Issue> {

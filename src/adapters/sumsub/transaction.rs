@@ -105,7 +105,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     let state = review.status.get().or(review.result.answer.get());
     let status = status_of(review.status.get(), review.result.answer.get());
     if let (Some(word), None) = (state, status) {
-        draft.warn_of_status(word, "the provider's word is not known, so the transaction is in review");
+        draft.warn_of_status(word, "the transaction is in review");
     }
     let mut subject = party(&data.applicant);
     subject.vendor_data = subject.vendor_data.or_else(|| transaction.external_user_id.pick());

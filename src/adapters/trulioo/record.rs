@@ -50,7 +50,7 @@ shape! {
     struct Rule { name: Leaf = "RuleName", note: Leaf = "Note" }
 
     /// What was asked.
-    struct Input { name: Leaf = "FieldName", value: Leaf = "Value" }
+    struct Input { name: Leaf = "FieldName", value: Leaf = "Value", group: Leaf = "FieldGroup" }
 
     /// A source of data and its answers.
     struct Source {
@@ -81,7 +81,7 @@ impl Transaction<'_> {
     }
 
     /// The answer about a document that counts: of several the one that was sure of it, else the last.
-    fn document(&self) -> Option<&Source<'_>> {
+    pub(super) fn document(&self) -> Option<&Source<'_>> {
         let is_of_document = |source: &&Source<'_>| {
             source.name.get().is_some_and(|name| fold(name).contains("documentverification"))
         };
@@ -99,6 +99,49 @@ impl Transaction<'_> {
                 self.inputs.iter().filter(|input| input.name.get().is_some_and(|found| is_same(found, name)));
             of_name.filter_map(|input| input.value.get()).next()
         })
+    }
+
+    /// The number of a document that was asked about; where it stands differs by country and product.
+    fn asked_number(&self) -> Option<&str> {
+        let is_number = |input: &&Input<'_>| {
+            let name = fold(&format!(
+                "{}{}",
+                input.group.get().unwrap_or_default(),
+                input.name.get().unwrap_or_default()
+            ));
+            let is_of_document = ["passport", "driverlicen", "driverslicen", "nationalid"]
+                .iter()
+                .any(|word| name.contains(word));
+            is_of_document && name.ends_with("number")
+        };
+        self.inputs.iter().filter(is_number).find_map(|input| input.value.get())
+    }
+
+    /// Whether something was asked twice, of which the first counts.
+    fn asks_twice(&self) -> bool {
+        let given = self.inputs.iter().filter(|input| input.value.is_there());
+        let mut names: Vec<_> =
+            given.filter_map(|input| Some((input.name.get()?, input.group.get()))).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        names.len() < count
+    }
+
+    /// What sources said of fields by these names: one that knows them is enough.
+    fn confirmed(&self, names: &[&str]) -> Option<FeatureStatus> {
+        let fields = self.sources().flat_map(|source| source.fields.iter());
+        let mut words: Vec<_> = fields
+            .filter(|field| field.name.get().is_some_and(|name| names.contains(&name)))
+            .filter_map(|field| field.status.get())
+            .collect();
+        words.sort_unstable();
+        match words[..] {
+            [] => None,
+            ["match", ..] => Some(FeatureStatus::Approved),
+            _ if words.contains(&"nomatch") => Some(FeatureStatus::Declined),
+            _ => Some(FeatureStatus::NotFinished),
+        }
     }
 }
 
@@ -139,6 +182,9 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     person.source_status = verdict.map(|verdict| verdict.word);
     add_person(&mut person, &transaction, &mut metadata);
     tell(&transaction, &mut metadata);
+    if transaction.asks_twice() {
+        draft.warn(IssueCode::DuplicateKey, "", "the record asks for something twice; the first counts");
+    }
     if person.source_status.as_deref() == Some("nomatch")
         && transaction.sources().all(|source| source.fields.is_empty())
     {
@@ -149,7 +195,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         (_, None) => Err(no_verdict("Record.RecordStatus and no Status")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }
 
@@ -167,7 +213,11 @@ pub(super) fn verdict_of<'a>(transaction: &'a Transaction<'_>) -> Option<Verdict
     Some(Verdict { status, word: word.into() })
 }
 
-fn add_person<'a>(person: &mut Person<'a>, transaction: &'a Transaction<'a>, metadata: &mut Metadata) {
+pub(super) fn add_person<'a>(
+    person: &mut Person<'a>,
+    transaction: &'a Transaction<'a>,
+    metadata: &mut Metadata,
+) {
     let document = transaction.document();
     let appended = |name: &str| document.and_then(|source| source.appended(name));
     let pick = |text: Option<&'a str>| -> Pick<'a> { text.and_then(normal::name).map(Cow::Borrowed) };
@@ -203,7 +253,7 @@ fn add_person<'a>(person: &mut Person<'a>, transaction: &'a Transaction<'a>, met
     let kind = transaction.input(&["DocumentType"]);
     person.document_type = kind.map(|kind| normal::document(kind).unwrap_or(DocumentType::Other));
     person.document_subtype = pick(kind);
-    person.document_number = pick(appended("DocumentNumber"));
+    person.document_number = pick(appended("DocumentNumber").or_else(|| transaction.asked_number()));
     let Some(document) = document else { return };
     let country = appended("DocumentCountryCode").or_else(|| appended("Issuer"));
     person.issuing_state = pick(country).or_else(|| transaction.country.pick());
@@ -225,24 +275,22 @@ pub(super) fn address(transaction: &Transaction<'_>) -> Option<String> {
     joined([street].into_iter().chain(rest))
 }
 
-/// What Trulioo says beyond the contract's fields. A hit on a watchlist changes no verdict.
+/// What Trulioo says beyond the contract's fields.
 pub(super) fn tell(transaction: &Transaction<'_>, metadata: &mut Metadata) {
-    let mut aml = Vec::new();
-    for source in transaction.sources() {
-        let name = source.name.get().unwrap_or_default();
-        for field in source.fields.iter().filter(|field| field.status.get() == Some("nomatch")) {
-            metadata.reason(format!("{name}.{}=nomatch", field.name.get().unwrap_or_default()));
-        }
-        for error in source.errors.iter().filter_map(|error| error.code.get()) {
-            metadata.reason(format!("{name}:error {error}"));
-        }
-        aml.extend(source.appended("WatchlistState").map(|state| match fold(state).as_str() {
-            "nohit" => FeatureStatus::Approved,
-            "potentialhit" => FeatureStatus::InReview,
-            _ => FeatureStatus::Declined,
-        }));
-    }
-    metadata.texts("checks", &[("aml", normal::worst(aml).map(FeatureStatus::as_str))]);
+    let aml = tell_sources(transaction, metadata);
+    let street = transaction.confirmed(&["Address1", "StreetName"]);
+    let place = transaction.confirmed(&["City", "PostalCode"]);
+    let address = street.zip(place).and_then(|(street, place)| normal::worst([street, place]));
+    let shown = |status: Option<FeatureStatus>| status.map(FeatureStatus::as_str);
+    metadata.texts(
+        "checks",
+        &[
+            ("aml", shown(normal::worst(aml))),
+            ("phone", shown(transaction.confirmed(&["MobileNumber", "Telephone", "Telephone2"]))),
+            ("email", shown(transaction.confirmed(&["EmailAddress"]))),
+            ("address", shown(address)),
+        ],
+    );
     let rule = if transaction.record.rule.is_there() { &transaction.record.rule } else { &transaction.rule };
     for (key, text) in [
         ("transaction_id", transaction.id.get()),
@@ -254,9 +302,34 @@ pub(super) fn tell(transaction: &Transaction<'_>, metadata: &mut Metadata) {
     ] {
         metadata.text(key, text);
     }
+}
+
+/// What sources did not confirm, and the media they looked at; what watchlists said, which changes no verdict.
+pub(super) fn tell_sources(transaction: &Transaction<'_>, metadata: &mut Metadata) -> Vec<FeatureStatus> {
+    let mut aml = Vec::new();
+    for source in transaction.sources() {
+        let name = source.name.get().unwrap_or_default();
+        for field in source.fields.iter().filter(|field| field.status.get() == Some("nomatch")) {
+            metadata.reason(format!("{name}.{}=nomatch", field.name.get().unwrap_or_default()));
+        }
+        for error in source.errors.iter().filter_map(|error| error.code.get()) {
+            metadata.reason(format!("{name}:error {error}"));
+        }
+        aml.extend(source.appended("WatchlistState").map(screened));
+    }
     for kind in ["DocumentFrontImage", "DocumentBackImage", "LivePhoto"] {
         if let Some(url) = transaction.input(&[kind]).filter(|url| url.starts_with("http")) {
             metadata.media(&[("kind", Some(kind)), ("url", Some(normal::without_query(url)))]);
         }
+    }
+    aml
+}
+
+/// What a watchlist's word means.
+pub(super) fn screened(state: &str) -> FeatureStatus {
+    match fold(state).as_str() {
+        "nohit" => FeatureStatus::Approved,
+        "potentialhit" => FeatureStatus::InReview,
+        _ => FeatureStatus::Declined,
     }
 }

@@ -71,7 +71,8 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
     let webhook = shape::read::<FullAuto<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
     let Verification { decision, score, person: holder, document, insights, .. } = &webhook.data.verification;
     let word = decision.get();
-    let verdict = word.map(|word| Verdict { status: status_of(word), word: word.into() });
+    let verdict =
+        word.map(|word| Verdict { status: status_of(word, &export.native.options), word: word.into() });
     let mut metadata = Metadata::default();
     let mut person = Person {
         external_id: webhook.session_id.get().map(|id| id.to_ascii_lowercase().into()),
@@ -106,6 +107,6 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         (_, None) => Err(no_verdict("data.verification.decision")),
         _ => Ok(()),
     };
-    person.write(metadata, &export.sidecar, draft);
+    person.write(metadata, export, draft);
     result
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, ImportType, Mapping, MediaPolicy, OnExisting, SourceFormat, StartMode};
+use super::{
+    Counters, ImportType, Mapping, MediaPolicy, OnExisting, ProviderOptions, SourceFormat, StartMode,
+};
 use crate::domain::{fault::SourceFault, ids::WorkflowId};
 
 /// What to import and how; fixed once the import exists.
@@ -55,6 +57,9 @@ pub struct ImportSpec {
     /// Which member or column is which field, where the caller told it.
     #[serde(default)]
     pub mapping: Option<Mapping>,
+    /// How odd records of providers are read.
+    #[serde(default)]
+    pub provider_options: ProviderOptions,
 }
 
 impl ImportSpec {

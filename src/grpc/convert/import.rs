@@ -4,7 +4,7 @@ use prost::Message;
 use prost_types::Struct;
 use serde_json::{Map, Value};
 
-use super::{object, timestamp};
+use super::{object, options::provider_options, timestamp};
 use crate::{
     clock,
     domain::{
@@ -114,6 +114,7 @@ fn control(import: &Import) -> pb::Import {
         resume_needs_operator: import.resume_needs_operator,
         waiting_reason: import.waiting_reason.clone(),
         source_file_url: import.spec.source_file_url.clone(),
+        provider_options: Some(provider_options(import.spec.provider_options.clone())),
         parent_import_id: import.parent.map(|id| id.to_string()),
         max_failed_rows: import.spec.thresholds.max_failed_rows,
         max_failed_ratio: import.spec.thresholds.max_failed_ratio,

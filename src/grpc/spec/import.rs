@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::{Violations, import_type};
+use super::{Violations, import_type, options::provider_options};
 use crate::{
     canonical::scalar::is_provider,
     domain::{
@@ -73,6 +73,7 @@ pub(in crate::grpc) fn import_spec(
     wrong.check(spec.source_size.is_none_or(|size| size >= 0), "spec.source_size", "must not be negative");
     check_labels(&spec.labels, &mut wrong);
     let mapping = mapping(spec.mapping, import_type, &mut wrong);
+    let provider_options = provider_options(spec.provider_options, &provider, &mut wrong);
     let request_id = self::request_id(request_id, &mut wrong);
     wrong.none_or((
         ImportSpec {
@@ -94,6 +95,7 @@ pub(in crate::grpc) fn import_spec(
             source_size: spec.source_size,
             labels: spec.labels.into_iter().collect(),
             mapping,
+            provider_options,
         },
         request_id,
     ))

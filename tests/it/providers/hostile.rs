@@ -101,4 +101,23 @@ proptest! {
         replace(&mut value, &mut at, &new);
         check(sample.provider, sample.import_type, value.to_string())?;
     }
+
+    #[test]
+    fn an_escape_that_is_no_character_costs_no_metadata(
+        sample in 0..SAMPLES.len(), line in any::<prop::sample::Index>(), at in any::<prop::sample::Index>(),
+        escape in prop::sample::select(vec!["\\ud800", "\\udc00x", "\\u0000", "\\ud800\\ud800", "\\\\ud800"]),
+    ) {
+        const HERE: &str = "<HERE>";
+        let sample = &SAMPLES[sample];
+        let lines = sample.lines();
+        let line = line.get(&lines[..]).as_str();
+        let mut value: Value = serde_json::from_str(line).expect("JSON");
+        let mut at = at.index(count(&value));
+        replace(&mut value, &mut at, &json!(HERE));
+        let line = value.to_string().replace(HERE, escape);
+        for row in read_lines(sample.provider, sample.import_type, &[line.clone()]) {
+            let lost = row["warnings"].as_array().is_some_and(|all| all.iter().any(|one| one["field"] == "metadata"));
+            prop_assert!(!lost, "{line}: {row}");
+        }
+    }
 }

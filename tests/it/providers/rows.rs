@@ -9,8 +9,8 @@ use carryover::{
     domain::{
         ids::{ApplicationId, ImportId, WorkflowId},
         import::{
-            Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, OnExisting, SourceFormat,
-            StartMode,
+            Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, OnExisting, ProviderOptions,
+            SourceFormat, StartMode,
         },
         limits::Limits,
     },
@@ -21,7 +21,18 @@ use serde_json::{Map, Value, json};
 
 /// What becomes of each line: its cells, warnings, and issues when it fails.
 pub fn read_lines(provider: &str, import_type: ImportType, lines: &[String]) -> Vec<Value> {
-    let import = import(provider, import_type);
+    read_with(ProviderOptions::default(), provider, import_type, lines)
+}
+
+/// The same with judgement calls.
+pub fn read_with(
+    options: ProviderOptions,
+    provider: &str,
+    import_type: ImportType,
+    lines: &[String],
+) -> Vec<Value> {
+    let mut import = import(provider, import_type);
+    import.spec.provider_options = options;
     let reading = Reading::of(&import).expect("NDJSON");
     let (mut cuts, mut shown) = (Vec::new(), Vec::new());
     let mut splitter = Splitter::new(SourceFormat::Ndjson, b',', Limits::default());
@@ -82,6 +93,7 @@ fn import(provider: &str, import_type: ImportType) -> Import {
             source_size: None,
             labels: Default::default(),
             mapping: None,
+            provider_options: Default::default(),
         },
         limits: Limits::default(),
         status: ImportStatus::Processing,
