@@ -13,7 +13,7 @@ use carryover::{
 };
 
 /// An import of that provider, type and format.
-pub fn import(provider: &str, import_type: ImportType, format: SourceFormat) -> Import {
+pub(crate) fn import(provider: &str, import_type: ImportType, format: SourceFormat) -> Import {
     let now = clock::now();
     Import {
         id: ImportId(clock::new_id()),
