@@ -92,9 +92,8 @@ impl InFlight {
             if held.is_empty() {
                 continue;
             }
-            let now = clock::now();
             // One that is lost needs no telling: the fence keeps whoever lost it from settling it.
-            if let Err(error) = store.renew_media(owner, held, now, now + lease).await {
+            if let Err(error) = store.renew_media(owner, &held, clock::now() + lease).await {
                 warn!(error = &error as &dyn std::error::Error, "could not renew claims on media");
             }
         }

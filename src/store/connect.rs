@@ -73,6 +73,8 @@ impl Store {
             let release =
                 "UPDATE segments SET lease_expires_at = '1970-01-01T00:00:00+00:00' WHERE state = 'CLAIMED'";
             self.db.execute_unprepared(release).await?;
+            let release = "UPDATE media SET due_at = '1970-01-01T00:00:00+00:00' WHERE owner IS NOT NULL";
+            self.db.execute_unprepared(release).await?;
         }
         Ok(())
     }

@@ -3,12 +3,23 @@
 //! Rows of one job, the import that fetches and counts them, with the same URL are one download. One of these
 //! rows leads: whoever fetches holds that one, and the others wait for what comes of it.
 
+mod claim;
+mod settle;
+
 use std::{collections::HashMap, fmt};
 
 use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, ExprTrait, QueryFilter,
+    sea_query::{Expr, LockBehavior, LockType, Query},
+};
 use uuid::Uuid;
 
-use super::{Store, error::Error};
+use super::{
+    Store,
+    entities::medium::{self, Column},
+    error::Error,
+};
 use crate::domain::ids::{ApplicationId, ImportId};
 
 /// A URL that is to be fetched for an import, held for whoever claimed it until its lease runs out.
@@ -101,61 +112,114 @@ pub struct ClaimedMedia {
     pub changed: Vec<ImportId>,
 }
 
-impl Store {
-    /// Takes downloads for `owner`, at most `limit`, each until `lease_until`.
-    pub async fn claim_media(
-        &self,
-        _owner: Uuid,
-        _after: &mut MediaCursor,
-        _busy: &BusyMedia,
-        _limit: usize,
-        _now: DateTime<Utc>,
-        _lease_until: DateTime<Utc>,
-    ) -> Result<ClaimedMedia, Error> {
-        Ok(ClaimedMedia::default())
+/// Rows of one URL that one transaction goes over. A file may link to one thing from every row of it.
+const ROWS: u64 = 1_000;
+
+/// Media that wait, and rows that lead: in the words of the indexes for them, which no parameter matches.
+const PENDING: &str = "state = 'PENDING'";
+const LEADS: &str = "leads";
+
+/// What names a row.
+const KEY: [Column; 4] = [Column::ApplicationId, Column::RecordId, Column::ImportId, Column::Slot];
+
+/// Rows of a job that link to a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Group {
+    application: Uuid,
+    job: Uuid,
+    url_id: Uuid,
+}
+
+impl Group {
+    fn of(row: &medium::Model) -> Self {
+        Self { application: row.application_id, job: row.job_id, url_id: row.url_id }
     }
 
-    /// Lets these downloads of `owner` hold until `lease_until`, each named by its job and URL. Others of it may
-    /// have been claimed in vain, where the answer was lost.
+    fn rows(self) -> Condition {
+        Condition::all()
+            .add(Column::ApplicationId.eq(self.application))
+            .add(Column::JobId.eq(self.job))
+            .add(Column::UrlId.eq(self.url_id))
+    }
+}
+
+impl From<&Download> for Group {
+    fn from(download: &Download) -> Self {
+        Self { application: download.application.0, job: download.job.0, url_id: download.url_id }
+    }
+}
+
+/// Exactly one row.
+fn row(medium: &medium::Model) -> Condition {
+    Condition::all()
+        .add(Column::ApplicationId.eq(medium.application_id))
+        .add(Column::RecordId.eq(medium.record_id))
+        .add(Column::ImportId.eq(medium.import_id))
+        .add(Column::Slot.eq(medium.slot.clone()))
+}
+
+impl Store {
+    /// Lets downloads of `owner` hold until `lease_until`, each named by its application, job and URL. Those that
+    /// were claimed in vain, because the answer was lost, are not among them. What is being settled at this moment
+    /// needs it not, and is not waited for.
     pub async fn renew_media(
         &self,
-        _owner: Uuid,
-        _held: Vec<(ApplicationId, ImportId, Uuid)>,
-        _now: DateTime<Utc>,
-        _lease_until: DateTime<Utc>,
+        owner: Uuid,
+        held: &[(ApplicationId, ImportId, Uuid)],
+        lease_until: DateTime<Utc>,
     ) -> Result<(), Error> {
-        Ok(())
+        let group =
+            Expr::tuple([Column::ApplicationId, Column::JobId, Column::UrlId].map(|c| Expr::col(c).into()));
+        let held = held.iter().map(|(application, job, url_id)| (application.0, job.0, *url_id));
+        let mut renewed = Query::select();
+        renewed
+            .columns(KEY)
+            .from(medium::Entity)
+            .and_where(group.in_tuples(held))
+            .and_where(Expr::cust(LEADS))
+            .and_where(Column::Owner.eq(owner))
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        let renew = medium::Entity::update_many()
+            .col_expr(Column::DueAt, Expr::value(lease_until))
+            .filter(Expr::tuple(KEY.map(|c| Expr::col(c).into())).in_subquery(renewed));
+        self.write(move |tx| Box::pin(async move { Ok(renew.exec(tx).await.map(drop)?) })).await
     }
 
-    /// Gives a download up that has failed, to be claimed again from `again` on.
+    /// Gives a download back that has failed, to be claimed again from `again` on.
     pub async fn put_off_media(
         &self,
-        _owner: Uuid,
-        _download: &Download,
-        _again: DateTime<Utc>,
+        owner: Uuid,
+        download: &Download,
+        again: DateTime<Utc>,
     ) -> Result<(), Error> {
-        Ok(())
+        self.give_back(owner, download, Expr::col(Column::Attempts).add(1), again).await
     }
 
-    /// Gives a download up that has not failed, to be claimed again at once: this process stops.
+    /// Gives a download back that has not failed, to be claimed again at once: whoever held it stops.
     pub async fn release_media(
         &self,
-        _owner: Uuid,
-        _download: &Download,
-        _now: DateTime<Utc>,
+        owner: Uuid,
+        download: &Download,
+        now: DateTime<Utc>,
     ) -> Result<(), Error> {
-        Ok(())
+        self.give_back(owner, download, Expr::col(Column::Attempts), now).await
     }
 
-    /// Settles downloads: what came of them goes to every row that links to them, and their jobs' counters, in
-    /// one transaction; a job that waited for nothing else ends. What would pass a job's byte budget fails. Gives
-    /// the imports that were changed; downloads whose claim is lost, or whose job has ended, change nothing.
-    pub async fn settle_media(
+    async fn give_back(
         &self,
-        _owner: Uuid,
-        _batch: Vec<(Download, MediaOutcome)>,
-        _now: DateTime<Utc>,
-    ) -> Result<Vec<ImportId>, Error> {
-        Ok(Vec::new())
+        owner: Uuid,
+        download: &Download,
+        attempts: impl Into<Expr>,
+        again: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let give_back = medium::Entity::update_many()
+            .col_expr(Column::Owner, Expr::value(Option::<Uuid>::None))
+            .col_expr(Column::Attempts, attempts.into())
+            .col_expr(Column::DueAt, Expr::value(again))
+            .filter(Group::from(download).rows())
+            .filter(Expr::cust(LEADS))
+            .filter(Column::Owner.eq(owner))
+            .filter(Column::Epoch.eq(download.epoch));
+        self.write(move |tx| Box::pin(async move { Ok(give_back.exec(tx).await.map(drop)?) })).await
     }
 }

@@ -112,13 +112,15 @@ impl Commit {
         cells.bigint(medium.line_number);
         cells.bigint(medium.byte_offset);
         cells.bigint(medium.byte_count);
-        cells.uuid(url_id(self, url));
+        cells.uuid(url_id(self, medium.slot, url));
         cells.text(Some(url));
         cells.text(Some(&host_of(url)));
         cells.time(Some(self.now));
     }
 }
 
-fn url_id(commit: &Commit, url: &str) -> Uuid {
-    derive(commit.claim.application_id, RecordKind::Medium, &[url.as_bytes()])
+/// An image and a video are two downloads, even where one URL is given for both.
+fn url_id(commit: &Commit, slot: MediaSlot, url: &str) -> Uuid {
+    let kind: &[u8] = if slot.is_video() { b"video" } else { b"image" };
+    derive(commit.claim.application_id, RecordKind::Medium, &[kind, url.as_bytes()])
 }

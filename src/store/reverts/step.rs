@@ -3,6 +3,7 @@
 
 mod created;
 mod left_over;
+mod media;
 mod updated;
 
 use chrono::{DateTime, Utc};

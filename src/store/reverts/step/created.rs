@@ -74,10 +74,14 @@ impl Step {
             _ => {}
         }
         let end = part.map_or(last, |place| place.number);
+        let versions = format!("SELECT t.id, t.import_id FROM {name} t WHERE {}", own("t"));
+        self.forget_own_media(tx, &versions, [first.into(), end.into()]).await?;
         let delete = format!("DELETE FROM {name} AS t WHERE {}", own("t"));
         let reverted = self.execute(tx, &delete, [first.into(), end.into()]).await?;
         if part.is_none() {
             if Some(reverted) != created {
+                let versions = format!("SELECT t.id, t.import_id FROM replaced_{name} t WHERE {}", own("t"));
+                self.forget_own_media(tx, &versions, [reserved.into(), last.into()]).await?;
                 let forget = format!("DELETE FROM replaced_{name} AS t WHERE {}", own("t"));
                 self.execute(tx, &forget, [reserved.into(), last.into()]).await?;
             }

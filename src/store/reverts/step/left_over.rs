@@ -56,11 +56,13 @@ impl Step {
             _ => {
                 let ids = || -> [Value; 2] { [past.into(), part.map_or(last, |place| place.id).into()] };
                 // What later imports keep of them is nothing to go back to, either.
-                let forget = format!(
-                    "DELETE FROM replaced_{name} WHERE application_id = $1 AND import_id = $2 AND id > $3 AND id <= $4 \
+                let kept = format!(
+                    "FROM replaced_{name} WHERE application_id = $1 AND import_id = $2 AND id > $3 AND id <= $4 \
                      AND replaced_by IN (SELECT i.id FROM imports i WHERE i.application_id = $1)"
                 );
-                self.execute(tx, &forget, ids()).await?;
+                self.forget_own_media(tx, &format!("SELECT id, import_id {kept}"), ids()).await?;
+                self.execute(tx, &format!("DELETE {kept}"), ids()).await?;
+                self.forget_own_media(tx, &format!("SELECT t.id, t.import_id {own}"), ids()).await?;
                 Done { reverted: self.execute(tx, &format!("DELETE {own}"), ids()).await?, failed: 0 }
             }
         };

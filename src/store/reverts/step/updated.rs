@@ -1,6 +1,6 @@
 //! Puts updated records back to what they were.
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, FromQueryResult, Value};
 use uuid::Uuid;
 
 use super::{Done, Place, Step};
@@ -36,15 +36,16 @@ impl Step {
         );
         self.mend_later_images(tx, name, past, last.id).await?;
         let others = format!(
-            "DELETE {before} AND NOT EXISTS (SELECT 1 FROM {name} t \
+            "{before} AND NOT EXISTS (SELECT 1 FROM {name} t \
              WHERE t.application_id = $1 AND t.id = b.id AND t.import_id = $2)"
         );
-        self.execute(tx, &others, ids()).await?;
-        let delete = format!(
-            "DELETE FROM {name} AS t WHERE t.application_id = $1 AND t.import_id = $2 \
-             AND t.id IN (SELECT b.id {before})"
+        self.forget_media(tx, &format!("SELECT b.id, b.import_id {others}"), ids()).await?;
+        self.execute(tx, &format!("DELETE {others}"), ids()).await?;
+        let own = format!(
+            "FROM {name} AS t WHERE t.application_id = $1 AND t.import_id = $2 AND t.id IN (SELECT b.id {before})"
         );
-        let deleted = self.execute(tx, &delete, ids()).await?;
+        self.forget_own_media(tx, &format!("SELECT t.id, t.import_id {own}"), ids()).await?;
+        let deleted = self.execute(tx, &format!("DELETE {own}"), ids()).await?;
         let insert = format!("INSERT INTO {name} ({columns}) SELECT {columns} {before}");
         let put_back = self.execute(tx, &insert, ids()).await?;
         self.execute(tx, &format!("DELETE {before}"), ids()).await?;
@@ -68,15 +69,17 @@ impl Step {
             replaced_by: Uuid,
             id: Uuid,
         }
-        let delete = format!(
-            "DELETE FROM replaced_{name} AS l WHERE l.application_id = $1 AND l.import_id = $2 \
+        let images = format!(
+            "FROM replaced_{name} AS l WHERE l.application_id = $1 AND l.import_id = $2 \
              AND l.replaced_by <> $2 \
              AND NOT EXISTS (SELECT 1 FROM {name} t WHERE t.application_id = $1 AND t.id = l.id AND t.import_id = $2) \
              AND l.id IN (SELECT b.id FROM replaced_{name} b \
-                 WHERE b.application_id = $1 AND b.replaced_by = $2 AND b.id > $3 AND b.id <= $4) \
-             RETURNING replaced_by, id"
+                 WHERE b.application_id = $1 AND b.replaced_by = $2 AND b.id > $3 AND b.id <= $4)"
         );
-        let values = [self.application.0.into(), self.import.id.0.into(), past.into(), last.into()];
+        let ids = || -> [Value; 2] { [past.into(), last.into()] };
+        self.forget_own_media(tx, &format!("SELECT l.id, l.import_id {images}"), ids()).await?;
+        let delete = format!("DELETE {images} RETURNING replaced_by, id");
+        let values = [self.application.0.into(), self.import.id.0.into()].into_iter().chain(ids());
         for row in tx.query_all_raw(self.store.statement(&delete, values)).await? {
             let later = Image::from_query_result(&row, "")?;
             let hand_over = format!(
