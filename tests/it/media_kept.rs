@@ -135,7 +135,7 @@ async fn media_that_cannot_be_deleted_are_tried_again(database: Database) {
     let broken = erase_user(&operator(&server, &tenant).await, "anna").await;
     assert_eq!(broken.expect_err("one stays").code(), Code::Unavailable);
     assert!(!object(&server, &tenant, b"front").exists(), "the others go all the same");
-    assert_eq!(sessions(&tenant).await, [], "and so do the records");
+    assert!(sessions(&tenant).await.is_empty(), "and so do the records");
 
     std::fs::remove_dir(&stuck).expect("removed");
     std::fs::write(&stuck, b"face").expect("written");
