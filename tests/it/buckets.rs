@@ -1,6 +1,15 @@
-//! Sources in an object store of the S3 kind.
+//! Sources and media in an object store of the S3 kind.
 
-use carryover::grpc::pb;
+use std::{io::Write, time::Duration};
+
+use carryover::{
+    domain::ids::ApplicationId,
+    grpc::pb,
+    links::{Links, Medium},
+    objects::Objects,
+};
+use futures_util::StreamExt;
+use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -10,6 +19,7 @@ use crate::{
     harness::Database,
     on_both_databases,
     processes::{World, carry_on, create},
+    stored_media::{ask, get},
 };
 
 on_both_databases!(sources_live_in_a_bucket);
@@ -87,4 +97,51 @@ async fn sources_live_in_a_bucket(database: Database) {
     let after = bucket.keys().await;
     assert_eq!(after.len(), 2, "the old object is gone: {after:?}");
     assert_eq!(after.iter().filter(|key| before.contains(key)).count(), 1, "{after:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_serves_media_itself() {
+    let mut bucket = Bucket::start().await;
+    let settings = bucket.environment();
+    let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let objects = Objects::open("s3://carryover/kept", settings).expect("a bucket");
+    let application = ApplicationId(uuid::Uuid::from_u128(7));
+    // One that fits into a part, and one of several parts.
+    let contents = [b"small".to_vec(), (0..12_000_000_u32).map(|n| (n % 251) as u8).collect()];
+    let mut media = Vec::new();
+    for (bytes, media_type) in contents.iter().zip(["image/jpeg", "video/mp4"]) {
+        let sha256 = Sha256::digest(bytes).into();
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("written");
+        objects.put_medium(application, &sha256, media_type, &file).await.expect("stored");
+        media.push(Medium { application, sha256, media_type: media_type.to_owned() });
+    }
+    let keys = bucket.keys().await;
+    assert!(keys.iter().all(|key| key.starts_with(&format!("kept/media/{application}/"))), "{keys:?}");
+
+    let links = Links::new(objects.clone(), b"secret", "http://server.example", Duration::from_secs(300));
+    let made = links.make(&media).await;
+    for ((link, medium), bytes) in made.iter().zip(&media).zip(&contents) {
+        assert!(link.starts_with(&bucket.endpoint), "{link}");
+        assert!(link.contains("X-Amz-Expires=300") && link.contains("X-Amz-Signature="), "{link}");
+        assert!(!link.contains("secret"), "{link}");
+        let answer = get(link).await;
+        assert_eq!((answer.status, answer.header("content-type")), (200, medium.media_type.as_str()));
+        assert_eq!(answer.header("cache-control"), "private, no-store");
+        assert_eq!(answer.header("content-disposition"), "inline");
+        assert!(answer.body == *bytes);
+        let part = ask("GET", link, "range: bytes=1-3\r\n").await;
+        assert_eq!((part.status, part.body.as_slice()), (206, &bytes[1..4]));
+
+        // A store that could not sign would be read by the server.
+        assert_eq!(links.size(medium).await.expect("it answers"), Some(bytes.len() as u64));
+        let read = links.read(medium, 1..4).await.expect("it answers").expect("it is there");
+        let read: Vec<_> = read.map(|part| part.expect("bytes")).collect().await;
+        assert_eq!(read.concat(), bytes[1..4]);
+    }
+    for medium in &media {
+        objects.delete_medium(application, &medium.sha256).await.expect("deleted");
+        assert_eq!(links.size(medium).await.expect("it answers"), None);
+    }
+    assert_eq!(bucket.keys().await, [""; 0]);
 }
