@@ -59,6 +59,7 @@ mod media_hosts;
 mod media_links;
 mod media_parts;
 mod media_queue;
+mod media_turns;
 mod mishaps;
 mod ndjson;
 mod on_existing;
