@@ -24,7 +24,9 @@ use crate::{
     imports::Imports,
     intake::Intake,
     lifecycle::Lifecycle,
+    metrics::{self, Metrics},
     objects::{self, Objects},
+    probe::Probe,
     records::Records,
     relay,
     reverter::Reverter,
@@ -40,6 +42,8 @@ const DATABASE_POLL: Duration = Duration::from_secs(1);
 pub struct App {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it tells its metrics.
+    pub metrics_address: Option<SocketAddr>,
     /// The admin key that was made, when the database was empty and none was given.
     pub new_admin_key: Option<NewAdminKey>,
     /// Stops it.
@@ -109,12 +113,16 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         return Err(StartError::RoleOfSqlite);
     }
     let transport = args.transport()?;
-    let source = |source| StartError::Listen { address: args.listen, source };
-    let listener = TcpListener::bind(args.listen).await.map_err(source)?;
-    let address = listener.local_addr().map_err(source)?;
+    let (listener, address) = listen(args.listen).await?;
+    let metrics_listener = match args.metrics_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let metrics_address = metrics_listener.as_ref().map(|(_, address)| *address);
+    let metrics = Metrics::default();
     make_folder(&args.storage.data_dir)?;
     let objects = open_objects(&args.storage)?;
-    let store = open_store(args).await?;
+    let store = open_store(args, &metrics).await?;
     store.release_abandoned_claims().await.map_err(StartError::Database)?;
     let administration = Administration::new(store.clone());
     let new_admin_key = bootstrap(&administration, args).await?;
@@ -136,21 +144,14 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
     let erasure = Erasure::new(store.clone(), objects.clone());
     let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard);
+    if let Some((listener, _)) = metrics_listener {
+        tasks.spawn(metrics::serve(listener, metrics.clone(), tasks.clone(), stop.clone()));
+    }
+    Probe { store: store.clone(), objects: objects.clone(), metrics: metrics.clone() }.spawn(tasks, stop);
     if args.role != Role::Api {
-        Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
-        let sweeper = Sweeper {
-            store: store.clone(),
-            objects: objects.clone(),
-            feed: feed.clone(),
-            erasure: erasure.clone(),
-            imports: imports.clone(),
-            settings: args.sweeping(),
-        };
-        sweeper.spawn(tasks, stop.clone());
-        let lease = args.settings().lease;
-        Reverter { store: store.clone(), feed: feed.clone(), lease }.spawn(tasks, stop.clone());
-        let (store, imports) = (store.clone(), imports.clone());
-        Fetcher { store, imports, feed: feed.clone(), lease }.spawn(tasks, stop.clone());
+        let hands =
+            Hands { store: &store, objects: &objects, feed: &feed, imports: &imports, erasure: &erasure };
+        hands.work(args, &metrics, &lifecycle);
     }
     let database = store.backend_name();
     let parts = (args.role != Role::Worker).then(|| grpc::Parts {
@@ -161,19 +162,60 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     });
     let stop = stop.clone();
     tasks.spawn(async move {
-        if let Err(error) = grpc::serve(listener, parts, transport, stop.clone()).await {
+        if let Err(error) = grpc::serve(listener, parts, transport, metrics, stop.clone()).await {
             error!(error = &error as &dyn std::error::Error, "the server ended");
         }
         stop.cancel();
     });
     info!(%address, database, "serving");
-    Ok(App { address, new_admin_key, lifecycle, database })
+    Ok(App { address, metrics_address, new_admin_key, lifecycle, database })
 }
 
-async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {
+/// What background work stands on.
+struct Hands<'a> {
+    store: &'a Store,
+    objects: &'a Objects,
+    feed: &'a Feed,
+    imports: &'a Imports,
+    erasure: &'a Erasure,
+}
+
+impl Hands<'_> {
+    /// Starts all work of a process that does not only answer calls.
+    fn work(&self, args: &ServeArgs, metrics: &Metrics, lifecycle: &Lifecycle) {
+        let Lifecycle { stop, tasks } = lifecycle;
+        let (store, feed, metrics) = (|| self.store.clone(), || self.feed.clone(), || metrics.clone());
+        let settings = args.settings();
+        Worker::new(store(), self.objects.clone(), feed(), metrics(), settings).spawn(tasks, stop);
+        let sweeper = Sweeper {
+            store: store(),
+            objects: self.objects.clone(),
+            feed: feed(),
+            erasure: self.erasure.clone(),
+            imports: self.imports.clone(),
+            metrics: metrics(),
+            settings: args.sweeping(),
+        };
+        sweeper.spawn(tasks, stop.clone());
+        let lease = settings.lease;
+        Reverter { store: store(), feed: feed(), lease }.spawn(tasks, stop.clone());
+        let imports = self.imports.clone();
+        Fetcher { store: store(), imports, feed: feed(), metrics: metrics(), lease }
+            .spawn(tasks, stop.clone());
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+async fn open_store(args: &ServeArgs, metrics: &Metrics) -> Result<Store, StartError> {
     let storage = &args.storage;
     let opened = match &storage.database_url {
-        None => Store::open_sqlite(&storage.data_dir.join("carryover.db")).await,
+        None => Store::open_sqlite(&storage.data_dir.join("carryover.db"), metrics.clone()).await,
         Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
             // One more commits meanwhile.
             let writers = u32::from(args.work.segments_in_flight) + 1;
@@ -181,7 +223,8 @@ async fn open_store(args: &ServeArgs) -> Result<Store, StartError> {
             let wait = Duration::from_secs(storage.database_wait_seconds);
             let deadline = Instant::now() + wait;
             loop {
-                match Store::open_postgres(url, writers, storage.database_connections, lease).await {
+                let connections = storage.database_connections;
+                match Store::open_postgres(url, writers, connections, lease, metrics.clone()).await {
                     Err(error) if error.is_transient() && Instant::now() < deadline => {
                         warn!(error = &error as &dyn std::error::Error, "waiting for the database");
                         tokio::time::sleep(DATABASE_POLL).await;

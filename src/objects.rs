@@ -162,6 +162,17 @@ impl Objects {
         Ok(())
     }
 
+    /// Whether the store answers. It is asked for what nobody stored: that is one cheap question to a bucket.
+    pub async fn check(&self) -> Result<(), Error> {
+        if self.sign.as_ref().is_some_and(|sign| !sign.exists()) {
+            return Err(Error::Away);
+        }
+        match self.store.head(&Key::from("carryover.check")).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(Error::Store { action: "look", source }),
+        }
+    }
+
     /// Reads a segment and checks that it is what was stored.
     pub async fn get_segment(
         &self,

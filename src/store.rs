@@ -18,6 +18,7 @@ mod imports;
 #[path = "../migrations/migrator.rs"]
 mod migrations;
 mod notices;
+mod pools;
 mod postgres;
 mod profiles;
 mod retention;
@@ -49,6 +50,7 @@ pub use error::Error;
 pub use fetches::SourceFetch;
 pub use imports::{ImportPage, NewImport, NewRetry};
 pub use notices::Notices;
+pub use pools::Queue;
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};
 pub use reverts::{Refused, Revert};
 pub use row_errors::{SettledSegment, StoredRowError};
@@ -58,6 +60,8 @@ pub use transactions::{StoredParty, StoredTransaction};
 pub use uploads::{SourceShape, UploadLease};
 pub use user_sessions::StoredSession;
 
+use crate::metrics::Metrics;
+
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -65,6 +69,7 @@ pub struct Store {
     bulk: Bulk,
     /// Whose turn it is to write; SQLite has one writer, and this keeps its waiters in order.
     turn: Arc<Semaphore>,
+    metrics: Metrics,
     /// What keeps other processes off a SQLite database.
     _only_one: Option<Arc<std::fs::File>>,
 }

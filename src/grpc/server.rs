@@ -22,6 +22,7 @@ use super::{
     entity_service,
     explain::explain,
     health, import_service,
+    measure::Measure,
     pb::{
         self, admin_service_server::AdminServiceServer, entity_service_server::EntityServiceServer,
         import_service_server::ImportServiceServer, session_service_server::SessionServiceServer,
@@ -32,7 +33,9 @@ use super::{
     tls::Certificate,
     transaction_service, workflow_service,
 };
-use crate::{administration::Administration, erasure::Erasure, imports::Imports, records::Records};
+use crate::{
+    administration::Administration, erasure::Erasure, imports::Imports, metrics::Metrics, records::Records,
+};
 
 /// What the services stand on.
 pub struct Parts {
@@ -99,13 +102,14 @@ pub async fn serve(
     listener: TcpListener,
     parts: Option<Parts>,
     transport: Transport,
+    metrics: Metrics,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let mut routes = Routes::builder();
     let health = health::Service { stop: stop.clone(), is_api: parts.is_some() };
     routes.add_service(HealthServer::new(health));
     if let Some(parts) = parts {
-        add_services(&mut routes, parts, &transport, &stop);
+        add_services(&mut routes, parts, &transport, &metrics, &stop);
     }
     let v1 = transport.reflection.then(|| reflection().build_v1()).transpose()?;
     let v1 = v1.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
@@ -122,13 +126,14 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(GrpcWebLayer::new())
+        .layer(Measure(metrics.clone()))
         .layer(MapResponseLayer::new(explain))
         .layer(MapRequestLayer::new(tell_use))
         .add_routes(routes.routes())
         .add_optional_service(v1)
         .add_optional_service(v1alpha)
         .serve_with_incoming_shutdown(
-            accept::incoming(listener, transport.certificate, transport.connections),
+            accept::incoming(listener, transport.certificate, transport.connections, metrics),
             stop.clone().cancelled_owned(),
         );
     // Nothing that must not be dropped is: connections run in tasks of their own.
@@ -141,7 +146,13 @@ pub async fn serve(
     Ok(())
 }
 
-fn add_services(routes: &mut RoutesBuilder, parts: Parts, transport: &Transport, stop: &CancellationToken) {
+fn add_services(
+    routes: &mut RoutesBuilder,
+    parts: Parts,
+    transport: &Transport,
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) {
     let Parts { imports, records, erasure, administration } = parts;
     let auth = Auth { administration: administration.clone(), rates: Arc::new(Rates::new(transport.rates)) };
     let import_service = import_service::Service {
@@ -149,6 +160,7 @@ fn add_services(routes: &mut RoutesBuilder, parts: Parts, transport: &Transport,
         imports,
         stop: stop.clone(),
         upload_idle: transport.upload_idle,
+        metrics: metrics.clone(),
     };
     let import_service = ImportServiceServer::new(import_service)
         .max_decoding_message_size(transport.message_bytes)

@@ -50,6 +50,7 @@ mod large_rows;
 mod large_sources;
 mod limits;
 mod line_ends;
+mod metrics;
 mod mishaps;
 mod ndjson;
 mod on_existing;
