@@ -19,7 +19,7 @@ use crate::{
     error,
     feed::Feed,
     fetcher::Fetcher,
-    grpc::{self, CertificateError},
+    grpc::{self, CertificateError, Transport},
     guard::{Guard, GuardError},
     imports::Imports,
     intake::Intake,
@@ -107,12 +107,27 @@ pub enum StartError {
     AdminKey(#[source] error::Error),
 }
 
-/// Starts a server.
-pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
-    if args.role != Role::All && args.storage.database_url.is_none() {
+/// Makes what the flags alone tell, and so finds out which of them do not go together; nobody is asked.
+pub fn prepare(args: &ServeArgs) -> Result<(Transport, Guard), StartError> {
+    let database = args.storage.database_url.as_deref();
+    if args.role != Role::All && database.is_none() {
         return Err(StartError::RoleOfSqlite);
     }
+    if !database.is_none_or(is_postgres) {
+        return Err(StartError::DatabaseUrl);
+    }
     let transport = args.transport()?;
+    let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
+    Ok((transport, guard))
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Starts a server.
+pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
+    let (transport, guard) = prepare(args)?;
     let (listener, address) = listen(args.listen).await?;
     let metrics_listener = match args.metrics_listen {
         Some(address) => Some(listen(address).await?),
@@ -122,6 +137,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let metrics = Metrics::default();
     make_folder(&args.storage.data_dir)?;
     let objects = open_objects(&args.storage)?;
+    objects.try_out().await?;
     let store = open_store(args, &metrics).await?;
     store.release_abandoned_claims().await.map_err(StartError::Database)?;
     let administration = Administration::new(store.clone());
@@ -141,13 +157,13 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         tasks.clone(),
         stop.clone(),
     );
-    let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
     let erasure = Erasure::new(store.clone(), objects.clone());
     let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard);
     if let Some((listener, _)) = metrics_listener {
         tasks.spawn(metrics::serve(listener, metrics.clone(), tasks.clone(), stop.clone()));
     }
-    Probe { store: store.clone(), objects: objects.clone(), metrics: metrics.clone() }.spawn(tasks, stop);
+    let vitals =
+        Probe { store: store.clone(), objects: objects.clone(), metrics: metrics.clone() }.spawn(tasks, stop);
     if args.role != Role::Api {
         let hands =
             Hands { store: &store, objects: &objects, feed: &feed, imports: &imports, erasure: &erasure };
@@ -162,7 +178,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     });
     let stop = stop.clone();
     tasks.spawn(async move {
-        if let Err(error) = grpc::serve(listener, parts, transport, metrics, stop.clone()).await {
+        if let Err(error) = grpc::serve(listener, parts, transport, metrics, vitals, stop.clone()).await {
             error!(error = &error as &dyn std::error::Error, "the server ended");
         }
         stop.cancel();
@@ -216,7 +232,7 @@ async fn open_store(args: &ServeArgs, metrics: &Metrics) -> Result<Store, StartE
     let storage = &args.storage;
     let opened = match &storage.database_url {
         None => Store::open_sqlite(&storage.data_dir.join("carryover.db"), metrics.clone()).await,
-        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+        Some(url) => {
             // One more commits meanwhile.
             let writers = u32::from(args.work.segments_in_flight) + 1;
             let lease = args.settings().lease;
@@ -233,12 +249,12 @@ async fn open_store(args: &ServeArgs, metrics: &Metrics) -> Result<Store, StartE
                 }
             }
         }
-        Some(_) => return Err(StartError::DatabaseUrl),
     };
     opened.map_err(StartError::Database)
 }
 
-fn open_objects(storage: &StorageArgs) -> Result<Objects, StartError> {
+/// Opens the object store.
+pub(crate) fn open_objects(storage: &StorageArgs) -> Result<Objects, StartError> {
     Ok(match &storage.object_store {
         None => Objects::open_folder(&storage.data_dir.join("objects"))?,
         Some(url) => Objects::open(url, text_variables())?,
@@ -269,7 +285,8 @@ async fn bootstrap(
     Ok(Some(NewAdminKey { secret, path }))
 }
 
-fn make_folder(path: &Path) -> Result<(), StartError> {
+/// Makes the data folder.
+pub(crate) fn make_folder(path: &Path) -> Result<(), StartError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     // Sources are personal data: nobody else on the machine reads them.

@@ -3,6 +3,7 @@
 mod admin;
 mod connection;
 mod demo;
+mod doctor;
 mod entities;
 mod import;
 mod imports;
@@ -36,6 +37,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Box<crate::config::ServeArgs>),
+    /// Check what a server with these flags stands on, and say what to do where something is wrong
+    Doctor(Box<crate::config::ServeArgs>),
     /// Show the whole way once: server, synthetic file, import, what became of every row
     Demo(demo::DemoArgs),
     /// Import a file
@@ -156,6 +159,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Result<Done, Failure> {
     match command {
         Command::Serve(args) => serve::run(&args).await,
+        Command::Doctor(args) => doctor::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Pause(args) => imports::pause(args).await,

@@ -13,6 +13,7 @@ mod control;
 mod entities;
 mod erasure;
 mod error;
+mod examine;
 mod fetches;
 mod imports;
 #[path = "../migrations/migrator.rs"]
@@ -47,6 +48,7 @@ pub use claims::Claim;
 pub use commit::{Batch, Committed, RecordRow, RowFailure, RowWarning};
 pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
+pub use examine::{Examined, Schema, examine_postgres, examine_sqlite};
 pub use fetches::SourceFetch;
 pub use imports::{ImportPage, NewImport, NewRetry};
 pub use notices::Notices;

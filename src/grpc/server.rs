@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     codec::CompressionEncoding,
@@ -34,7 +34,8 @@ use super::{
     transaction_service, workflow_service,
 };
 use crate::{
-    administration::Administration, erasure::Erasure, imports::Imports, metrics::Metrics, records::Records,
+    administration::Administration, erasure::Erasure, imports::Imports, metrics::Metrics, probe::Vitals,
+    records::Records,
 };
 
 /// What the services stand on.
@@ -103,10 +104,11 @@ pub async fn serve(
     parts: Option<Parts>,
     transport: Transport,
     metrics: Metrics,
+    vitals: watch::Receiver<Vitals>,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let mut routes = Routes::builder();
-    let health = health::Service { stop: stop.clone(), is_api: parts.is_some() };
+    let health = health::Service { stop: stop.clone(), vitals, is_api: parts.is_some() };
     routes.add_service(HealthServer::new(health));
     if let Some(parts) = parts {
         add_services(&mut routes, parts, &transport, &metrics, &stop);

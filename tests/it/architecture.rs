@@ -79,7 +79,21 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("sample", &["canonical", "domain"]),
-    ("cli", &["app", "canonical", "config", "domain", "grpc", "lifecycle", "sample", "telemetry"]),
+    (
+        "cli",
+        &[
+            "app",
+            "canonical",
+            "config",
+            "domain",
+            "grpc",
+            "guard",
+            "lifecycle",
+            "sample",
+            "store",
+            "telemetry",
+        ],
+    ),
 ];
 
 /// A word, and the only places that may hold it.

@@ -65,6 +65,7 @@ mod processes;
 mod properties;
 mod providers;
 mod rates;
+mod readiness;
 mod reading;
 mod recovery;
 mod retention;
