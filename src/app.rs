@@ -173,13 +173,15 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let vitals =
         Probe { store: store.clone(), objects: objects.clone(), metrics: metrics.clone() }.spawn(tasks, stop);
     if args.role != Role::Api {
-        let hands =
-            Hands { store: &store, objects: &objects, feed: &feed, imports: &imports, erasure: &erasure };
-        hands.work(args, &metrics, &lifecycle);
-        let path = args.storage.data_dir.join("spool");
-        MediaFetcher::new(store.clone(), objects.clone(), feed.clone(), guard, &path, args.media_settings())
-            .map_err(|source| StartError::Folder { path, source })?
-            .spawn(tasks, stop.clone());
+        let hands = Hands {
+            store: &store,
+            objects: &objects,
+            feed: &feed,
+            imports: &imports,
+            erasure: &erasure,
+            guard,
+        };
+        hands.work(args, &metrics, &lifecycle)?;
     }
     let database = store.backend_name();
     let parts = match args.role {
@@ -208,11 +210,12 @@ struct Hands<'a> {
     feed: &'a Feed,
     imports: &'a Imports,
     erasure: &'a Erasure,
+    guard: Guard,
 }
 
 impl Hands<'_> {
     /// Starts all work of a process that does not only answer calls.
-    fn work(&self, args: &ServeArgs, metrics: &Metrics, lifecycle: &Lifecycle) {
+    fn work(self, args: &ServeArgs, metrics: &Metrics, lifecycle: &Lifecycle) -> Result<(), StartError> {
         let Lifecycle { stop, tasks } = lifecycle;
         let (store, feed, metrics) = (|| self.store.clone(), || self.feed.clone(), || metrics.clone());
         let settings = args.settings();
@@ -232,6 +235,11 @@ impl Hands<'_> {
         let imports = self.imports.clone();
         Fetcher { store: store(), imports, feed: feed(), metrics: metrics(), lease }
             .spawn(tasks, stop.clone());
+        let (path, settings) = (args.storage.data_dir.join("spool"), args.media_settings());
+        MediaFetcher::new(store(), self.objects.clone(), feed(), metrics(), self.guard, &path, settings)
+            .map_err(|source| StartError::Folder { path, source })?
+            .spawn(tasks, stop.clone());
+        Ok(())
     }
 }
 

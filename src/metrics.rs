@@ -3,6 +3,7 @@
 //! Every name and every label is here. A label is one word of a list that this program knows; none ever holds an
 //! id, an address or a value of a caller's. Gauges of the database are the same in every process of it.
 
+mod labels;
 mod listener;
 
 use std::{sync::Arc, time::Duration};
@@ -15,6 +16,7 @@ use prometheus_client::{
 
 use crate::domain::import::{Counters, ImportType};
 
+pub use labels::{Attempt, Dependency, FetchEnd, MediaEnd, Pool, Stage, Sweep, Way};
 pub use listener::serve;
 
 /// Labels, by their names.
@@ -38,6 +40,8 @@ struct Inner {
     pool_connections: Family<Labels<2>, Gauge>,
     pool_wait_seconds: Family<Labels<1>, Histogram>,
     fetches: Family<Labels<1>, Counter>,
+    media: Family<Labels<1>, Counter>,
+    media_bytes: Counter,
     sweeps: Family<Labels<2>, Counter>,
     sources_deleted: Counter,
     uploads_abandoned: Counter,
@@ -45,105 +49,6 @@ struct Inner {
     call_seconds: Family<Labels<1>, Histogram>,
     calls_open: Family<Labels<1>, Gauge>,
     connections_refused: Counter,
-}
-
-/// Makes an enum whose values are the words of one label.
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$vdoc])* $variant),+ }
-
-        impl $name {
-            const WORDS: &'static [&'static str] = &[$($word),+];
-
-            const fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-    };
-}
-
-label! {
-    /// How bytes of a source come in.
-    Way {
-        /// In an upload stream.
-        Upload = "upload",
-        /// From a URL.
-        Fetch = "fetch",
-    }
-}
-
-label! {
-    /// A stage of a segment's way.
-    Stage {
-        /// Its bytes are read from the object store.
-        Read = "read",
-        /// Its rows are parsed.
-        Parse = "parse",
-        /// They become records.
-        Transform = "transform",
-        /// These are written; waiting for a turn and a connection is a part of it.
-        Persist = "persist",
-    }
-}
-
-label! {
-    /// What an attempt to settle a segment came to.
-    Attempt {
-        /// Its rows are settled.
-        Settled = "settled",
-        /// It is tried again later.
-        GivenBack = "given_back",
-        /// It failed its import.
-        Failed = "failed",
-    }
-}
-
-label! {
-    /// A part that a server cannot do without.
-    Dependency {
-        /// The database.
-        Database = "database",
-        /// The object store.
-        Objects = "object_store",
-    }
-}
-
-label! {
-    /// Who uses connections to the database.
-    Pool {
-        /// Segments that are written.
-        Bulk = "bulk",
-        /// All else.
-        General = "general",
-    }
-}
-
-label! {
-    /// What an attempt to fetch a source came to.
-    FetchEnd {
-        /// The source is stored.
-        Stored = "stored",
-        /// It is tried again later.
-        PutOff = "put_off",
-        /// It failed its import.
-        Failed = "failed",
-    }
-}
-
-label! {
-    /// What the sweeper looks for.
-    Sweep {
-        /// Uploads that nobody went on with.
-        Uploads = "uploads",
-        /// Sources that were kept long enough.
-        Sources = "sources",
-        /// Tallies of rows that nobody needs any more.
-        Leftovers = "leftovers",
-        /// Retries whose feeder died.
-        Retries = "retries",
-    }
 }
 
 /// Buckets of segment stages and of connections: from a millisecond to what a statement may take.
@@ -174,6 +79,8 @@ impl Default for Metrics {
             pool_connections: Family::default(),
             pool_wait_seconds: histograms(|| Histogram::new(WORK_SECONDS)),
             fetches: Family::default(),
+            media: Family::default(),
+            media_bytes: Counter::default(),
             sweeps: Family::default(),
             sources_deleted: Counter::default(),
             uploads_abandoned: Counter::default(),
@@ -220,6 +127,8 @@ impl Inner {
             self.pool_wait_seconds.clone(),
         );
         r.register("fetches", "Attempts to fetch a source", self.fetches.clone());
+        r.register("media", "Attempts to fetch a medium that a row links to", self.media.clone());
+        r.register("media_bytes", "Bytes of media that were stored", self.media_bytes.clone());
         r.register("sweeps", "Looks of the sweeper", self.sweeps.clone());
         r.register(
             "sources_deleted",
@@ -248,6 +157,7 @@ impl Inner {
             (&self.received_bytes, "way", Way::WORDS),
             (&self.attempts, "result", Attempt::WORDS),
             (&self.fetches, "result", FetchEnd::WORDS),
+            (&self.media, "result", MediaEnd::WORDS),
         ];
         for (family, label, words) in families {
             for word in words {
@@ -348,6 +258,17 @@ impl Metrics {
     /// An attempt to fetch a source has ended.
     pub fn fetch_ended(&self, end: FetchEnd) {
         self.0.fetches.get_or_create(&[("result", end.word())]).inc();
+    }
+
+    /// An attempt to fetch a medium has ended.
+    pub fn medium_ended(&self, end: MediaEnd) {
+        self.0.media.get_or_create(&[("result", end.word())]).inc();
+    }
+
+    /// A medium is stored.
+    pub fn medium_stored(&self, bytes: u64) {
+        self.medium_ended(MediaEnd::Stored);
+        self.0.media_bytes.inc_by(bytes);
     }
 
     /// The sweeper has looked.

@@ -1,6 +1,10 @@
 //! What Prometheus is told.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use carryover::grpc::pb;
 use regex::Regex;
@@ -12,10 +16,12 @@ use tokio::{
 
 use crate::{
     harness::{ADMIN_KEY, Database, Server, counters, plain_csv},
+    media::{self, JPEG},
     on_both_databases,
+    outside::{Outside, no, ok, path},
 };
 
-on_both_databases!(what_happens_is_counted, labels_are_words_of_ours);
+on_both_databases!(what_happens_is_counted, media_are_counted, labels_are_words_of_ours);
 
 const LISTEN: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
 
@@ -98,6 +104,30 @@ async fn what_happens_is_counted(database: Database) {
     tenant.client.imports().get_import(get).await.expect_err("no id");
     let get = "carryover_calls_total{method=\"carryover.v1.ImportService/GetImport\",code=\"NOT_FOUND\"}";
     until(&server, get, 1.0).await;
+}
+
+async fn media_are_counted(database: Database) {
+    let busy = AtomicBool::new(true);
+    let outside = Outside::answering(move |request| match path(request) {
+        "/missing.jpg" => no("404 Not Found", "Connection: close"),
+        "/busy.jpg" if busy.swap(false, Ordering::Relaxed) => no("503 Service Unavailable", "Retry-After: 0"),
+        _ => ok(JPEG),
+    });
+    let outside = outside.await;
+    let (server, _roots) = media::server(database, &outside, &LISTEN).await;
+    let ended = |result| format!("carryover_media_total{{result=\"{result}\"}}");
+    let before = scrape(&server).await;
+    for result in ["stored", "failed", "put_off", "given_back"] {
+        assert_eq!(value(&before, &ended(result)), 0.0, "{result} begins at zero");
+    }
+    let urls = ["/a.jpg", "/busy.jpg", "/missing.jpg"].map(|path| outside.url(path));
+    let import = server.tenant().await.import(media::rows_of(urls)).await;
+    assert_eq!(media::media(&import), (0, 2, 1));
+    let text = until(&server, &ended("stored"), 2.0).await;
+    for (result, count) in [("failed", 1.0), ("put_off", 1.0), ("given_back", 0.0)] {
+        assert_eq!(value(&text, &ended(result)), count, "{result}");
+    }
+    assert_eq!(value(&text, "carryover_media_bytes_total"), (2 * JPEG.len()) as f64);
 }
 
 /// Segments that nobody may claim wait, and a stream is open for as long as somebody reads it.
