@@ -19,14 +19,16 @@ use crate::{
     error,
     feed::Feed,
     fetcher::Fetcher,
-    grpc::{self, CertificateError},
+    grpc::{self, CertificateError, Transport},
     guard::{Guard, GuardError},
     imports::Imports,
     intake::Intake,
     lifecycle::Lifecycle,
     links::Links,
     media::MediaFetcher,
+    metrics::{self, Metrics},
     objects::{self, Objects},
+    probe::Probe,
     records::Records,
     relay,
     reverter::Reverter,
@@ -42,6 +44,8 @@ const DATABASE_POLL: Duration = Duration::from_secs(1);
 pub struct App {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it tells its metrics.
+    pub metrics_address: Option<SocketAddr>,
     /// The admin key that was made, when the database was empty and none was given.
     pub new_admin_key: Option<NewAdminKey>,
     /// Stops it.
@@ -105,19 +109,39 @@ pub enum StartError {
     AdminKey(#[source] error::Error),
 }
 
-/// Starts a server.
-pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
-    if args.role != Role::All && args.storage.database_url.is_none() {
+/// Makes what the flags alone tell, and so finds out which of them do not go together; nobody is asked.
+pub fn prepare(args: &ServeArgs) -> Result<(Transport, Guard), StartError> {
+    let database = args.storage.database_url.as_deref();
+    if args.role != Role::All && database.is_none() {
         return Err(StartError::RoleOfSqlite);
     }
+    if !database.is_none_or(is_postgres) {
+        return Err(StartError::DatabaseUrl);
+    }
     let transport = args.transport()?;
-    let source = |source| StartError::Listen { address: args.listen, source };
-    let listener = TcpListener::bind(args.listen).await.map_err(source)?;
-    let address = listener.local_addr().map_err(source)?;
+    let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
+    Ok((transport, guard))
+}
+
+fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Starts a server.
+pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
+    let (transport, guard) = prepare(args)?;
+    let (listener, address) = listen(args.listen).await?;
+    let metrics_listener = match args.metrics_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let metrics_address = metrics_listener.as_ref().map(|(_, address)| *address);
+    let metrics = Metrics::default();
     make_folder(&args.storage.data_dir)?;
     let objects = open_objects(&args.storage)?;
+    objects.try_out().await?;
     let settings = args.settings();
-    let store = open_store(&args.storage, settings.segments_in_flight, settings.lease).await?;
+    let store = open_store(&args.storage, settings.segments_in_flight, settings.lease, &metrics).await?;
     store.release_abandoned_claims().await.map_err(StartError::Database)?;
     let administration = Administration::new(store.clone());
     // A worker answers nobody who would have a key, and its folder may be one that nobody sees.
@@ -140,29 +164,24 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         tasks.clone(),
         stop.clone(),
     );
-    let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
     let erasure = Erasure::new(store.clone(), objects.clone());
     let policy = args.media.policy.into();
     let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard.clone(), policy);
+    if let Some((listener, _)) = metrics_listener {
+        tasks.spawn(metrics::serve(listener, metrics.clone(), tasks.clone(), stop.clone()));
+    }
+    let vitals =
+        Probe { store: store.clone(), objects: objects.clone(), metrics: metrics.clone() }.spawn(tasks, stop);
     if args.role != Role::Api {
-        Worker::new(store.clone(), objects.clone(), feed.clone(), args.settings()).spawn(tasks, stop);
-        let sweeper = Sweeper {
-            store: store.clone(),
-            objects: objects.clone(),
-            feed: feed.clone(),
-            erasure: erasure.clone(),
-            imports: imports.clone(),
-            settings: args.sweeping(),
+        let hands = Hands {
+            store: &store,
+            objects: &objects,
+            feed: &feed,
+            imports: &imports,
+            erasure: &erasure,
+            guard,
         };
-        sweeper.spawn(tasks, stop.clone());
-        let path = args.storage.data_dir.join("spool");
-        MediaFetcher::new(store.clone(), objects.clone(), feed.clone(), guard, &path, args.media_settings())
-            .map_err(|source| StartError::Folder { path, source })?
-            .spawn(tasks, stop.clone());
-        let lease = args.settings().lease;
-        Reverter { store: store.clone(), feed: feed.clone(), lease }.spawn(tasks, stop.clone());
-        let (store, imports) = (store.clone(), imports.clone());
-        Fetcher { store, imports, feed: feed.clone(), lease }.spawn(tasks, stop.clone());
+        hands.work(args, &metrics, &lifecycle)?;
     }
     let database = store.backend_name();
     let parts = match args.role {
@@ -175,20 +194,67 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     };
     let stop = stop.clone();
     tasks.spawn(async move {
-        if let Err(error) = grpc::serve(listener, parts, transport, stop.clone()).await {
+        if let Err(error) = grpc::serve(listener, parts, transport, metrics, vitals, stop.clone()).await {
             error!(error = &error as &dyn std::error::Error, "the server ended");
         }
         stop.cancel();
     });
     info!(%address, database, "serving");
-    Ok(App { address, new_admin_key, lifecycle, database })
+    Ok(App { address, metrics_address, new_admin_key, lifecycle, database })
+}
+
+/// What background work stands on.
+struct Hands<'a> {
+    store: &'a Store,
+    objects: &'a Objects,
+    feed: &'a Feed,
+    imports: &'a Imports,
+    erasure: &'a Erasure,
+    guard: Guard,
+}
+
+impl Hands<'_> {
+    /// Starts all work of a process that does not only answer calls.
+    fn work(self, args: &ServeArgs, metrics: &Metrics, lifecycle: &Lifecycle) -> Result<(), StartError> {
+        let Lifecycle { stop, tasks } = lifecycle;
+        let (store, feed, metrics) = (|| self.store.clone(), || self.feed.clone(), || metrics.clone());
+        let settings = args.settings();
+        Worker::new(store(), self.objects.clone(), feed(), metrics(), settings).spawn(tasks, stop);
+        let sweeper = Sweeper {
+            store: store(),
+            objects: self.objects.clone(),
+            feed: feed(),
+            erasure: self.erasure.clone(),
+            imports: self.imports.clone(),
+            metrics: metrics(),
+            settings: args.sweeping(),
+        };
+        sweeper.spawn(tasks, stop.clone());
+        let lease = settings.lease;
+        Reverter { store: store(), feed: feed(), lease }.spawn(tasks, stop.clone());
+        let imports = self.imports.clone();
+        Fetcher { store: store(), imports, feed: feed(), metrics: metrics(), lease }
+            .spawn(tasks, stop.clone());
+        let (path, settings) = (args.storage.data_dir.join("spool"), args.media_settings());
+        MediaFetcher::new(store(), self.objects.clone(), feed(), metrics(), self.guard, &path, settings)
+            .map_err(|source| StartError::Folder { path, source })?
+            .spawn(tasks, stop.clone());
+        Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 /// Brings the schema of a database up to date; gives which database it is, for people.
 pub async fn migrate(storage: &StorageArgs) -> Result<&'static str, StartError> {
     make_folder(&storage.data_dir)?;
     let Settings { segments_in_flight, lease, .. } = Settings::default();
-    Ok(open_store(storage, segments_in_flight, lease).await?.backend_name())
+    Ok(open_store(storage, segments_in_flight, lease, &Metrics::default()).await?.backend_name())
 }
 
 async fn make_links(
@@ -207,16 +273,18 @@ async fn open_store(
     storage: &StorageArgs,
     segments_in_flight: usize,
     lease: Duration,
+    metrics: &Metrics,
 ) -> Result<Store, StartError> {
     let opened = match &storage.database_url {
-        None => Store::open_sqlite(&storage.data_dir.join("carryover.db")).await,
-        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+        None => Store::open_sqlite(&storage.data_dir.join("carryover.db"), metrics.clone()).await,
+        Some(url) => {
             // One more commits meanwhile.
             let writers = u32::try_from(segments_in_flight).unwrap_or(u32::MAX).saturating_add(1);
             let wait = Duration::from_secs(storage.database_wait_seconds);
             let deadline = Instant::now() + wait;
             loop {
-                match Store::open_postgres(url, writers, storage.database_connections, lease).await {
+                let connections = storage.database_connections;
+                match Store::open_postgres(url, writers, connections, lease, metrics.clone()).await {
                     Err(error) if error.is_transient() && Instant::now() < deadline => {
                         warn!(error = &error as &dyn std::error::Error, "waiting for the database");
                         tokio::time::sleep(DATABASE_POLL).await;
@@ -225,12 +293,12 @@ async fn open_store(
                 }
             }
         }
-        Some(_) => return Err(StartError::DatabaseUrl),
     };
     opened.map_err(StartError::Database)
 }
 
-fn open_objects(storage: &StorageArgs) -> Result<Objects, StartError> {
+/// Opens the object store.
+pub(crate) fn open_objects(storage: &StorageArgs) -> Result<Objects, StartError> {
     Ok(match &storage.object_store {
         None => Objects::open_folder(&storage.data_dir.join("objects"))?,
         Some(url) => Objects::open(url, text_variables())?,
@@ -261,7 +329,8 @@ async fn bootstrap(
     Ok(Some(NewAdminKey { secret, path }))
 }
 
-fn make_folder(path: &Path) -> Result<(), StartError> {
+/// Makes the data folder.
+pub(crate) fn make_folder(path: &Path) -> Result<(), StartError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     // Sources are personal data: nobody else on the machine reads them.

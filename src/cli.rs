@@ -3,6 +3,7 @@
 mod admin;
 mod connection;
 mod demo;
+mod doctor;
 mod entities;
 mod import;
 mod imports;
@@ -40,6 +41,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Box<crate::config::ServeArgs>),
+    /// Check what a server with these flags stands on, and say what to do where something is wrong
+    Doctor(Box<crate::config::ServeArgs>),
     /// Bring a database's schema up to date and end; a server does so as well when it starts
     Migrate(migrate::MigrateArgs),
     /// Show the whole way once: server, synthetic file, import, what became of every row
@@ -167,6 +170,7 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> Result<Done, Failure> {
     match command {
         Command::Serve(args) => serve::run(&args).await,
+        Command::Doctor(args) => doctor::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,

@@ -76,6 +76,10 @@ pub struct ServeArgs {
     #[arg(long, env = "CARRYOVER_NO_REFLECTION", value_parser = BoolishValueParser::new())]
     pub no_reflection: bool,
 
+    /// Address to tell Prometheus metrics on, at /metrics over plain HTTP; none without it
+    #[arg(long, env = "CARRYOVER_METRICS_LISTEN", value_name = "ADDR")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// What to log, in the syntax of RUST_LOG
     #[arg(long, env = "CARRYOVER_LOG", default_value = "info,sqlx=warn", value_name = "FILTER")]
     pub log: String,

@@ -12,6 +12,7 @@ use crate::{
     error::Error,
     feed::Feed,
     imports::{FetchFailure, Imports},
+    metrics::{FetchEnd, Metrics},
     store::{self, SourceFetch, Store},
 };
 
@@ -39,6 +40,8 @@ pub struct Fetcher {
     pub imports: Imports,
     /// Who hears what an import waits for.
     pub feed: Feed,
+    /// Where it is counted.
+    pub metrics: Metrics,
     /// How long a fetch is held without a sign of life.
     pub lease: Duration,
 }
@@ -77,7 +80,10 @@ impl Fetcher {
     async fn fetch(&self, mut fetch: SourceFetch, stop: &CancellationToken) {
         let id = fetch.import;
         let settled = match stop.run_until_cancelled(self.bring(&mut fetch)).await {
-            Some(Ok(())) => self.store.end_fetch(&fetch).await,
+            Some(Ok(())) => {
+                self.metrics.fetch_ended(FetchEnd::Stored);
+                self.store.end_fetch(&fetch).await
+            }
             Some(Err(failure)) => self.settle(fetch, failure).await,
             // Another process goes on at once.
             None => self.store.hold_fetch(&fetch, clock::now()).await,
@@ -100,7 +106,7 @@ impl Fetcher {
         fetch.committed_size = import.committed_size;
         let holding = fetch.clone();
         tokio::select! {
-            brought = self.imports.fetch_source(import, fetch) => brought,
+            brought = self.imports.fetch_source(import, fetch, &self.metrics) => brought,
             () = self.hold(holding) => Ok(()),
         }
     }
@@ -138,6 +144,7 @@ impl Fetcher {
         let fault = match failure {
             FetchFailure::Fetch(error) if error.is_transient() && fetch.attempts + 1 < ATTEMPTS => {
                 warn!(import.id = %id, reason = error.code(), "a source could not be fetched; it is tried again");
+                self.metrics.fetch_ended(FetchEnd::PutOff);
                 let wait = error.retry_after().unwrap_or(BACKOFF * 2_u32.pow(fetch.attempts.min(8)));
                 return self.store.put_off_fetch(fetch, error.code(), now + wait.min(MAX_WAIT), now).await;
             }
@@ -150,10 +157,12 @@ impl Fetcher {
                 if !matches!(error, Error::Refused(Refusal::UploadTakenOver | Refusal::ShuttingDown)) {
                     warn!(import.id = %id, error = &error as &dyn std::error::Error, "a source was not taken in");
                 }
+                self.metrics.fetch_ended(FetchEnd::PutOff);
                 return self.store.hold_fetch(fetch, now + BACKOFF).await;
             }
         };
         info!(import.id = %id, reason = fault.reason(), "a source was not fetched");
+        self.metrics.fetch_ended(FetchEnd::Failed);
         self.store.fail_import(fetch.application, id, &fault, now).await?;
         self.store.end_fetch(fetch).await
     }

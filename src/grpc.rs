@@ -11,6 +11,7 @@ mod entity_service;
 mod explain;
 mod health;
 mod import_service;
+mod measure;
 mod media;
 mod pace;
 mod page;

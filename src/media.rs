@@ -30,6 +30,7 @@ use crate::{
     clock,
     feed::Feed,
     guard::Guard,
+    metrics::Metrics,
     objects::Objects,
     store::{ClaimedMedia, MediaCursor, Store},
 };
@@ -67,6 +68,7 @@ pub struct MediaSettings {
 pub struct MediaFetcher {
     store: Store,
     feed: Feed,
+    metrics: Metrics,
     downloader: Arc<Downloader>,
     in_flight: InFlight,
     owner: Uuid,
@@ -79,6 +81,7 @@ impl MediaFetcher {
         store: Store,
         objects: Objects,
         feed: Feed,
+        metrics: Metrics,
         guard: Guard,
         spool: &Path,
         settings: MediaSettings,
@@ -86,13 +89,18 @@ impl MediaFetcher {
         let (in_flight, lease) = (InFlight::new(&settings), settings.lease);
         let puts = Semaphore::new(PUTS_AT_A_TIME);
         let downloader = Arc::new(Downloader { guard, objects, spool: Spool::open(spool)?, puts, settings });
-        Ok(Self { store, feed, downloader, in_flight, owner: clock::new_id(), lease })
+        Ok(Self { store, feed, metrics, downloader, in_flight, owner: clock::new_id(), lease })
     }
 
     /// Starts it; it ends when `stop` is cancelled, and what is not fetched then is another's.
     pub fn spawn(self, tasks: &TaskTracker, stop: CancellationToken) {
         let (ends, ended) = mpsc::channel(settler::BATCH);
-        let settler = Settler { store: self.store.clone(), feed: self.feed.clone(), owner: self.owner };
+        let settler = Settler {
+            store: self.store.clone(),
+            feed: self.feed.clone(),
+            metrics: self.metrics.clone(),
+            owner: self.owner,
+        };
         tasks.spawn(settler.run(ended, stop.clone()));
         tasks.spawn(self.in_flight.clone().beat(self.store.clone(), self.owner, self.lease, stop.clone()));
         tasks.spawn(self.run(ends, tasks.clone(), stop));

@@ -14,6 +14,7 @@ use object_store::{
 use thiserror::Error;
 use tokio_stream::StreamExt;
 use url::Url;
+use uuid::Uuid;
 
 use crate::domain::{
     ids::{ApplicationId, ImportId},
@@ -50,6 +51,9 @@ pub enum Error {
     /// The folder, or the disk it is on, is not there.
     #[error("the object store's folder is not there")]
     Away,
+    /// It gives back something else than was stored a moment before.
+    #[error("the object store gives back something else than was stored")]
+    Untrue,
     /// It is not what was stored.
     #[error("segment {seq} is damaged: its checksum disagrees")]
     Damaged {
@@ -195,6 +199,30 @@ impl Objects {
             }
         }
         Ok(())
+    }
+
+    /// Writes an object, reads it and deletes it, to see whether all of that may be done.
+    pub async fn try_out(&self) -> Result<(), Error> {
+        const TRIAL: &[u8] = b"carryover";
+        let failed = |action| move |source| Error::Store { action, source };
+        let key = Key::from(format!("carryover.trial.{}", Uuid::new_v4()));
+        let written = self.store.put(&key, PutPayload::from_static(TRIAL)).await;
+        written.map_err(failed("write a trial object"))?;
+        let read = async { self.store.get(&key).await?.bytes().await };
+        let read = read.await.map_err(failed("read a trial object"))?;
+        self.store.delete(&key).await.map_err(failed("delete a trial object"))?;
+        if read == TRIAL { Ok(()) } else { Err(Error::Untrue) }
+    }
+
+    /// Whether the store answers. It is asked for what nobody stored: that is one cheap question to a bucket.
+    pub async fn check(&self) -> Result<(), Error> {
+        if self.sign.as_ref().is_some_and(|sign| !sign.exists()) {
+            return Err(Error::Away);
+        }
+        match self.store.head(&Key::from("carryover.check")).await {
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(Error::Store { action: "look", source }),
+        }
     }
 
     /// Reads a segment and checks that it is what was stored.

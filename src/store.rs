@@ -13,6 +13,7 @@ mod control;
 mod entities;
 mod erasure;
 mod error;
+mod examine;
 mod fetches;
 mod imports;
 mod link_keys;
@@ -20,6 +21,7 @@ mod media;
 #[path = "../migrations/migrator.rs"]
 mod migrations;
 mod notices;
+mod pools;
 mod postgres;
 mod profiles;
 mod retention;
@@ -50,10 +52,12 @@ pub use claims::Claim;
 pub use commit::{Batch, Committed, MediumRow, RecordRow, RowIssues};
 pub use erasure::{Erased, ErasedKind, PendingErasure, Revised, SourceRows};
 pub use error::Error;
+pub use examine::{Examined, Schema, examine_postgres, examine_sqlite};
 pub use fetches::SourceFetch;
 pub use imports::{ImportPage, NewImport, NewRetry};
 pub use media::{BusyMedia, ClaimedMedia, Download, MediaCursor, MediaOutcome, StoredMedium};
 pub use notices::Notices;
+pub use pools::Queue;
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};
 pub use reverts::{Refused, Revert};
 pub use row_errors::{SettledSegment, StoredRowError};
@@ -64,6 +68,8 @@ pub use transactions::{StoredParty, StoredTransaction};
 pub use uploads::{SourceShape, UploadLease};
 pub use user_sessions::StoredSession;
 
+use crate::metrics::Metrics;
+
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -71,6 +77,7 @@ pub struct Store {
     bulk: Bulk,
     /// Whose turn it is to write; SQLite has one writer, and this keeps its waiters in order.
     turn: Arc<Semaphore>,
+    metrics: Metrics,
     /// What keeps other processes off a SQLite database.
     _only_one: Option<Arc<std::fs::File>>,
 }

@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     feed::Feed,
     imports::Imports,
+    metrics::{Metrics, Sweep},
     objects::Objects,
     store::Store,
 };
@@ -43,6 +44,8 @@ pub struct Sweeper {
     pub imports: Imports,
     /// Who finishes erasures.
     pub erasure: Erasure,
+    /// Where it is counted.
+    pub metrics: Metrics,
     /// When to look.
     pub settings: Settings,
 }
@@ -67,9 +70,13 @@ impl Sweeper {
         let hours = self.settings.upload_ttl.as_secs() / 3600;
         let before = clock::now() - self.settings.upload_ttl;
         let abandoned = match self.store.list_abandoned_uploads(before).await {
-            Ok(abandoned) => abandoned,
+            Ok(abandoned) => {
+                self.metrics.swept(Sweep::Uploads, true);
+                abandoned
+            }
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "could not look for abandoned uploads");
+                self.metrics.swept(Sweep::Uploads, false);
                 return;
             }
         };
@@ -77,6 +84,7 @@ impl Sweeper {
             let fault = SourceFault::Abandoned { hours };
             if self.store.fail_import(application, id, &fault, clock::now()).await.is_ok() {
                 info!(import.id = %id, "abandoned upload failed");
+                self.metrics.upload_abandoned();
                 self.feed.changed(id);
             }
         }
@@ -86,15 +94,22 @@ impl Sweeper {
     async fn delete_expired_sources(&self) {
         let expired =
             match self.store.list_expired_sources(self.settings.source_retention_days, clock::now()).await {
-                Ok(expired) => expired,
+                Ok(expired) => {
+                    self.metrics.swept(Sweep::Sources, true);
+                    expired
+                }
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "could not look for expired sources");
+                    self.metrics.swept(Sweep::Sources, false);
                     return;
                 }
             };
         for import in expired {
             match self.delete_source(&import).await {
-                Ok(()) => info!(import.id = %import.id, "source deleted"),
+                Ok(()) => {
+                    self.metrics.source_deleted();
+                    info!(import.id = %import.id, "source deleted");
+                }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(import.id = %import.id, error, "could not delete a source");
@@ -104,7 +119,9 @@ impl Sweeper {
     }
 
     async fn forget_row_tallies(&self) {
-        if let Err(error) = self.store.forget_row_tallies(clock::now()).await {
+        let forgotten = self.store.forget_row_tallies(clock::now()).await;
+        self.metrics.swept(Sweep::Leftovers, forgotten.is_ok());
+        if let Err(error) = forgotten {
             warn!(error = &error as &dyn std::error::Error, "could not forget tallies of rows");
         }
     }
@@ -114,7 +131,9 @@ impl Sweeper {
         if let Err(error) = self.store.forget_stray_corrections().await {
             warn!(error = &error as &dyn std::error::Error, "could not forget corrections");
         }
-        match self.store.list_standing_retries(clock::now() - STANDING).await {
+        let standing = self.store.list_standing_retries(clock::now() - STANDING).await;
+        self.metrics.swept(Sweep::Retries, standing.is_ok());
+        match standing {
             Ok(standing) => {
                 for retry in standing {
                     self.imports.feed_retry(retry).await;

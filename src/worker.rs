@@ -28,6 +28,7 @@ use crate::{
     },
     fault_points,
     feed::Feed,
+    metrics::{Attempt, Metrics, Open, Stage},
     objects::{self, Objects},
     pipeline::{self, Reading, Rows},
     store::{self, Batch, Committed, Store},
@@ -68,6 +69,7 @@ pub struct Worker {
     store: Store,
     objects: Objects,
     feed: Feed,
+    metrics: Metrics,
     settings: Settings,
     /// This process, as claims name it.
     owner: Uuid,
@@ -81,6 +83,7 @@ struct InWork {
     held: Held,
     import: Arc<Import>,
     _permit: OwnedSemaphorePermit,
+    _counted: Open,
 }
 
 /// What stopped a segment.
@@ -109,10 +112,10 @@ const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 impl Worker {
     /// A worker.
-    pub fn new(store: Store, objects: Objects, feed: Feed, mut settings: Settings) -> Self {
+    pub fn new(store: Store, objects: Objects, feed: Feed, metrics: Metrics, mut settings: Settings) -> Self {
         settings.segments_in_flight = settings.segments_in_flight.min(store.writers());
         let (leases, isolations) = (Leases::default(), TaskTracker::new());
-        Self { store, objects, feed, settings, owner: clock::new_id(), leases, isolations }
+        Self { store, objects, feed, metrics, settings, owner: clock::new_id(), leases, isolations }
     }
 
     /// Starts the stages; they end when `stop` is cancelled and what is in flight is settled.
@@ -177,9 +180,12 @@ impl Worker {
     }
 
     async fn read(&self, work: InWork) -> Option<(InWork, Bytes)> {
-        let claim = work.held.claim();
+        let (claim, since) = (work.held.claim(), Instant::now());
         match self.objects.get_segment(claim.application_id(), claim.import_id(), claim.range()).await {
-            Ok(bytes) => Some((work, bytes)),
+            Ok(bytes) => {
+                self.metrics.stage_ended(Stage::Read, since.elapsed());
+                Some((work, bytes))
+            }
             Err(error) => {
                 self.fail(&work, Failed::Objects(error)).await;
                 None
@@ -208,7 +214,8 @@ impl Worker {
                 return Err(error);
             }
         };
-        Ok(Some(InWork { held, import: Arc::new(import), _permit: permit }))
+        let counted = self.metrics.segment_in_work();
+        Ok(Some(InWork { held, import: Arc::new(import), _permit: permit, _counted: counted }))
     }
 
     /// Pauses imports whose last worker died before it could.
@@ -234,12 +241,13 @@ impl Worker {
     ) {
         while let Some((work, bytes)) = segments.next().await {
             let (import, range) = (work.import.clone(), *work.held.claim().range());
-            let source = bytes.clone();
+            let (source, since) = (bytes.clone(), Instant::now());
             let parsed = tokio::task::spawn_blocking(move || {
                 Reading::of(&import).map(|reading| pipeline::parse(&reading, &range, source, &import.limits))
             });
             match parsed.await {
                 Ok(Ok(rows)) => {
+                    self.metrics.stage_ended(Stage::Parse, since.elapsed());
                     if next.send((work, bytes, rows)).await.is_err() {
                         return;
                     }
@@ -257,9 +265,10 @@ impl Worker {
     ) {
         while let Some((work, bytes, rows)) = segments.next().await {
             let import = work.import.clone();
-            let now = clock::now();
+            let (now, since) = (clock::now(), Instant::now());
             match tokio::task::spawn_blocking(move || pipeline::transform(&import, rows, now)).await {
                 Ok(batch) => {
+                    self.metrics.stage_ended(Stage::Transform, since.elapsed());
                     if next.send((work, bytes, batch)).await.is_err() {
                         return;
                     }
@@ -282,15 +291,22 @@ impl Worker {
     }
 
     async fn commit(&self, work: InWork, bytes: Bytes, batch: Batch, turn: OwnedSemaphorePermit) {
-        let (claim, import) = (work.held.claim().clone(), work.import.clone());
+        let (claim, import, since) = (work.held.claim().clone(), work.import.clone(), Instant::now());
         match self.store.commit_segment(claim, &import, batch, clock::now(), turn).await {
-            Ok(committed) => self.committed(&import, committed),
+            Ok(committed) => {
+                self.metrics.stage_ended(Stage::Persist, since.elapsed());
+                self.committed(&import, committed);
+            }
             Err(error) if error.is_of_data() => self.find_spoilers(work, bytes, &Failed::Store(error)),
             Err(error) => self.fail(&work, Failed::Store(error)).await,
         }
     }
 
     fn committed(&self, import: &Import, committed: Committed) {
+        self.metrics.attempt_ended(Attempt::Settled);
+        if !import.spec.dry_run {
+            self.metrics.rows_settled(import.spec.import_type, &committed.counters);
+        }
         if committed.ended {
             info!(import.id = %import.id, "import ended");
         }
@@ -305,6 +321,7 @@ impl Worker {
     async fn fail(&self, work: &InWork, failed: Failed) {
         let claim = work.held.claim();
         if let Failed::Store(store::Error::LeaseLost) = failed {
+            self.metrics.lease_lost();
             warn!(import.id = %work.import.id, segment.seq = claim.range().seq,
                 "claim lost: the segment is another's, or its import has ended");
             return;
@@ -324,6 +341,8 @@ impl Worker {
             Failed::Objects(_) => helpless.then_some(SourceFault::Lost { first_row, last_row }),
             Failed::Panicked | Failed::Helpless => helpless.then_some(unprocessable),
         };
+        let end = if fault.is_some() { Attempt::Failed } else { Attempt::GivenBack };
+        self.metrics.attempt_ended(end);
         let now = clock::now();
         let done = match fault {
             Some(fault) => self.store.fail_import(claim.application_id(), id, &fault, now).await.map(drop),

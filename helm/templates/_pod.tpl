@@ -54,7 +54,8 @@ spec:
         {{- include "carryover.probe" (dict "root" . "component" $component) | nindent 8 }}
         timeoutSeconds: 5
       readinessProbe:
-        {{- include "carryover.probe" (dict "root" . "component" $component) | nindent 8 }}
+        {{- /* It follows the database and the object store, which liveness does not. */}}
+        {{- include "carryover.probe" (dict "root" . "component" $component "service" "readiness") | nindent 8 }}
         timeoutSeconds: 5
       {{- if ne $component "worker" }}
       lifecycle:
@@ -179,7 +180,7 @@ spec:
 {{- end }}
 {{- end }}
 
-{{- /* A probe of {root, component}. The kubelet speaks gRPC without TLS only; metrics are told as soon as calls are
+{{- /* A probe of {root, component, service}. The kubelet speaks gRPC without TLS only; metrics are told as soon as calls are
 answered. */}}
 {{- define "carryover.probe" -}}
 {{- if and .root.Values.tls.existingSecret (ne .component "worker") -}}
@@ -189,5 +190,8 @@ httpGet:
 {{- else -}}
 grpc:
   port: 50051
+  {{- with .service }}
+  service: {{ . }}
+  {{- end }}
 {{- end }}
 {{- end }}

@@ -12,6 +12,9 @@ pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
     telemetry::init(&args.log, args.log_format);
     let app = app::start(args).await?;
     output::note(&format!("carryover serves gRPC on {} with {}", app.address, app.database));
+    if let Some(address) = app.metrics_address {
+        output::note(&format!("metrics are at http://{address}/metrics"));
+    }
     if let Some(key) = &app.new_admin_key {
         output::note(&format!("the first admin key was written to {}", key.path.display()));
     }

@@ -14,6 +14,7 @@ use super::{
     permits::{Permit, Permits},
     tls::Certificate,
 };
+use crate::metrics::Metrics;
 
 /// Bounds of connections.
 #[derive(Debug, Clone, Copy)]
@@ -40,10 +41,11 @@ pub(super) fn incoming(
     listener: TcpListener,
     certificate: Option<Certificate>,
     bounds: Connections,
+    metrics: Metrics,
 ) -> impl Stream<Item = Result<Connection, Infallible>> {
     let permits = Permits::new(bounds.total, bounds.per_peer);
     let (surplus, errors) = (Complaint::default(), Complaint::default());
-    let door = Door { listener, certificate, permits, surplus, errors };
+    let door = Door { listener, certificate, permits, metrics, surplus, errors };
     stream::unfold(door, move |mut door| async move {
         let (socket, permit) = door.next().await;
         // Only latency depends on it.
@@ -57,6 +59,7 @@ struct Door {
     listener: TcpListener,
     certificate: Option<Certificate>,
     permits: Arc<Permits>,
+    metrics: Metrics,
     surplus: Complaint,
     errors: Complaint,
 }
@@ -68,6 +71,7 @@ impl Door {
                 Ok((socket, address)) => match self.permits.take(address.ip()) {
                     Some(permit) => return (socket, permit),
                     None => {
+                        self.metrics.connection_refused();
                         if let Some(count) = self.surplus.speak() {
                             warn!(connections.refused = count, "too many connections");
                         }

@@ -1,8 +1,12 @@
-//! `grpc.health.v1`: the server and each of its services serve until the stop.
+//! `grpc.health.v1`: the whole server lives until the stop, and each service serves while what it stands on
+//! answers.
+//!
+//! Whoever asks for the whole server (an empty name) asks whether to restart it: a database that is away does not
+//! come back by that. Whoever asks for `readiness` or for a service asks whether to send calls there.
 
-use std::future::ready;
-
-use futures_util::{StreamExt, stream};
+use tokio::sync::watch;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::WatchStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::{
@@ -10,17 +14,22 @@ use tonic_health::pb::{
 };
 
 use super::{pb, streams::Answers};
+use crate::probe::Vitals;
 
-/// Health as the stop tells it; there is no other state.
+/// Health as the stop and the vitals tell it; there is no other state.
+#[derive(Clone)]
 pub(super) struct Service {
     pub(super) stop: CancellationToken,
+    pub(super) vitals: watch::Receiver<Vitals>,
     /// Whether the other services are served, too.
     pub(super) is_api: bool,
 }
 
-/// The services beside the whole server, whose name is empty.
-const SERVICES: [&str; 6] = [
-    pb::import_service_server::SERVICE_NAME,
+/// Asked by whoever sends work: everything that a server of any role stands on answers.
+const READINESS: &str = "readiness";
+
+/// Services that only read and write the database.
+const OF_DATABASE: [&str; 5] = [
     pb::session_service_server::SERVICE_NAME,
     pb::entity_service_server::SERVICE_NAME,
     pb::transaction_service_server::SERVICE_NAME,
@@ -28,15 +37,20 @@ const SERVICES: [&str; 6] = [
     pb::admin_service_server::SERVICE_NAME,
 ];
 
+/// The service that stores what is uploaded.
+const OF_OBJECTS: &str = pb::import_service_server::SERVICE_NAME;
+
 impl Service {
-    fn status(&self, service: &str) -> ServingStatus {
-        if !(service.is_empty() || self.is_api && SERVICES.contains(&service)) {
-            ServingStatus::ServiceUnknown
-        } else if self.stop.is_cancelled() {
-            ServingStatus::NotServing
-        } else {
-            ServingStatus::Serving
-        }
+    fn status(&self, service: &str, vitals: Vitals) -> ServingStatus {
+        let Vitals { database, objects } = vitals;
+        let serves = match service {
+            "" => true,
+            READINESS => database && objects,
+            OF_OBJECTS if self.is_api => database && objects,
+            other if self.is_api && OF_DATABASE.contains(&other) => database,
+            _ => return ServingStatus::ServiceUnknown,
+        };
+        if serves && !self.stop.is_cancelled() { ServingStatus::Serving } else { ServingStatus::NotServing }
     }
 }
 
@@ -50,7 +64,8 @@ impl Health for Service {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        match self.status(&request.get_ref().service) {
+        let vitals = *self.vitals.borrow();
+        match self.status(&request.get_ref().service, vitals) {
             ServingStatus::ServiceUnknown => Err(Status::not_found("there is no such service")),
             status => Ok(Response::new(answer(status))),
         }
@@ -58,20 +73,24 @@ impl Health for Service {
 
     type WatchStream = Answers<HealthCheckResponse>;
 
-    /// Tells the status, and then its end; the stream ends with it, or it would hold up the stop.
+    /// Tells the status, each change of it, and last the stop; the stream ends with it, or it would hold it up.
     async fn watch(
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let now = self.status(&request.get_ref().service);
-        let stop = self.stop.clone();
-        let end = async move {
-            stop.cancelled_owned().await;
-            now == ServingStatus::Serving
-        };
-        let answers = stream::once(ready(answer(now))).chain(
-            stream::once(end).filter(|served| ready(*served)).map(|_| answer(ServingStatus::NotServing)),
-        );
-        Ok(Response::new(Box::pin(answers.map(Ok))))
+        let (health, service) = (self.clone(), request.into_inner().service);
+        let last = health.clone();
+        let (stop, name) = (self.stop.clone(), service.clone());
+        let mut told = None;
+        let changes = WatchStream::new(self.vitals.clone())
+            .map(move |vitals| health.status(&service, vitals))
+            .filter(move |status| told.replace(*status) != Some(*status));
+        let changes = futures_util::StreamExt::take_until(changes, stop.cancelled_owned());
+        let end = tokio_stream::once(()).filter_map(move |()| {
+            let vitals = *last.vitals.borrow();
+            // What is not known does not end either.
+            Some(last.status(&name, vitals)).filter(|status| *status == ServingStatus::NotServing)
+        });
+        Ok(Response::new(Box::pin(changes.chain(end).map(|status| Ok(answer(status))))))
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     },
     error::Error,
     imports::{self, Imports, WatchEvent},
+    metrics::Metrics,
     store::ImportPage,
 };
 
@@ -33,6 +34,7 @@ pub(super) struct Service {
     pub(super) imports: Imports,
     pub(super) stop: CancellationToken,
     pub(super) upload_idle: Duration,
+    pub(super) metrics: Metrics,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -47,7 +49,13 @@ impl ImportService for Service {
         let revoked = self.auth.revoked(request.metadata());
         // What is stored stays so when the handler is dropped: the upload can be resumed.
         let import = tokio::select! {
-            import = upload::run(&self.imports, caller, request.into_inner(), self.upload_idle) => import?,
+            import = upload::run(
+                &self.imports,
+                caller,
+                request.into_inner(),
+                self.upload_idle,
+                &self.metrics,
+            ) => import?,
             error = revoked => return Err(error.into()),
         };
         Ok(Response::new(pb::UploadImportResponse { import: Some(convert::import(import)) }))

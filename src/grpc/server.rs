@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     codec::CompressionEncoding,
@@ -25,6 +25,7 @@ use super::{
     entity_service,
     explain::explain,
     health, import_service,
+    measure::Measure,
     media::{Door, MediaService},
     pb::{
         self, admin_service_server::AdminServiceServer, entity_service_server::EntityServiceServer,
@@ -37,7 +38,8 @@ use super::{
     transaction_service, workflow_service,
 };
 use crate::{
-    administration::Administration, erasure::Erasure, imports::Imports, links::Links, records::Records,
+    administration::Administration, erasure::Erasure, imports::Imports, links::Links, metrics::Metrics,
+    probe::Vitals, records::Records,
 };
 
 /// What the services stand on.
@@ -107,15 +109,17 @@ pub async fn serve(
     listener: TcpListener,
     parts: Option<Parts>,
     transport: Transport,
+    metrics: Metrics,
+    vitals: watch::Receiver<Vitals>,
     stop: CancellationToken,
 ) -> Result<(), ServeError> {
     let mut routes = Routes::builder();
-    let health = health::Service { stop: stop.clone(), is_api: parts.is_some() };
+    let health = health::Service { stop: stop.clone(), vitals, is_api: parts.is_some() };
     routes.add_service(HealthServer::new(health));
     let rates = Arc::new(Rates::new(transport.rates));
     let door = parts.map(|parts| {
         let links = parts.links.clone();
-        add_services(&mut routes, parts, &transport, rates.clone(), &stop);
+        add_services(&mut routes, parts, &transport, rates.clone(), &metrics, &stop);
         Arc::new(Door { links, rates })
     });
     let v1 = transport.reflection.then(|| reflection().build_v1()).transpose()?;
@@ -135,13 +139,14 @@ pub async fn serve(
         // gRPC-web refuses all else of HTTP/1.1, so it comes behind.
         .layer(layer_fn(move |inner| MediaService { inner, door: door.clone() }))
         .layer(GrpcWebLayer::new())
+        .layer(Measure(metrics.clone()))
         .layer(MapResponseLayer::new(explain))
         .layer(MapRequestLayer::new(tell_use))
         .add_routes(routes.routes())
         .add_optional_service(v1)
         .add_optional_service(v1alpha)
         .serve_with_incoming_shutdown(
-            accept::incoming(listener, transport.certificate, transport.connections),
+            accept::incoming(listener, transport.certificate, transport.connections, metrics),
             stop.clone().cancelled_owned(),
         );
     // Nothing that must not be dropped is: connections run in tasks of their own.
@@ -159,6 +164,7 @@ fn add_services(
     parts: Parts,
     transport: &Transport,
     rates: Arc<Rates>,
+    metrics: &Metrics,
     stop: &CancellationToken,
 ) {
     let Parts { imports, records, links: _, erasure, administration } = parts;
@@ -168,6 +174,7 @@ fn add_services(
         imports,
         stop: stop.clone(),
         upload_idle: transport.upload_idle,
+        metrics: metrics.clone(),
     };
     let import_service = ImportServiceServer::new(import_service)
         .max_decoding_message_size(transport.message_bytes)

@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     imports::Imports,
     intake::{Finish, Opened, Piece, Upload},
+    metrics::{Metrics, Way},
     store::Caller,
 };
 use pb::upload_import_request::Message;
@@ -34,6 +35,7 @@ pub(super) async fn run(
     caller: Caller,
     mut stream: Streaming<pb::UploadImportRequest>,
     idle: Duration,
+    metrics: &Metrics,
 ) -> Result<Import, Status> {
     let first = within(idle, stream.message()).await?;
     let Some(first) = first else {
@@ -58,7 +60,7 @@ pub(super) async fn run(
     match upload {
         Opened::Finished(import) => Ok(*import),
         Opened::Stream(upload) => {
-            let broken = pass_on(&upload, &mut stream, idle).await;
+            let broken = pass_on(&upload, &mut stream, idle, metrics).await;
             let outcome = upload.outcome().await;
             match (broken, outcome) {
                 // What the client did wrong says more than that its stream then ended.
@@ -74,6 +76,7 @@ async fn pass_on(
     upload: &Upload,
     stream: &mut Streaming<pb::UploadImportRequest>,
     idle: Duration,
+    metrics: &Metrics,
 ) -> Result<(), Status> {
     let mut offset = upload.offset;
     let mut pending = Bytes::new();
@@ -98,6 +101,7 @@ async fn pass_on(
                         check_chunk(&chunk, offset)?;
                         pace.chunk(chunk.data.len())?;
                         offset += chunk.data.len() as u64;
+                        metrics.bytes_received(Way::Upload, chunk.data.len());
                         append(&mut pending, chunk.data);
                     }
                     Some(Some(Message::Finish(message))) if finish.is_none() => finish = Some(read_finish(message)?),

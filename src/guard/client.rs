@@ -85,6 +85,11 @@ impl Guard {
         urls::parse(url, &self.0.policy).map(drop)
     }
 
+    /// Whether the name servers answer, whatever they say of a name that everybody's know.
+    pub async fn has_name_servers(&self) -> bool {
+        !matches!(self.0.names.look_up("example.com", &self.0.policy).await, Err(FetchError::DnsFailed))
+    }
+
     /// Asks for a URL, and for where it redirects to.
     pub async fn get(&self, url: &str, ask: Ask) -> Result<Answer, FetchError> {
         let policy = &self.0.policy;

@@ -19,6 +19,7 @@ use crate::{
     error,
     guard::{Answer, Ask, FetchError},
     intake::{Finish, Opened, Piece},
+    metrics::{Metrics, Way},
     store::{self, Caller, SourceFetch},
 };
 
@@ -53,7 +54,12 @@ impl Imports {
 
     /// Fetches what is missing of a source and takes it in. What the validator is of what is stored is kept in
     /// `fetch`.
-    pub async fn fetch_source(&self, import: Import, fetch: &mut SourceFetch) -> Result<(), FetchFailure> {
+    pub async fn fetch_source(
+        &self,
+        import: Import,
+        fetch: &mut SourceFetch,
+        metrics: &Metrics,
+    ) -> Result<(), FetchFailure> {
         let stored = import.committed_size.unsigned_abs();
         let limit = import.limits.upload_bytes;
         let validator = fetch.etag.clone().filter(|_| stored > 0);
@@ -71,7 +77,7 @@ impl Imports {
         } else {
             Vec::new()
         };
-        self.take_in(&import, answer, begins, Prefix::of(known)).await
+        self.take_in(&import, answer, begins, Prefix::of(known), metrics).await
     }
 
     async fn take_in(
@@ -80,6 +86,7 @@ impl Imports {
         answer: Answer,
         begins: u64,
         mut known: Prefix,
+        metrics: &Metrics,
     ) -> Result<(), FetchFailure> {
         let application = Some(import.application_id);
         let fetcher = Caller { key: import.created_by, application, role: Role::Importer };
@@ -102,6 +109,7 @@ impl Imports {
             let new = known.skip(bytes).map_err(FetchFailure::Fault)?;
             // Whoever ended it says why in the outcome.
             let Some(room) = upload.reserve().await else { break };
+            metrics.bytes_received(Way::Fetch, new.len());
             if !new.is_empty() {
                 room.send(Piece::Data(new));
             }

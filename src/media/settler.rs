@@ -11,6 +11,7 @@ use super::{download::End, in_flight::Flight};
 use crate::{
     clock,
     feed::Feed,
+    metrics::{MediaEnd, Metrics},
     store::{self, Download, MediaOutcome, Store},
 };
 
@@ -24,6 +25,7 @@ const WAIT: Duration = Duration::from_secs(1);
 pub(super) struct Settler {
     pub(super) store: Store,
     pub(super) feed: Feed,
+    pub(super) metrics: Metrics,
     pub(super) owner: Uuid,
 }
 
@@ -72,6 +74,7 @@ impl Settler {
         loop {
             match self.store.settle_media(self.owner, outcomes.to_vec(), clock::now()).await {
                 Ok(changed) => {
+                    outcomes.iter().for_each(|(_, outcome)| self.count(outcome));
                     for import in changed {
                         self.feed.changed(import);
                     }
@@ -86,12 +89,24 @@ impl Settler {
         }
     }
 
+    fn count(&self, outcome: &MediaOutcome) {
+        match outcome {
+            MediaOutcome::Stored(medium) => self.metrics.medium_stored(medium.size),
+            MediaOutcome::Failed { .. } => self.metrics.medium_ended(MediaEnd::Failed),
+        }
+    }
+
     async fn give_up(&self, download: &Download, end: &End) {
-        let given_up = match end {
-            End::PutOff(again) => self.store.put_off_media(self.owner, download, *again).await,
-            End::Released => self.store.release_media(self.owner, download, clock::now()).await,
+        let (given_up, end) = match end {
+            End::PutOff(again) => {
+                (self.store.put_off_media(self.owner, download, *again).await, MediaEnd::PutOff)
+            }
+            End::Released => {
+                (self.store.release_media(self.owner, download, clock::now()).await, MediaEnd::GivenBack)
+            }
             End::Settled(_) => return,
         };
+        self.metrics.medium_ended(end);
         if let Err(error) = given_up {
             // Nothing is lost: the lease runs out.
             warn!(import.id = %download.job, error = &error as &dyn std::error::Error, "could not give up a medium");

@@ -122,6 +122,8 @@ pub(super) struct Kept {
 pub struct Committed {
     /// Whether it was the last one, and the import has ended.
     pub ended: bool,
+    /// What its own rows came to.
+    pub counters: Counters,
 }
 
 /// What has the key of a row.

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tracing::{log::LevelFilter, warn};
 
 use super::{Bulk, Store, error::Error, migrations::Migrator, sqlite};
+use crate::metrics::Metrics;
 
 /// Key of the advisory lock under which one process at a time migrates a PostgreSQL database.
 const MIGRATION_LOCK: i64 = 0x6361_7272_796f;
@@ -37,7 +38,7 @@ const SQLITE_CONNECTIONS: u32 = 4;
 
 impl Store {
     /// Opens the SQLite database at `path`, which is made if it does not exist.
-    pub async fn open_sqlite(path: &Path) -> Result<Self, Error> {
+    pub async fn open_sqlite(path: &Path, metrics: Metrics) -> Result<Self, Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -66,7 +67,7 @@ impl Store {
         let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
         let writer = sqlite::Writer::open(path)?;
         let turn = Arc::new(Semaphore::new(1));
-        Ok(Self { db, bulk: Bulk::Sqlite(writer), turn, _only_one: Some(only_one) })
+        Ok(Self { db, bulk: Bulk::Sqlite(writer), turn, metrics, _only_one: Some(only_one) })
     }
 
     /// Gives back what other processes had claimed: there is one process on a SQLite database, this one, and
@@ -100,6 +101,7 @@ impl Store {
         writers: u32,
         max_connections: u32,
         lease: Duration,
+        metrics: Metrics,
     ) -> Result<Self, Error> {
         let idle = lease.max(SHORTEST_TIMEOUT);
         let milliseconds = |span: Duration| span.as_millis().to_string();
@@ -125,7 +127,8 @@ impl Store {
         // map it, so that few of them write a file faster than many.
         let bulk = Bulk::Postgres(pool(writers).connect_lazy_with(bulk));
         let db = SqlxPostgresConnector::from_sqlx_postgres_pool(all_else);
-        Ok(Self { db, bulk, turn: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)), _only_one: None })
+        let turn = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        Ok(Self { db, bulk, turn, metrics, _only_one: None })
     }
 
     /// How many segments can be written at a time at most.

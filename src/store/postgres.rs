@@ -11,6 +11,8 @@ mod media;
 mod probe;
 mod row_issues;
 
+use std::time::Instant;
+
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
@@ -29,14 +31,18 @@ use crate::{
     clock,
     domain::ledger::{Ledger, Outcome},
     fault_points,
+    metrics::{Metrics, Pool},
 };
 
 pub(super) async fn commit(
     pool: PgPool,
     mut commit: Commit,
     turn: OwnedSemaphorePermit,
+    metrics: Metrics,
 ) -> Result<Committed, Error> {
+    let since = Instant::now();
     let mut tx = pool.begin().await?;
+    metrics.pool_waited(Pool::Bulk, since.elapsed());
     let result = write(&mut tx, &mut commit).await;
     // The next segment is copied while this one's log goes to disk.
     drop(turn);
@@ -94,15 +100,12 @@ async fn write(tx: &mut PgConnection, commit: &mut Commit) -> Result<Committed, 
         .ok_or(Error::LeaseLost)?;
     let count = |at: usize| standing.try_get(at);
     let standing = Standing::new([count(0)?, count(1)?, count(2)?, count(3)?], standing.try_get(4)?);
-    end_segment(tx, commit, &standing).await
+    let ended = end_segment(tx, commit, &standing).await?;
+    Ok(Committed { ended, counters: settled.ledger.counters() })
 }
 
-/// Moves the import on, or ends it.
-async fn end_segment(
-    tx: &mut PgConnection,
-    commit: &Commit,
-    standing: &Standing,
-) -> Result<Committed, Error> {
+/// Moves the import on, or ends it, and says which.
+async fn end_segment(tx: &mut PgConnection, commit: &Commit, standing: &Standing) -> Result<bool, Error> {
     let (application, import) = (commit.claim.application_id.0, commit.claim.import_id.0);
     let now = clock::now();
     sqlx::query(MOVE_CHECKPOINT).bind(application).bind(import).execute(&mut *tx).await?;
@@ -133,7 +136,7 @@ async fn end_segment(
     if standing.pause_requested && !ended {
         sqlx::query(OBEY_PAUSE).bind(application).bind(import).bind(now).execute(&mut *tx).await?;
     }
-    Ok(Committed { ended })
+    Ok(ended)
 }
 
 async fn fence(tx: &mut PgConnection, commit: &Commit) -> Result<Fence, Error> {

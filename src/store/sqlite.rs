@@ -118,11 +118,12 @@ fn write(tx: &Transaction<'_>, commit: &mut Commit) -> Result<Committed, Error> 
             |row| Ok(Standing::new([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?], row.get(4)?)),
         )
         .optional()?;
-    end_segment(tx, commit, &standing.ok_or(Error::LeaseLost)?)
+    let ended = end_segment(tx, commit, &standing.ok_or(Error::LeaseLost)?)?;
+    Ok(Committed { ended, counters: settled.ledger.counters() })
 }
 
-/// Moves the import on, or ends it.
-fn end_segment(tx: &Transaction<'_>, commit: &Commit, standing: &Standing) -> Result<Committed, Error> {
+/// Moves the import on, or ends it, and says which.
+fn end_segment(tx: &Transaction<'_>, commit: &Commit, standing: &Standing) -> Result<bool, Error> {
     let claim = &commit.claim;
     let (application, import) = (claim.application_id.0.as_bytes(), claim.import_id.0.as_bytes());
     let now = time(clock::now());
@@ -145,7 +146,7 @@ fn end_segment(tx: &Transaction<'_>, commit: &Commit, standing: &Standing) -> Re
     if standing.pause_requested && !ended {
         shared(tx, OBEY_PAUSE)?.execute(params![application, import, now])?;
     }
-    Ok(Committed { ended })
+    Ok(ended)
 }
 
 const FIND_TOMBSTONE: &str = "SELECT 1 FROM tombstones WHERE application_id = ?1 AND key_hash = ?2";

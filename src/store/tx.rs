@@ -6,6 +6,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a transaction outlives the call that began it")]
 
+use std::time::Instant;
+
 use futures_util::future::BoxFuture;
 use sea_orm::{
     DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
@@ -14,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
 use super::{Bulk, Store, commit::Commit, commit::Committed, error::Error, postgres};
+use crate::metrics::Pool;
 
 impl Store {
     /// Runs `work` in one transaction; commits when it returns `Ok`.
@@ -29,7 +32,9 @@ impl Store {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
             };
+            let since = Instant::now();
             let tx = store.db.begin_with_options(options).await?;
+            store.metrics.pool_waited(Pool::General, since.elapsed());
             match work(&tx).await {
                 Ok(value) => {
                     tx.commit().await?;
@@ -55,7 +60,9 @@ impl Store {
         turn_to_write: OwnedSemaphorePermit,
     ) -> Result<Committed, Error> {
         match self.bulk.clone() {
-            Bulk::Postgres(pool) => tokio::spawn(postgres::commit(pool, commit, turn_to_write)).await?,
+            Bulk::Postgres(pool) => {
+                tokio::spawn(postgres::commit(pool, commit, turn_to_write, self.metrics.clone())).await?
+            }
             Bulk::Sqlite(writer) => {
                 let turn = self.turn.clone();
                 tokio::spawn(async move {

@@ -144,7 +144,7 @@ async fn c015_a_reader_may_give_up_waiting_and_time_still_passes() {
 
 #[tokio::test]
 async fn a_body_is_a_stream_for_any_task() {
-    let outside = Outside::answering(|_| ok(&"x".repeat(100_000))).await;
+    let outside = Outside::answering(|_| ok("x".repeat(100_000))).await;
     let guard = Guard::new(outside.policy()).expect("a guard");
     let url = outside.url("/");
     let fetching = tokio::spawn(async move {

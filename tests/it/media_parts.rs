@@ -16,6 +16,7 @@ use carryover::{
     imports::Imports,
     intake::{Finish, Intake, Opened, Piece},
     lifecycle::Lifecycle,
+    metrics::Metrics,
     objects::Objects,
     reverter::Reverter,
     store::{ApplicationChange, Caller, Store, WorkflowKind},
@@ -47,11 +48,13 @@ impl Parts {
         let folder = tempfile::tempdir().expect("a folder");
         let (store, database_url) = match database {
             Database::Sqlite => {
-                (Store::open_sqlite(&folder.path().join("carryover.db")).await.expect("a database"), None)
+                let path = folder.path().join("carryover.db");
+                (Store::open_sqlite(&path, Metrics::default()).await.expect("a database"), None)
             }
             Database::Postgres => {
                 let url = new_database().await;
-                (Store::open_postgres(&url, 5, 6, LEASE).await.expect("a database"), Some(url))
+                let opened = Store::open_postgres(&url, 5, 6, LEASE, Metrics::default()).await;
+                (opened.expect("a database"), Some(url))
             }
         };
         let objects = Objects::open_folder(&folder.path().join("objects")).expect("a folder");
@@ -64,7 +67,7 @@ impl Parts {
         let imports =
             Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard, MediaPolicy::Fetch);
         let settings = Settings { segments_in_flight: 4, ..Settings::default() };
-        Worker::new(store.clone(), objects, feed.clone(), settings).spawn(tasks, stop);
+        Worker::new(store.clone(), objects, feed.clone(), Metrics::default(), settings).spawn(tasks, stop);
         Reverter { store: store.clone(), feed, lease: LEASE }.spawn(tasks, stop.clone());
 
         let administration = Administration::new(store.clone());

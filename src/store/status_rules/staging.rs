@@ -133,7 +133,7 @@ async fn commit(
     } else if standing.pause_requested {
         tx.execute_raw(store.statement(OBEY_PAUSE, key().into_iter().chain([now.into()]))).await?;
     }
-    Ok(Committed { ended })
+    Ok(Committed { ended, counters })
 }
 
 /// Stages rules, and gives how many stand earlier in the same source. One that says what the version in

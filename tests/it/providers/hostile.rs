@@ -115,7 +115,7 @@ proptest! {
         let mut at = at.index(count(&value));
         replace(&mut value, &mut at, &json!(HERE));
         let line = value.to_string().replace(HERE, escape);
-        for row in read_lines(sample.provider, sample.import_type, &[line.clone()]) {
+        for row in read_lines(sample.provider, sample.import_type, std::slice::from_ref(&line)) {
             let lost = row["warnings"].as_array().is_some_and(|all| all.iter().any(|one| one["field"] == "metadata"));
             prop_assert!(!lost, "{line}: {row}");
         }

@@ -1,0 +1,178 @@
+//! `carryover doctor`: would a server with these flags run, and if not, what is to be done?
+
+use std::{error::Error, net::SocketAddr, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::net::TcpListener;
+
+use super::{Done, Failure, output};
+use crate::{
+    app,
+    config::ServeArgs,
+    guard::Guard,
+    store::{self, Examined, Schema},
+};
+
+/// Clocks further apart than this end claims early, or late.
+const CLOCKS_APART: TimeDelta = TimeDelta::seconds(5);
+
+/// Time that one check may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What one check came to.
+enum Finding {
+    /// It is as it should be.
+    Fine(String),
+    /// A server would run, but somebody should know.
+    Warning(String, &'static str),
+    /// A server would not run, or not well: what is wrong, and what to do.
+    Broken(String, &'static str),
+}
+
+use Finding::{Broken, Fine, Warning};
+
+pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
+    let mut well = true;
+    let checks: [(&str, futures_util::future::BoxFuture<'_, Finding>); 5] = [
+        ("config", Box::pin(async { check_config(args) })),
+        ("address", Box::pin(check_address(args.listen))),
+        ("database", Box::pin(check_database(args))),
+        ("object store", Box::pin(check_objects(args))),
+        ("name servers", Box::pin(check_names(args))),
+    ];
+    for (name, check) in checks {
+        let finding = tokio::select! {
+            finding = check => finding,
+            () = tokio::time::sleep(PATIENCE) => {
+                let text = format!("no answer within {} seconds", PATIENCE.as_secs());
+                Broken(text, "look whether a firewall or a full network is in between")
+            }
+        };
+        let (word, text, advice) = match finding {
+            Fine(text) => ("ok", text, None),
+            Warning(text, advice) => ("warn", text, Some(advice)),
+            Broken(text, advice) => {
+                well = false;
+                ("FAIL", text, Some(advice))
+            }
+        };
+        output::line(&format!("{word:4}  {name:12}  {}", output::printable(&text)))?;
+        if let Some(advice) = advice {
+            output::line(&format!("{:20}{advice}", ""))?;
+        }
+    }
+    Ok(if well { Done::Well } else { Done::Failed })
+}
+
+/// An error and its causes in one line.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn check_config(args: &ServeArgs) -> Finding {
+    match app::prepare(args).map(drop) {
+        Ok(()) if args.tls_cert.is_some() => {
+            Fine("the flags go together, and the certificate can be used".to_owned())
+        }
+        Ok(()) => Fine("the flags go together".to_owned()),
+        Err(error) => Broken(causes(&error), "mend the flag or the file that is named"),
+    }
+}
+
+async fn check_address(address: SocketAddr) -> Finding {
+    match TcpListener::bind(address).await {
+        Ok(_) => Fine(format!("{address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Warning(
+            format!("{address} is in use"),
+            "well if that is a server that runs; else choose another --listen",
+        ),
+        Err(error) => Broken(format!("{address}: {error}"), "choose another --listen"),
+    }
+}
+
+async fn check_database(args: &ServeArgs) -> Finding {
+    let storage = &args.storage;
+    let path = storage.data_dir.join("carryover.db");
+    let (name, examined) = match &storage.database_url {
+        Some(url) => ("PostgreSQL", store::examine_postgres(url).await.map(Some)),
+        None => ("SQLite", store::examine_sqlite(&path).await),
+    };
+    match examined {
+        Ok(Some(examined)) => judge_database(name, &examined),
+        Ok(None) => Fine(format!("SQLite: {} is made at the first start", path.display())),
+        Err(error) => Broken(
+            format!("{name}: {}", causes(&error)),
+            "look at host, port, name and password in --database-url, and whether the server runs",
+        ),
+    }
+}
+
+fn judge_database(name: &str, examined: &Examined) -> Finding {
+    let version = format!("{name} {}", examined.version);
+    if examined.is_too_old {
+        return Broken(version, "PostgreSQL 15 or later is needed");
+    }
+    if examined.is_read_only {
+        return Broken(
+            format!("{version} is read-only"),
+            "name the primary in --database-url, not a standby",
+        );
+    }
+    if let Some(ahead) = examined.clock_ahead
+        && ahead.abs() > CLOCKS_APART
+    {
+        let text = format!("{version}: its clock is {} seconds ahead of this machine's", ahead.num_seconds());
+        return Broken(text, "let both follow a time server: claims are ended by the clock");
+    }
+    match &examined.schema {
+        Schema::Current => Fine(format!("{version}, the schema is this version's")),
+        Schema::Empty => Fine(format!("{version}, empty: the schema is made at the first start")),
+        Schema::Older(missing) => Warning(
+            format!("{version}, the schema is {missing} migrations behind"),
+            "the next start of `carryover serve` brings it up to date; make a backup before",
+        ),
+        Schema::Newer(unknown) => Broken(
+            format!("{version}, the schema was made by a later version ({unknown})"),
+            "run that version, or go back to a backup from before the upgrade",
+        ),
+    }
+}
+
+async fn check_objects(args: &ServeArgs) -> Finding {
+    let tried = async {
+        app::make_folder(&args.storage.data_dir)?;
+        let objects = app::open_objects(&args.storage)?;
+        objects.try_out().await.map_err(app::StartError::from)
+    };
+    match tried.await {
+        Ok(()) => Fine("an object can be written, read and deleted".to_owned()),
+        Err(error) => Broken(
+            causes(&error),
+            "look at --object-store, at the rights of its folder or bucket, and at the credentials in the environment",
+        ),
+    }
+}
+
+async fn check_names(args: &ServeArgs) -> Finding {
+    let advice = "sources by URL cannot be fetched: look at --fetch-dns and /etc/resolv.conf";
+    let policy = match args.fetching.policy() {
+        Ok(policy) => policy,
+        Err(error) => {
+            return Broken(format!("read the file of --fetch-roots: {error}"), "mend --fetch-roots");
+        }
+    };
+    match Guard::new(policy) {
+        Err(error) => Broken(causes(&error), advice),
+        Ok(guard) if guard.has_name_servers().await => Fine("they answer".to_owned()),
+        Ok(_) => Warning("they do not answer".to_owned(), advice),
+    }
+}
