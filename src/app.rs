@@ -152,10 +152,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
 
     let lifecycle = Lifecycle::default();
     let Lifecycle { stop, tasks } = &lifecycle;
-    let feed = if store.is_shared() { Feed::relayed() } else { Feed::default() };
-    if store.is_shared() {
-        relay::spawn(&feed, &store, tasks, stop);
-    }
+    let feed = make_feed(&store, &lifecycle);
     let intake = Intake::new(
         store.clone(),
         objects.clone(),
@@ -201,6 +198,16 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     });
     info!(%address, database, "serving");
     Ok(App { address, metrics_address, new_admin_key, lifecycle, database })
+}
+
+/// A feed that is told of what other processes of the database do.
+fn make_feed(store: &Store, lifecycle: &Lifecycle) -> Feed {
+    if !store.is_shared() {
+        return Feed::default();
+    }
+    let feed = Feed::relayed();
+    relay::spawn(&feed, store, &lifecycle.tasks, &lifecycle.stop);
+    feed
 }
 
 /// What background work stands on.

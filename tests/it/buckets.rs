@@ -69,8 +69,9 @@ impl Bucket {
 
 async fn sources_live_in_a_bucket(database: Database) {
     let mut bucket = Bucket::start().await;
-    let world = World::new(database, &["--object-store", "s3://carryover/kept", "--segment-rows", "2"]).await;
     let environment = bucket.environment();
+    let flags = ["--object-store", "s3://carryover/kept", "--segment-rows", "2"];
+    let world = World::new_in(database, &flags, &environment).await;
     let (mut child, address) = world.start(&[], &environment).await.expect("it starts");
     let client = world.client(&address).await.expect("it answers");
     let file = b"external_id,vendor_data,status\na,ann,Approved\nb,bob,Declined\nc,cat,wrong\n";
@@ -106,6 +107,8 @@ async fn a_bucket_serves_media_itself() {
     let mut bucket = Bucket::start().await;
     let settings = bucket.environment();
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    // As a process of the server does when it starts.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let objects = Objects::open("s3://carryover/kept", settings).expect("a bucket");
     let application = ApplicationId(uuid::Uuid::from_u128(7));
     // One that fits into a part, and one of several parts.

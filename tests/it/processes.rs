@@ -55,6 +55,11 @@ pub struct World {
 impl World {
     /// A tenant on a database of its own; `flags` are those of every process.
     pub async fn new(database: Database, flags: &[&str]) -> Self {
+        Self::new_in(database, flags, &[]).await
+    }
+
+    /// The same, whose first process needs these variables.
+    pub async fn new_in(database: Database, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let database_url = match database {
             Database::Sqlite => None,
@@ -62,7 +67,7 @@ impl World {
         };
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let mut world = Self { folder, database_url, flags, key: String::new(), workflow: String::new() };
-        let (mut child, address) = world.start(&[], &[]).await.expect("it starts");
+        let (mut child, address) = world.start(&[], environment).await.expect("it starts");
         let admin = Client::connect(&address, ADMIN_KEY).await.expect("connects");
         (world.key, world.workflow) = world.tenant(&admin).await;
         child.kill().await.expect("ends");
