@@ -31,7 +31,8 @@ struct Inner {
 }
 
 struct State {
-    downloads: HashMap<(ImportId, Uuid), Download>,
+    /// By job, URL and claim: one whose lease ran out may be claimed again here before it has ended.
+    downloads: HashMap<(ImportId, Uuid, i64), Download>,
     hosts: Hosts,
 }
 
@@ -55,7 +56,7 @@ impl InFlight {
     pub(super) fn begin(&self, download: Download) -> Flight {
         let mut state = self.state();
         state.hosts.begin(&download.host);
-        state.downloads.insert((download.job, download.url_id), download.clone());
+        state.downloads.insert(key(&download), download.clone());
         drop(state);
         Flight { download, all: self.clone() }
     }
@@ -74,7 +75,7 @@ impl InFlight {
     pub(super) fn busy(&self) -> BusyMedia {
         let state = self.state();
         let mut jobs = HashMap::<ImportId, usize>::new();
-        for (job, _) in state.downloads.keys() {
+        for (job, ..) in state.downloads.keys() {
             *jobs.entry(*job).or_default() += 1;
         }
         let jobs = jobs.into_iter().filter(|(_, count)| *count >= self.0.per_import);
@@ -104,6 +105,10 @@ impl InFlight {
     }
 }
 
+const fn key(download: &Download) -> (ImportId, Uuid, i64) {
+    (download.job, download.url_id, download.epoch)
+}
+
 impl Flight {
     /// Its host has answered, whatever it said.
     pub(super) fn answered(&self) {
@@ -125,7 +130,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let mut state = self.all.state();
         state.hosts.end(&self.download.host);
-        state.downloads.remove(&(self.download.job, self.download.url_id));
+        state.downloads.remove(&key(&self.download));
         drop(state);
         self.all.0.landed.notify_one();
     }

@@ -12,8 +12,7 @@ use uuid::Uuid;
 pub(super) use erased::tombstone;
 pub use media::MediumRow;
 pub(super) use media::{
-    ADD_MEDIA, COUNT_MEDIA, DELETE_MEDIA, DELETE_WARNINGS, FEWER_WARNINGS, MEDIA_CELLS, MEDIA_COLUMNS,
-    MediaChange,
+    ADD_MEDIA, DELETE_MEDIA, DELETE_WARNINGS, FEWER_WARNINGS, MEDIA_CELLS, MEDIA_COLUMNS, MediaChange,
 };
 
 use super::{claims::Claim, table::Table};

@@ -16,6 +16,7 @@ use super::{
     administration::{self, Caller, WorkflowKind},
     audit::{self, AuditEvent},
     entities::{application, import, workflow},
+    erasure,
     error::Error,
     fetches, retries, status_rules,
 };
@@ -223,8 +224,13 @@ impl Store {
     ) -> Result<Import, Error> {
         let NewImport { id, spec, request_id, retry, source_url } = new;
         let lock = matches!(self.bulk, Bulk::Postgres(_));
+        let store = self.clone();
         self.write(move |tx| {
             Box::pin(async move {
+                if retry.as_ref().is_some_and(|retry| retry.rows.failed_media) {
+                    // An erasure that is under way deletes media, and the retry would wait for them for ever.
+                    erasure::keep_out(&store, tx, application).await?;
+                }
                 // Locking the application makes check and insert one step for all its callers.
                 let mut owner = application::Entity::find_by_id(application.0);
                 if lock {

@@ -84,11 +84,13 @@ pub struct StoredMedium {
     pub height: Option<u32>,
 }
 
-/// Where claims stand in their turns over jobs, and over the hosts of each.
+/// Where claims stand in their turns over applications, over the jobs of each, and over the hosts of each of these.
 #[derive(Debug, Default)]
 pub struct MediaCursor {
-    /// The job that was served last.
-    job: Option<(Uuid, Uuid)>,
+    /// The application that was served last.
+    application: Uuid,
+    /// The job that was served last, of each application.
+    jobs: HashMap<Uuid, Uuid>,
     /// The host that was served last, of each job.
     hosts: HashMap<Uuid, String>,
 }

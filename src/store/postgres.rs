@@ -210,13 +210,11 @@ impl<'c> Plan<'c> {
         if !copy::lock(tx, commit, &self.displaced).await? {
             return Ok(Written::Changed);
         }
+        let displaced: Vec<Uuid> = self.displaced.iter().map(|(id, _)| *id).collect();
+        media::take_away(tx, commit, &displaced, &mut self.settled.media).await?;
         // In row order, so that two transactions lock ledgers in one order only.
         self.replacing.sort_unstable_by_key(|(_, row_number, _)| *row_number);
         for (at, row_number, number) in &self.replacing {
-            if commit.has_media {
-                let id = self.fresh[*at].0.id;
-                media::take_away(tx, commit, id, *row_number, &mut self.settled.media).await?;
-            }
             let had_been = give_place(tx, commit, *row_number).await?;
             let (record, own_number) = &mut self.fresh[*at];
             self.settled.take_place(record.row, had_been);
@@ -225,7 +223,6 @@ impl<'c> Plan<'c> {
             }
         }
         copy::keep_replaced(tx, commit, &self.updated).await?;
-        let displaced: Vec<Uuid> = self.displaced.iter().map(|(id, _)| *id).collect();
         copy::delete(tx, commit, &displaced).await?;
         match copy::copy(tx, commit, &self.fresh).await {
             Ok(()) => {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Duration, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
@@ -21,6 +21,9 @@ use crate::domain::{
 
 /// Imports that are read at a time, and about as many sources that one sweep deletes.
 const PAGE: u64 = 1_000;
+
+/// Media whose links one transaction forgets, and those that share the last of these.
+const LINKS: u64 = 5_000;
 
 /// Longer than anything is kept, and short enough to be added to a time.
 const MANY_DAYS: i64 = 1_000_000;
@@ -74,6 +77,8 @@ impl Store {
         id: ImportId,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
+        // First, so that whoever dies in between comes back to it.
+        self.forget_links(application, id).await?;
         self.write(move |tx| {
             Box::pin(async move {
                 let marked = import::Entity::update_many()
@@ -91,13 +96,6 @@ impl Store {
                     let event = AuditEvent::new(Caller::SERVER, Some(application), "delete_source", target);
                     audit::record(tx, event, now).await?;
                 }
-                medium::Entity::update_many()
-                    .col_expr(medium::Column::Url, Expr::value(Option::<String>::None))
-                    .filter(medium::Column::ApplicationId.eq(application.0))
-                    .filter(medium::Column::JobId.eq(id.0))
-                    .filter(medium::Column::Url.is_not_null())
-                    .exec(tx)
-                    .await?;
                 row_error::Entity::delete_many()
                     .filter(row_error::Column::ApplicationId.eq(application.0))
                     .filter(row_error::Column::ImportId.eq(id.0))
@@ -112,5 +110,42 @@ impl Store {
             })
         })
         .await
+    }
+
+    /// Forgets where media of an import were that are not stored, some of them in a transaction.
+    async fn forget_links(&self, application: ApplicationId, id: ImportId) -> Result<(), Error> {
+        use medium::Column;
+        let mut behind = Uuid::nil();
+        loop {
+            let last = self.write(move |tx| {
+                Box::pin(async move {
+                    let of_import = Condition::all()
+                        .add(Column::ApplicationId.eq(application.0))
+                        .add(Column::JobId.eq(id.0))
+                        .add(Column::UrlId.gt(behind));
+                    let last: Option<Uuid> = medium::Entity::find()
+                        .filter(of_import.clone())
+                        .order_by_asc(Column::UrlId)
+                        .select_only()
+                        .column(Column::UrlId)
+                        .offset(LINKS - 1)
+                        .into_tuple()
+                        .one(tx)
+                        .await?;
+                    medium::Entity::update_many()
+                        .col_expr(Column::Url, Expr::value(Option::<String>::None))
+                        .filter(of_import)
+                        .filter(Column::UrlId.lte(last.unwrap_or(Uuid::max())))
+                        .filter(Column::Url.is_not_null())
+                        .exec(tx)
+                        .await?;
+                    Ok(last)
+                })
+            });
+            match last.await? {
+                Some(last) => behind = last,
+                None => return Ok(()),
+            }
+        }
     }
 }

@@ -19,8 +19,8 @@ use super::{
     audit,
     commit::{
         ADD_COUNTERS, COMPLETE, Commit, Committed, Existing, FAIL, FENCE, FORGET_KEYS, Fence, KEY_COLUMNS,
-        Kept, MOVE_CHECKPOINT, OBEY_PAUSE, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER, Settled,
-        Standing, Verdict,
+        Kept, MOVE_CHECKPOINT, MediaChange, OBEY_PAUSE, RecordRow, SEGMENT_DONE, SEGMENT_OF_ROW, SET_LEDGER,
+        Settled, Standing, Verdict,
     },
     connect::SQLITE_BUSY,
     error::Error,
@@ -209,19 +209,15 @@ impl<'t> Records<'t> {
         match self.commit.judge(record.row, existing) {
             Verdict::Update { number } => {
                 self.keep_replaced(record)?;
-                self.replace(record, number)?;
+                self.replace(record, number, &mut settled.media)?;
                 settled.update(record.row);
-                media::queue(self.tx, self.commit, record, &mut settled.media)?;
             }
             Verdict::Replace { row_number, number } => {
-                if self.commit.has_media {
-                    media::take_away(self.tx, self.commit, record, row_number, &mut settled.media)?;
-                }
                 let had_been = give_place(self.tx, self.commit, row_number)?;
                 let own = self.commit.record_number(record.row);
-                self.replace(record, if had_been == Outcome::Updated { number } else { own })?;
+                let number = if had_been == Outcome::Updated { number } else { own };
+                self.replace(record, number, &mut settled.media)?;
                 settled.take_place(record.row, had_been);
-                media::queue(self.tx, self.commit, record, &mut settled.media)?;
             }
             verdict => settled.skip(record.row, verdict == Verdict::Duplicate),
         }
@@ -284,11 +280,12 @@ impl<'t> Records<'t> {
         Ok(())
     }
 
-    /// Puts a record in the place of the one that has its key.
-    fn replace(&mut self, record: &RecordRow, number: i64) -> Result<(), Error> {
+    /// Puts a record in the place of the one that has its key, and its media in the place of that one's.
+    fn replace(&mut self, record: &RecordRow, number: i64, media: &mut MediaChange) -> Result<(), Error> {
+        media::take_away(self.tx, self.commit, record, media)?;
         self.delete.execute(key(self.commit, record))?;
         self.insert(record, number)?;
-        Ok(())
+        media::queue(self.tx, self.commit, record, media)
     }
 
     /// Inserts a record (or, in a dry run, its key); tells whether the key was free.

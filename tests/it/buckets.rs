@@ -102,6 +102,8 @@ async fn sources_live_in_a_bucket(database: Database) {
 
 #[tokio::test]
 async fn a_bucket_serves_media_itself() {
+    // As the program does when it begins.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut bucket = Bucket::start().await;
     let settings = bucket.environment();
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -27,7 +27,7 @@ use crate::{
 on_both_databases!(no_rpc_tells_or_changes_what_is_anothers);
 
 /// Texts of requests that name nothing of an application's.
-const NO_IDS: [&str; 24] = [
+const NO_IDS: [&str; 26] = [
     "constant",
     "csv_delimiter",
     "countries",
@@ -40,7 +40,9 @@ const NO_IDS: [&str; 24] = [
     "field",
     "join",
     "key",
+    "metamap_vendor_data_key",
     "name",
+    "onfido_vendor_data_tag",
     "otherwise",
     "page_token",
     "provider",

@@ -100,7 +100,7 @@ async fn c002_c004_c007_redirects_are_refused_as_urls_are() {
         ("ftp://media.example.com/", Refused::Scheme),
         ("file:///etc/passwd", Refused::Scheme),
         ("data:text/plain,x", Refused::Scheme),
-        ("https://[::ffff:127.0.0.2]/", Refused::Port),
+        ("https://[::ffff:127.0.0.2]/", Refused::Address),
         ("https://user@media.example.com/", Refused::UserInfo),
         ("//user:pass@media.example.com/", Refused::UserInfo),
         ("https://media.example.com/", Refused::Port),

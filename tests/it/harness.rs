@@ -1,10 +1,6 @@
 //! A server of a test's own, and a tenant on it.
 
-use std::{
-    io::Write,
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::{io::Write, time::Duration};
 
 use carryover::{
     app::{self, App},
@@ -206,10 +202,10 @@ async fn run(
 
 /// Makes an empty database on the server that `scripts/test` started.
 pub async fn new_database() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
     let url = std::env::var("CARRYOVER_TEST_POSTGRES")
         .expect("CARRYOVER_TEST_POSTGRES must name a PostgreSQL superuser; scripts/test starts one");
-    let name = format!("t{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    // Not by the process: a long run comes round to ids of processes that are gone.
+    let name = format!("t{}", uuid::Uuid::new_v4().simple());
     let mut connection = sqlx::PgConnection::connect(&url).await.expect("PostgreSQL answers");
     let create = format!("CREATE DATABASE {name}");
     sqlx::query(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.expect("a database");

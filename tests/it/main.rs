@@ -61,6 +61,7 @@ mod media_links;
 mod media_parts;
 mod media_queue;
 mod media_retry;
+mod media_turns;
 mod metrics;
 mod mishaps;
 mod ndjson;

@@ -28,21 +28,21 @@ on_both_databases!(
     a_revert_takes_media_along,
 );
 
-const HEADER: &str = "external_id,created_at,last_name,front_image_url,back_image_url\n";
+pub const HEADER: &str = "external_id,created_at,last_name,front_image_url,back_image_url\n";
 
-fn row(key: &str, front: &str, back: &str) -> String {
+pub fn row(key: &str, front: &str, back: &str) -> String {
     format!("{key},2024-01-01T00:00:00Z,Silva,{front},{back}\n")
 }
 
 /// Whoever fetches.
-struct Fetcher {
-    owner: Uuid,
+pub struct Fetcher {
+    pub owner: Uuid,
     cursor: MediaCursor,
-    now: DateTime<Utc>,
+    pub now: DateTime<Utc>,
 }
 
 impl Fetcher {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             owner: clock::new_id(),
             cursor: MediaCursor::default(),
@@ -50,7 +50,7 @@ impl Fetcher {
         }
     }
 
-    fn pass(&mut self, seconds: i64) {
+    pub fn pass(&mut self, seconds: i64) {
         self.now += TimeDelta::seconds(seconds);
     }
 
@@ -61,7 +61,7 @@ impl Fetcher {
         claimed.await.expect("a claim")
     }
 
-    async fn claim_one(&mut self, parts: &Parts) -> Option<Download> {
+    pub async fn claim_one(&mut self, parts: &Parts) -> Option<Download> {
         let mut claimed = self.claim(parts, &BusyMedia::default()).await.downloads;
         assert!(claimed.len() <= 1, "one of each job");
         claimed.pop()
@@ -73,7 +73,7 @@ impl Fetcher {
     }
 
     /// Fetches until there is nothing left; what has `bad` in its URL fails.
-    async fn fetch_all(&mut self, parts: &Parts) {
+    pub async fn fetch_all(&mut self, parts: &Parts) {
         loop {
             let claimed = self.claim(parts, &BusyMedia::default()).await;
             if claimed.downloads.is_empty() && claimed.changed.is_empty() {
@@ -98,7 +98,7 @@ fn failed() -> MediaOutcome {
     MediaOutcome::Failed { reason: "MEDIA_TYPE", message: "is a page, and an image is wanted".to_owned() }
 }
 
-fn counts(import: &Import) -> [i64; 4] {
+pub fn counts(import: &Import) -> [i64; 4] {
     let media = import.media;
     [media.pending, media.stored, media.failed, media.bytes]
 }
@@ -300,7 +300,7 @@ async fn more_rows_than_a_transaction_takes_share_a_url(database: Database) {
 }
 
 /// Media of sessions by key: slot, and the row that was written.
-async fn media_of_sessions(parts: &Parts) -> BTreeSet<(String, String, i64)> {
+pub async fn media_of_sessions(parts: &Parts) -> BTreeSet<(String, String, i64)> {
     let sql = "SELECT s.external_id, m.slot, m.row_number FROM media m JOIN user_sessions s \
         ON s.id = m.record_id AND s.import_id = m.import_id AND s.row_number = m.row_number";
     let word = |value: &Value| value.as_str().expect("a text").to_owned();

@@ -35,17 +35,21 @@ pub(in crate::store) struct MediaChange {
     pub(in crate::store) pending: i64,
     pub(in crate::store) stored: i64,
     pub(in crate::store) failed: i64,
-    /// Rows whose media were taken away with their records.
+    /// Rows that were told of media which are taken away.
     pub(in crate::store) gone_rows: Vec<i64>,
 }
 
 impl MediaChange {
-    /// Counts media that were taken away by their states.
-    pub(in crate::store) fn take_away(&mut self, row_number: i64, [pending, stored, failed]: [i64; 3]) {
-        self.pending -= pending;
-        self.stored -= stored;
-        self.failed -= failed;
-        self.gone_rows.push(row_number);
+    /// Counts a medium of a row as taken away, by its state.
+    pub(in crate::store) fn take_away(&mut self, row_number: i64, state: &str) {
+        match state {
+            "STORED" => self.stored -= 1,
+            "FAILED" => {
+                self.failed -= 1;
+                self.gone_rows.push(row_number);
+            }
+            _ => self.pending -= 1,
+        }
     }
 
     /// Whether there is nothing to it.
@@ -61,17 +65,10 @@ pub(in crate::store) const MEDIA_COLUMNS: &str = "application_id, record_id, imp
 /// How many they are.
 pub(in crate::store) const MEDIA_CELLS: usize = 13;
 
-/// Media of a record that gives its place, by their states. Locked, so that what is fetched at this moment is
-/// settled before or not at all.
-pub(in crate::store) const COUNT_MEDIA: &str = "SELECT \
-    COUNT(CASE WHEN state = 'PENDING' THEN 1 END), COUNT(CASE WHEN state = 'STORED' THEN 1 END), \
-    COUNT(CASE WHEN state = 'FAILED' THEN 1 END) \
-    FROM (SELECT state FROM media WHERE application_id = $1 AND record_id = $2 AND import_id = $3 \
-        ORDER BY slot {lock}) AS l";
-
-/// Takes them away.
-pub(in crate::store) const DELETE_MEDIA: &str =
-    "DELETE FROM media WHERE application_id = $1 AND record_id = $2 AND import_id = $3";
+/// Takes away media of this import's versions of records (`{records}`) that others take the place of. What is
+/// fetched at this moment is settled before or not at all.
+pub(in crate::store) const DELETE_MEDIA: &str = "DELETE FROM media \
+    WHERE application_id = $1 AND record_id = {records} AND import_id = $3 RETURNING row_number, state";
 
 /// Counts what a segment does to media.
 pub(in crate::store) const ADD_MEDIA: &str = "UPDATE imports SET media_pending_count = media_pending_count + $3, \

@@ -1,5 +1,7 @@
-//! Claims: turns go round over jobs, and over the hosts of each, so that neither a large import nor a slow or dead
-//! host holds others up.
+//! Claims: turns go round over applications, over the jobs of each, and over the hosts of each of these, so that
+//! neither many imports, nor a large one, nor a slow or dead host holds others up.
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -23,32 +25,45 @@ use crate::{
     },
 };
 
-/// Jobs that one look goes over, those behind the one served last.
+/// Jobs that one look goes over, by application, those of applications behind the one served last first.
 const JOBS: &str = "SELECT application_id, id FROM imports \
     WHERE status IN ('PENDING', 'PROCESSING', 'PAUSED') AND status = 'PROCESSING' AND media_pending_count > 0 \
     AND NOT pause_requested \
-    ORDER BY ((application_id, id) > ($1, $2)) DESC, application_id, id LIMIT 64";
+    ORDER BY (application_id > $1) DESC, application_id, id LIMIT 256";
 
-/// Hosts of a job behind `$3` from which something may be fetched. Each is found by one step into the index,
-/// however much it has.
+/// Hosts of a job behind `$3` that something is to be fetched from, and whether it may be by `$4`. Each is found by
+/// one step into the index, however much it has.
 const HOSTS: &str = "WITH RECURSIVE hosts (host, nth) AS ( \
         SELECT (SELECT MIN(m.host) FROM media m WHERE m.application_id = $1 AND m.job_id = $2 \
             AND m.state = 'PENDING' AND m.host > $3), 1 \
         UNION ALL \
         SELECT (SELECT MIN(m.host) FROM media m WHERE m.application_id = $1 AND m.job_id = $2 \
             AND m.state = 'PENDING' AND m.host > h.host), h.nth + 1 \
-        FROM hosts h WHERE h.host IS NOT NULL AND h.nth < 100 \
+        FROM hosts h WHERE h.host IS NOT NULL AND h.nth < {AT_ONCE} \
     ) \
-    SELECT h.host AS host FROM hosts h WHERE h.host IS NOT NULL AND EXISTS (SELECT 1 FROM media m \
+    SELECT h.host AS host, EXISTS (SELECT 1 FROM media m \
         WHERE m.application_id = $1 AND m.job_id = $2 AND m.state = 'PENDING' AND m.host = h.host \
-        AND m.due_at <= $4) \
-    ORDER BY h.nth";
+        AND m.due_at <= $4) AS is_due \
+    FROM hosts h WHERE h.host IS NOT NULL ORDER BY h.nth";
+
+/// Hosts that are read at once.
+const AT_ONCE: usize = 100;
+
+/// How often hosts of one job are read in one look. Where there are more, the next look goes on behind them.
+const READS: usize = 4;
 
 /// Transactions that one look at a host may take to find something to fetch.
 const STEPS: usize = 16;
 
 /// Jobs whose turns over hosts are remembered.
 const REMEMBERED_JOBS: usize = 1_000;
+
+/// A host of a job.
+#[derive(FromQueryResult)]
+struct Host {
+    host: String,
+    is_due: bool,
+}
 
 /// An import with media that are to be fetched.
 #[derive(Debug, Clone, Copy, FromQueryResult)]
@@ -90,17 +105,22 @@ impl Store {
     ) -> Result<ClaimedMedia, Error> {
         let claimer = Claimer { owner, now, lease_until };
         let mut claimed = ClaimedMedia::default();
-        if after.hosts.len() > REMEMBERED_JOBS {
-            after.hosts.clear();
+        if after.hosts.len().max(after.jobs.len()) > REMEMBERED_JOBS {
+            (after.hosts, after.jobs) = Default::default();
         }
-        let (application, job) = after.job.unwrap_or_default();
-        for job in self.query::<Job>(JOBS, [application.into(), job.into()]).await? {
+        for job in in_turn(self.query::<Job>(JOBS, [after.application.into()]).await?, &after.jobs) {
             if claimed.downloads.len() >= limit {
                 break;
             }
-            after.job = Some((job.application_id, job.id));
-            if !busy.jobs.contains(&ImportId(job.id)) {
-                self.claim_of_job(claimer, job, after, busy, &mut claimed).await?;
+            after.application = job.application_id;
+            after.jobs.insert(job.application_id, job.id);
+            if busy.jobs.contains(&ImportId(job.id)) {
+                continue;
+            }
+            match self.claim_of_job(claimer, job, after, busy, &mut claimed).await {
+                // What is claimed already is to be fetched; the next look has its own error.
+                Err(_) if !claimed.downloads.is_empty() => break,
+                result => result?,
             }
         }
         Ok(claimed)
@@ -114,53 +134,60 @@ impl Store {
         busy: &BusyMedia,
         claimed: &mut ClaimedMedia,
     ) -> Result<(), Error> {
-        for host in self.due_hosts(job, after, claimer.now).await? {
-            let is_taken = claimed.downloads.iter().any(|download| download.host == host);
-            if is_taken || busy.hosts.contains(&host) {
-                continue;
-            }
-            for _ in 0..STEPS {
-                match self.claim_of_host(claimer, job, host.clone()).await? {
-                    Step::Claimed(download) => {
-                        after.hosts.insert(job.id, host);
-                        claimed.downloads.push(download);
-                        return Ok(());
-                    }
-                    Step::Settled(import) if !claimed.changed.contains(&import) => {
-                        claimed.changed.push(import);
-                    }
-                    Step::Settled(_) | Step::Again => {}
-                    Step::Nothing => break,
+        let served = after.hosts.get(&job.id).cloned().unwrap_or_default();
+        let (mut behind, mut is_second_round) = (served.clone(), false);
+        for _ in 0..READS {
+            let values = [job.application_id.into(), job.id.into(), behind.into(), claimer.now.into()];
+            let hosts = self.query::<Host>(&HOSTS.replace("{AT_ONCE}", &AT_ONCE.to_string()), values).await?;
+            let last = hosts.last().filter(|_| hosts.len() == AT_ONCE).map(|last| last.host.clone());
+            for Host { host, is_due } in hosts {
+                if is_second_round && host > served {
+                    return Ok(());
+                }
+                let is_taken = claimed.downloads.iter().any(|download| download.host == host);
+                if is_due
+                    && !is_taken
+                    && !busy.hosts.contains(&host)
+                    && self.claim_of_host(claimer, job, &host, claimed).await?
+                {
+                    after.hosts.insert(job.id, host);
+                    return Ok(());
                 }
             }
+            match last {
+                Some(last) => behind = last,
+                None if is_second_round || served.is_empty() => return Ok(()),
+                None => (behind, is_second_round) = (String::new(), true),
+            }
         }
+        after.hosts.insert(job.id, behind);
         Ok(())
     }
 
-    /// Hosts of a job from which something may be fetched, those behind the one served last first.
-    async fn due_hosts(
+    /// Claims something that is due at a host, and settles what is found to be known already; tells whether there
+    /// was something to claim.
+    async fn claim_of_host(
         &self,
+        claimer: Claimer,
         job: Job,
-        after: &MediaCursor,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<String>, Error> {
-        #[derive(FromQueryResult)]
-        struct Host {
-            host: String,
+        host: &str,
+        claimed: &mut ClaimedMedia,
+    ) -> Result<bool, Error> {
+        for _ in 0..STEPS {
+            match self.step(claimer, job, host.to_owned()).await? {
+                Step::Claimed(download) => {
+                    claimed.downloads.push(download);
+                    return Ok(true);
+                }
+                Step::Settled(import) if !claimed.changed.contains(&import) => claimed.changed.push(import),
+                Step::Settled(_) | Step::Again => {}
+                Step::Nothing => break,
+            }
         }
-        let behind = |host: String| {
-            self.query::<Host>(HOSTS, [job.application_id.into(), job.id.into(), host.into(), now.into()])
-        };
-        let last = after.hosts.get(&job.id).cloned().unwrap_or_default();
-        let mut hosts = behind(last.clone()).await?;
-        if !last.is_empty() {
-            let from_start = behind(String::new()).await?;
-            hosts.extend(from_start.into_iter().take_while(|before| before.host <= last));
-        }
-        Ok(hosts.into_iter().map(|host| host.host).collect())
+        Ok(false)
     }
 
-    async fn claim_of_host(&self, claimer: Claimer, job: Job, host: String) -> Result<Step, Error> {
+    async fn step(&self, claimer: Claimer, job: Job, host: String) -> Result<Step, Error> {
         let store = self.clone();
         let step = self.write(move |tx| {
             Box::pin(async move {
@@ -204,6 +231,19 @@ impl Store {
         let rows = sea_orm::ConnectionTrait::query_all_raw(&self.db, self.statement(sql, values)).await?;
         rows.iter().map(|row| Ok(T::from_query_result(row, "")?)).collect()
     }
+}
+
+/// Jobs, sorted by application, in the order of their turns: one of each application, then another of each.
+fn in_turn(mut jobs: Vec<Job>, served: &HashMap<Uuid, Uuid>) -> Vec<Job> {
+    let mut turns = Vec::with_capacity(jobs.len());
+    for jobs in jobs.chunk_by_mut(|one, other| one.application_id == other.application_id) {
+        let last = jobs.first().and_then(|job| served.get(&job.application_id));
+        let next = last.map_or(0, |last| jobs.partition_point(|job| job.id <= *last));
+        jobs.rotate_left(next);
+        turns.extend(jobs.iter().copied().enumerate());
+    }
+    turns.sort_by_key(|(turn, _)| *turn);
+    turns.into_iter().map(|(_, job)| job).collect()
 }
 
 /// Does what is to be done about a row that is due: what is known of its URL already goes to it, it waits for the
@@ -284,4 +324,22 @@ async fn wait_for(
     let values = values.into_iter().chain([leader.due_at.into(), now.into()]);
     sea_orm::ConnectionTrait::execute_raw(tx, store.statement(&wait, values)).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_application_with_many_jobs_has_no_more_turns_than_others() {
+        let job =
+            |application, id| Job { application_id: Uuid::from_u128(application), id: Uuid::from_u128(id) };
+        let jobs = vec![job(2, 21), job(2, 22), job(2, 23), job(3, 31), job(1, 11), job(1, 12)];
+        let turns = |served: &[(u128, u128)]| -> Vec<u128> {
+            let served = served.iter().map(|(of, id)| (Uuid::from_u128(*of), Uuid::from_u128(*id)));
+            in_turn(jobs.clone(), &served.collect()).iter().map(|job| job.id.as_u128()).collect()
+        };
+        assert_eq!(turns(&[]), [21, 31, 11, 22, 12, 23]);
+        assert_eq!(turns(&[(2, 22), (3, 31), (1, 19)]), [23, 31, 11, 21, 12, 22]);
+    }
 }

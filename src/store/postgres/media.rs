@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::copy;
 use crate::store::{
     commit::{
-        ADD_MEDIA, COUNT_MEDIA, Commit, DELETE_MEDIA, DELETE_WARNINGS, FEWER_WARNINGS, MEDIA_CELLS,
-        MEDIA_COLUMNS, MediaChange, RecordRow,
+        ADD_MEDIA, Commit, DELETE_MEDIA, DELETE_WARNINGS, FEWER_WARNINGS, MEDIA_CELLS, MEDIA_COLUMNS,
+        MediaChange, RecordRow,
     },
     error::Error,
 };
@@ -35,22 +35,20 @@ pub(super) async fn queue(
     Ok(count)
 }
 
-/// Takes away the media of a record that gives its place.
+/// Takes away the media of records whose place others take, as far as they are of this import.
 pub(super) async fn take_away(
     tx: &mut PgConnection,
     commit: &Commit,
-    id: Uuid,
-    row_number: i64,
+    displaced: &[Uuid],
     change: &mut MediaChange,
 ) -> Result<(), Error> {
-    let (application, import) = (commit.claim.application_id.0, commit.claim.import_id.0);
-    let count = COUNT_MEDIA.replace("{lock}", "FOR UPDATE");
-    let counted = sqlx::query(AssertSqlSafe(count)).bind(application).bind(id).bind(import);
-    let counted = counted.fetch_one(&mut *tx).await?;
-    let counts: [i64; 3] = [counted.try_get(0)?, counted.try_get(1)?, counted.try_get(2)?];
-    if counts != [0; 3] {
-        sqlx::query(DELETE_MEDIA).bind(application).bind(id).bind(import).execute(&mut *tx).await?;
-        change.take_away(row_number, counts);
+    if displaced.is_empty() || !commit.has_media {
+        return Ok(());
+    }
+    let delete = DELETE_MEDIA.replace("{records}", "ANY($2)");
+    let delete = sqlx::query(AssertSqlSafe(delete)).bind(commit.claim.application_id.0).bind(displaced);
+    for row in delete.bind(commit.claim.import_id.0).fetch_all(tx).await? {
+        change.take_away(row.try_get(0)?, row.try_get(1)?);
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ use rusqlite::{Transaction, params};
 use super::{Binder, insert_sql, key, shared};
 use crate::store::{
     commit::{
-        ADD_MEDIA, COUNT_MEDIA, Commit, DELETE_MEDIA, DELETE_WARNINGS, FEWER_WARNINGS, MEDIA_CELLS,
-        MEDIA_COLUMNS, MediaChange, RecordRow,
+        ADD_MEDIA, Commit, DELETE_MEDIA, DELETE_WARNINGS, FEWER_WARNINGS, MEDIA_CELLS, MEDIA_COLUMNS,
+        MediaChange, RecordRow,
     },
     error::Error,
 };
@@ -28,19 +28,20 @@ pub(super) fn queue(
     Ok(())
 }
 
-/// Takes away the media of a record that gives its place.
+/// Takes away the media of a record whose place another takes, as far as they are of this import.
 pub(super) fn take_away(
     tx: &Transaction<'_>,
     commit: &Commit,
     record: &RecordRow,
-    row_number: i64,
     change: &mut MediaChange,
 ) -> Result<(), Error> {
-    let counts = shared(tx, &COUNT_MEDIA.replace("{lock}", ""))?
-        .query_row(key(commit, record), |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
-    if counts != [0; 3] {
-        shared(tx, DELETE_MEDIA)?.execute(key(commit, record))?;
-        change.take_away(row_number, counts);
+    if !commit.has_media {
+        return Ok(());
+    }
+    let mut delete = shared(tx, &DELETE_MEDIA.replace("{records}", "$2"))?;
+    let mut gone = delete.query(key(commit, record))?;
+    while let Some(row) = gone.next()? {
+        change.take_away(row.get(0)?, &row.get::<_, String>(1)?);
     }
     Ok(())
 }
