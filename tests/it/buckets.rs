@@ -107,8 +107,6 @@ async fn a_bucket_serves_media_itself() {
     let mut bucket = Bucket::start().await;
     let settings = bucket.environment();
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    // As a process of the server does when it starts.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let objects = Objects::open("s3://carryover/kept", settings).expect("a bucket");
     let application = ApplicationId(uuid::Uuid::from_u128(7));
     // One that fits into a part, and one of several parts.
