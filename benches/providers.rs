@@ -1,14 +1,16 @@
-//! What records of providers cost, measured against canonical NDJSON of the same type in the same run:
-//! `cargo bench --bench providers`.
+//! What records of providers and mapped ones cost, measured against canonical ones of the same type and format
+//! in the same run: `cargo bench --bench providers`.
 //!
 //! Each line is a file of samples read over and over, from bytes to records: its rate per byte, and the ratio
 //! of that to the canonical rate. The canonical rows are as few and repeated as often, so that both sides
-//! find as many keys twice. A ratio under 0.5 is marked: an import would feel it.
+//! find as many keys twice. A mapping is of those very rows, each field by its own name. A ratio under 0.5 is
+//! marked: an import would feel it.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot begin should say so")]
 #![expect(clippy::print_stdout, reason = "figures are what it is for")]
 
 use std::{
+    collections::BTreeMap,
     hint::black_box,
     path::Path,
     time::{Duration, Instant},
@@ -17,7 +19,7 @@ use std::{
 use carryover::{
     clock,
     domain::{
-        import::{Import, ImportType, SourceFormat},
+        import::{FieldMapping, Import, ImportType, Mapping, SourceFormat},
         limits::Limits,
     },
     intake::splitter::{Cut, Splitter},
@@ -34,6 +36,8 @@ const SOURCE_BYTES: usize = 2 << 20;
 /// Rounds of which the fastest counts: whatever else runs makes none faster.
 const ROUNDS: usize = 9;
 
+const PEOPLE: ImportType = ImportType::UserVerification;
+
 /// Least ratio to the canonical rate.
 const BAR: f64 = 0.5;
 
@@ -45,17 +49,24 @@ struct Source {
 }
 
 impl Source {
-    fn new(provider: &str, import_type: ImportType, lines: &str) -> Self {
-        let text = lines.repeat(SOURCE_BYTES / lines.len() + 1);
+    /// `text` is a header, if its format has one, and rows.
+    fn new(mut import: Import, text: &str) -> Self {
+        let format = import.format.expect("named");
+        let header = if format == SourceFormat::Csv { text.find('\n').map_or(0, |end| end + 1) } else { 0 };
+        let (header, rows) = text.split_at(header);
+        let text = header.to_owned() + &rows.repeat(SOURCE_BYTES / rows.len() + 1);
         let mut cuts = Vec::new();
-        let mut splitter = Splitter::new(SourceFormat::Ndjson, b',', Limits::default());
-        splitter.push(text.as_bytes(), &mut cuts).expect("lines");
-        splitter.finish(&mut cuts).expect("lines");
-        Self { import: imports::import(provider, import_type, SourceFormat::Ndjson), bytes: text.len(), cuts }
+        let mut splitter = Splitter::new(format, b',', Limits::default());
+        splitter.push(text.as_bytes(), &mut cuts).expect("rows");
+        splitter.finish(&mut cuts).expect("rows");
+        if let Some(header) = splitter.header() {
+            import.columns = pipeline::read_header(header, b',').expect("columns");
+        }
+        Self { import, bytes: text.len(), cuts }
     }
 
     fn read(&self) -> Duration {
-        let reading = Reading::of(&self.import).expect("NDJSON");
+        let reading = Reading::of(&self.import).expect("a format");
         let began = Instant::now();
         for cut in &self.cuts {
             let rows = pipeline::parse(&reading, &cut.range, cut.bytes.clone(), &self.import.limits);
@@ -82,34 +93,67 @@ fn belongs_to(file: &str) -> (&str, ImportType) {
     (provider, import_type)
 }
 
-fn canonical(import_type: ImportType) -> Source {
-    let mut lines = Vec::new();
-    let sample =
-        Sample { import_type, format: SourceFormat::Ndjson, rows: 10, seed: 1, invalid: 0.0, duplicate: 0.0 };
-    sample.write(&mut lines).expect("memory");
-    Source::new("generic", import_type, &String::from_utf8(lines).expect("text"))
+fn canonical(import_type: ImportType, format: SourceFormat) -> String {
+    let mut rows = Vec::new();
+    let sample = Sample { import_type, format, rows: 10, seed: 1, invalid: 0.0, duplicate: 0.0 };
+    sample.write(&mut rows).expect("memory");
+    String::from_utf8(rows).expect("text")
+}
+
+/// A mapping of every member of canonical people that is a text.
+fn mapping() -> Mapping {
+    let rows = canonical(PEOPLE, SourceFormat::Ndjson);
+    let row = rows.lines().next().expect("a row");
+    let members: BTreeMap<String, serde_json::Value> = serde_json::from_str(row).expect("an object");
+    let texts = members.into_iter().filter(|(_, value)| value.is_string());
+    let field = |(name, _): (String, _)| FieldMapping {
+        sources: vec![name.clone()],
+        field: name,
+        ..FieldMapping::default()
+    };
+    Mapping { fields: texts.map(field).collect(), lenient: false }
+}
+
+fn print(name: &str, rate: f64, base: f64) {
+    let ratio = rate / base;
+    println!("{name:22} {rate:8.1} MB/s {ratio:6.2}{}", if ratio < BAR { " under the bar" } else { "" });
 }
 
 fn main() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/providers");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .expect("samples")
-        .map(|entry| entry.expect("a file").path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "ndjson"))
-        .collect();
-    files.sort();
-    let types = [ImportType::UserVerification, ImportType::BusinessVerification, ImportType::Transactions];
-    let canonical = types.map(|import_type| (import_type, canonical(import_type).rate()));
-    for (import_type, rate) in canonical {
-        println!("{:22} {rate:8.1} MB/s", import_type.as_str());
+    let kinds = [
+        (PEOPLE, SourceFormat::Ndjson),
+        (PEOPLE, SourceFormat::Csv),
+        (ImportType::BusinessVerification, SourceFormat::Ndjson),
+        (ImportType::Transactions, SourceFormat::Ndjson),
+    ];
+    let mut bases = Vec::new();
+    for (import_type, format) in kinds {
+        let rows = canonical(import_type, format);
+        let base = Source::new(imports::import("generic", import_type, format), &rows).rate();
+        println!("{:22} {base:8.1} MB/s {}", import_type.as_str(), format.as_str());
+        bases.push(base);
     }
+    let base_of = |kind| bases[kinds.iter().position(|one| *one == kind).expect("measured")];
+    for format in [SourceFormat::Ndjson, SourceFormat::Csv] {
+        let mut import = imports::import("generic", PEOPLE, format);
+        import.spec.mapping = Some(mapping());
+        let rate = Source::new(import, &canonical(PEOPLE, format)).rate();
+        print(&format!("mapped {}", format.as_str()), rate, base_of((PEOPLE, format)));
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/providers");
+    let mut files: Vec<_> =
+        std::fs::read_dir(&folder).expect("samples").map(|entry| entry.expect("a file").path()).collect();
+    files.sort();
     for path in files {
+        let format = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("ndjson") => SourceFormat::Ndjson,
+            Some("csv") => SourceFormat::Csv,
+            _ => continue,
+        };
         let file = path.file_stem().and_then(|name| name.to_str()).expect("a name");
         let (provider, import_type) = belongs_to(file);
-        let lines = std::fs::read_to_string(&path).expect("lines");
-        let rate = Source::new(provider, import_type, &lines).rate();
-        let (_, base) = canonical.iter().find(|(of, _)| *of == import_type).expect("measured");
-        let ratio = rate / base;
-        println!("{file:22} {rate:8.1} MB/s {ratio:6.2}{}", if ratio < BAR { " under the bar" } else { "" });
+        let rows = std::fs::read_to_string(&path).expect("rows");
+        let rate = Source::new(imports::import(provider, import_type, format), &rows).rate();
+        print(file, rate, base_of((import_type, format)));
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::DateTime;
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::canonical::{
     country,
@@ -100,8 +101,13 @@ pub(super) fn name(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.chars().all(|c| matches!(c, '-' | '—' | '–' | '_' | '.')))
 }
 
-/// A text without signs that nobody sees (zero-width ones, and those that turn the direction of writing), and
-/// with single blanks.
+/// A text, unless it stands for none as that of a name may, or is `NA`, which is the name of some.
+pub(super) fn given(text: &str) -> Option<&str> {
+    name(text).filter(|text| *text != "NA")
+}
+
+/// A text without signs that nobody sees (zero-width ones, and those that turn the direction of writing), with
+/// single blanks, and with one sign for a letter and its accents (NFC).
 pub(super) fn without_marks(text: &str) -> Cow<'_, str> {
     const MARKS: [(char, char); 6] = [
         ('\u{ad}', '\u{ad}'),
@@ -112,10 +118,10 @@ pub(super) fn without_marks(text: &str) -> Cow<'_, str> {
         ('\u{feff}', '\u{feff}'),
     ];
     let is_mark = |c: char| !c.is_ascii() && MARKS.iter().any(|(from, to)| (*from..=*to).contains(&c));
-    if !text.contains(is_mark) && !text.contains("  ") {
+    if !text.contains(is_mark) && !text.contains("  ") && is_nfc(text) {
         return Cow::Borrowed(text);
     }
-    let seen: String = text.chars().filter(|c| !is_mark(*c)).collect();
+    let seen: String = text.chars().filter(|c| !is_mark(*c)).nfc().collect();
     Cow::Owned(seen.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
@@ -333,6 +339,9 @@ mod tests {
     fn small_words() {
         assert_eq!(["m", "Female", "X", ""].map(gender), ["M", "F", "U", "U"]);
         assert_eq!([" Ana ", "—", "-", ""].map(name), [Some("Ana"), None, None, None]);
+        assert_eq!(["NA", "Na", "n/a", "NULL", "<<<"].map(name), [Some("NA"), Some("Na"), None, None, None]);
+        assert_eq!(["NA", "N/A", "X1<<", "-"].map(given), [None, None, Some("X1"), None]);
+        assert_eq!(without_marks("Jose\u{301}  \u{202e}Ma\u{200d}ri\u{301}a"), "José María");
         assert_eq!(phone("(+57) 300-000 0001"), "+573000000001");
         assert_eq!(phone("0034 600"), "+34600");
         assert_eq!(document("DRIVERS_LICENSE"), Some(DocumentType::DriversLicense));

@@ -86,7 +86,7 @@ impl Person<'_> {
         ];
         texts.sort_by_key(|(field, _)| *field as u8);
         for (field, text) in texts {
-            put(draft, field.id(), text.as_deref());
+            put(draft, field.id(), text.as_deref().filter(|text| normal::given(text).is_some()));
         }
         if let Some(status) = self.status {
             draft.text(F::Status.id(), status.as_str());
@@ -99,7 +99,7 @@ impl Person<'_> {
         for (field, number) in
             [(F::DocumentNumber, &self.document_number), (F::PersonalNumber, &self.personal_number)]
         {
-            put_plain(export, draft, field.id(), number.as_deref());
+            put_plain(export, draft, field.id(), number.as_deref().and_then(normal::given));
         }
         self.put_times(&mut metadata, draft);
         self.put_words(draft);
@@ -188,7 +188,7 @@ impl Person<'_> {
     }
 }
 
-/// Puts a name or a number; without signs that nobody sees where the provider is known to leave some in.
+/// Puts a name or a number; in plain signs where the provider is known to leave others in.
 fn put_plain(export: &Export<'_>, draft: &mut Draft<'_>, field: FieldId, text: Option<&str>) {
     match text {
         Some(text) if export.native.provider.leaves_marks() => {

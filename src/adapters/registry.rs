@@ -155,8 +155,22 @@ pub fn read(native: &Native, line: &str, draft: &mut Draft<'_>) -> Option<Result
         Provider::Idenfy => idenfy::read(&export, draft),
         #[cfg(test)]
         Provider::Example => super::example::read(&export, draft),
-    }?;
-    Some(strictly(native, draft, read))
+    };
+    match read {
+        Some(read) => Some(strictly(native, draft, read)),
+        None => unknown(&export).map(Err),
+    }
+}
+
+/// The issue of a record that is in no form of the provider's, and no canonical one either: it has no key.
+fn unknown(export: &Export<'_>) -> Option<Issue> {
+    let key = match export.native.import_type {
+        ImportType::UserVerification | ImportType::BusinessVerification => "external_id",
+        ImportType::Transactions => "transaction_id",
+        ImportType::StatusRules => return None,
+    };
+    let message = "must be given: the record is in no form that the provider is known to give out";
+    (!export.top.has_exactly(key)).then(|| Issue::of_field(IssueCode::Required, key, message))
 }
 
 /// Refuses a record whose outcome nobody can tell, if the import says so.

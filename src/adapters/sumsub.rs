@@ -69,6 +69,12 @@ fn read_bundle(export: &Export<'_>, bundle: &Bundle<'_>, draft: &mut Draft<'_>) 
             "the webhook is about an action or a transaction of an applicant, and about none as a whole";
         return Err(Issue::of_record(IssueCode::InvalidValue, message));
     }
+    if let (Some(state), None) = outcome(&bundle.applicant)
+        && fold(state) == "completed"
+    {
+        let why = "the review is completed and its answer is not told";
+        draft.warn_of_outcome(IssueCode::ResultNotInExport, why, "the session is Expired");
+    }
     match bundle.applicant.kind() {
         Some("company") => {
             export.must_be(ImportType::BusinessVerification, "a company")?;
@@ -88,12 +94,19 @@ fn is_of_part(event: &str) -> bool {
         || event == "videoIdentStatusChanged"
 }
 
+/// The state of an applicant's review, and its answer.
+fn outcome<'a>(applicant: &'a Applicant<'a>) -> (Option<&'a str>, Option<&'a str>) {
+    let review = &applicant.review;
+    (
+        review.status.get().or(applicant.review_status.get()),
+        review.result.answer.get().or(applicant.review_result.answer.get()),
+    )
+}
+
 /// The verdict on an applicant. A left-over answer of an earlier attempt stands beside any state of
 /// work, so it counts only where the review is completed, or its state is not told.
 fn verdict_of<'a>(applicant: &'a Applicant<'a>, options: &ProviderOptions) -> Option<Verdict<'a>> {
-    let review = &applicant.review;
-    let state = review.status.get().or(applicant.review_status.get());
-    let answer = review.result.answer.get().or(applicant.review_result.answer.get());
+    let (state, answer) = outcome(applicant);
     let answered = |answer| match answered(answer) {
         Some(SessionStatus::Declined) if options.sumsub_retry_is_expired && applicant.may_retry() => {
             Some(SessionStatus::Expired)
@@ -105,7 +118,7 @@ fn verdict_of<'a>(applicant: &'a Applicant<'a>, options: &ProviderOptions) -> Op
     };
     let status = match (fold(state).as_str(), answer) {
         ("completed" | "approved" | "rejected" | "resubmissionrequested", Some(answer)) => answered(answer),
-        ("completed", None) => None,
+        ("completed", None) => Some(SessionStatus::Expired),
         // The words of the dashboard, which are those of its files.
         ("approved", None) => Some(SessionStatus::Approved),
         ("resubmissionrequested", None) if options.sumsub_retry_is_expired => Some(SessionStatus::Expired),

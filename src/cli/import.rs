@@ -124,7 +124,8 @@ pub(super) struct ImportArgs {
     #[arg(long, value_name = "ID")]
     workflow: Option<String>,
 
-    /// Source label for rows that carry none [default: generic]
+    /// Where the file is from: records of sumsub, metamap, veriff, onfido, persona, trulioo, jumio, incode and
+    /// idenfy are read as those give them out; the label of rows that carry none [default: generic]
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
 

@@ -12,7 +12,7 @@ use super::{
     Done, Failure,
     connection::Connection,
     import::{Format, Type, only_workflow},
-    mapping, output,
+    mapping, options, output,
 };
 use crate::grpc::{pb, preview::BYTES};
 
@@ -26,7 +26,8 @@ pub(super) struct FileArgs {
     #[arg(long = "type", value_enum)]
     pub(super) import_type: Type,
 
-    /// Source label for rows that carry none [default: generic]
+    /// Where the file is from: records of sumsub, metamap, veriff, onfido, persona, trulioo, jumio, incode and
+    /// idenfy are read as those give them out; the label of rows that carry none [default: generic]
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
 
@@ -65,6 +66,10 @@ pub(super) struct PreviewArgs {
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
 
+    /// Judgement call about the provider's records, as `carryover import` takes it; may be repeated
+    #[arg(long = "option", value_name = "NAME=VALUE", value_parser = options::parse)]
+    options: Vec<(String, String)>,
+
     #[command(flatten)]
     connection: Connection,
 }
@@ -72,7 +77,9 @@ pub(super) struct PreviewArgs {
 /// Shows how the server would read the first rows of a file.
 pub(super) async fn run(args: PreviewArgs) -> Result<Done, Failure> {
     let mapping = args.mapping.as_deref().map(mapping::read).transpose()?;
-    let request = args.file.request(mapping.map(Into::into))?;
+    let provider_options = options::read(&args.options)?;
+    let mut request = args.file.request(mapping.map(Into::into))?;
+    request.spec = request.spec.map(|spec| pb::ImportSpec { provider_options, ..spec });
     let client = args.connection.open().await?;
     let workflow_id = match args.workflow {
         Some(id) => id,
@@ -138,8 +145,10 @@ pub(super) fn show(preview: &pb::PreviewImportResponse, json: bool) -> Result<Do
         output::print_json(preview)?;
         return Ok(done);
     }
-    let format = output::word_of(preview, "source_format");
-    output::line(&format!("source     {format}, {}", preview.encoding))?;
+    if !preview.encoding.is_empty() {
+        let format = output::word_of(preview, "source_format");
+        output::line(&format!("source     {format}, {}", preview.encoding))?;
+    }
     for (name, columns) in [("columns", &preview.columns), ("ignored", &preview.ignored_columns)] {
         if !columns.is_empty() {
             output::line(&format!("{name:<10} {}", output::printable(&columns.join(", "))))?;

@@ -215,6 +215,12 @@ async fn the_program_shows_previews(database: Database) {
     let seen = shell.json_of(&flags, "{\"external_id\":\"x\",\"tags\":[\"a\"]}\n{}\n", 0).await;
     assert_eq!(seen["rows"].as_array().map(Vec::len), Some(1));
     assert_eq!(seen["rows"][0]["fields"], json!({"external_id": "x", "tags": ["a"]}));
+    let retry = r#"{"applicantId":"a","reviewStatus":"completed","reviewResult":{"reviewAnswer":"RED","reviewRejectType":"RETRY"}}"#;
+    let option = ["--provider", "sumsub", "--option", "sumsub_retry_is_expired=true"];
+    for (more, status) in [(&option[..2], "Declined"), (&option, "Expired")] {
+        let seen = shell.json_of(&[&flags[..], more].concat(), retry, 0).await;
+        assert_eq!(seen["rows"][0]["fields"]["status"], status);
+    }
     let failed = shell.json_of(&flags, "who,knows\n1,2\n", 1).await;
     assert_eq!(failed["last_error_reason"], "UNKNOWN_FORMAT");
 

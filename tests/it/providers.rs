@@ -3,6 +3,7 @@
 
 mod end_to_end;
 mod hostile;
+mod links;
 mod options;
 mod page;
 mod rows;
@@ -15,7 +16,7 @@ use std::path::Path;
 use carryover::domain::import::ImportType;
 use serde_json::{Map, Value};
 
-use rows::read_lines;
+use rows::{read_lines, read_sheet};
 
 /// A file of records and the import it belongs to.
 pub struct Sample {
@@ -111,17 +112,26 @@ fn every_sample_becomes_what_is_expected() {
 #[test]
 fn samples_are_golden() {
     for sample in SAMPLES {
-        let rows = Value::Array(read_lines(sample.provider, sample.import_type, &sample.lines()));
-        let file = format!("tests/golden/providers/{}.json", sample.file);
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            std::fs::write(&path, serde_json::to_string_pretty(&rows).expect("JSON") + "\n")
-                .expect("written");
-        }
-        let golden: Value =
-            serde_json::from_slice(&std::fs::read(&path).expect("a golden file")).expect("JSON");
-        assert_eq!(rows, golden, "{file}: {}", serde_json::to_string_pretty(&rows).expect("JSON"));
+        assert_golden(sample.file, read_lines(sample.provider, sample.import_type, &sample.lines()));
     }
+}
+
+#[test]
+fn a_providers_own_csv_is_golden() {
+    let file = "sumsub-custom-export";
+    let text = std::fs::read_to_string(fixture(&format!("{file}.csv"))).expect("a sample");
+    assert_golden(file, read_sheet("sumsub", ImportType::UserVerification, &text));
+}
+
+fn assert_golden(name: &str, rows: Vec<Value>) {
+    let file = format!("tests/golden/providers/{name}.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
+    let rows = Value::Array(rows);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, serde_json::to_string_pretty(&rows).expect("JSON") + "\n").expect("written");
+    }
+    let golden: Value = serde_json::from_slice(&std::fs::read(&path).expect("a golden file")).expect("JSON");
+    assert_eq!(rows, golden, "{file}: {}", serde_json::to_string_pretty(&rows).expect("JSON"));
 }
 
 #[test]

@@ -33,11 +33,26 @@ pub fn read_with(
 ) -> Vec<Value> {
     let mut import = import(provider, import_type);
     import.spec.provider_options = options;
-    let reading = Reading::of(&import).expect("NDJSON");
+    read(import, &(lines.join("\n") + "\n"))
+}
+
+/// What becomes of each row of a provider's own CSV.
+pub fn read_sheet(provider: &str, import_type: ImportType, text: &str) -> Vec<Value> {
+    let mut import = import(provider, import_type);
+    import.format = Some(SourceFormat::Csv);
+    read(import, text)
+}
+
+fn read(mut import: Import, text: &str) -> Vec<Value> {
+    let (import_type, format) = (import.spec.import_type, import.format.expect("a format"));
     let (mut cuts, mut shown) = (Vec::new(), Vec::new());
-    let mut splitter = Splitter::new(SourceFormat::Ndjson, b',', Limits::default());
-    splitter.push((lines.join("\n") + "\n").as_bytes(), &mut cuts).expect("lines");
-    splitter.finish(&mut cuts).expect("lines");
+    let mut splitter = Splitter::new(format, b',', Limits::default());
+    splitter.push(text.as_bytes(), &mut cuts).expect("rows");
+    splitter.finish(&mut cuts).expect("rows");
+    if let Some(header) = splitter.header() {
+        import.columns = pipeline::read_header(header, b',').expect("columns");
+    }
+    let reading = Reading::of(&import).expect("a reading");
     for cut in cuts {
         let parse = || pipeline::parse(&reading, &cut.range, cut.bytes.clone(), &import.limits);
         let rows = parse();

@@ -3,7 +3,7 @@
 use carryover::domain::import::ImportType;
 use serde_json::{Value, json};
 
-use super::rows::read_lines;
+use super::{SAMPLES, rows::read_lines};
 
 fn read(provider: &str, line: impl Into<String>) -> Value {
     read_lines(provider, ImportType::UserVerification, &[line.into()]).remove(0)
@@ -32,6 +32,45 @@ fn metadata_outlives_what_no_database_keeps() {
         (&metadata["client_comment"], &metadata["questionnaires"]),
         (&json!("so \u{fffd}"), &Value::Null)
     );
+}
+
+#[test]
+fn a_record_that_nobody_knows_is_told_as_such() {
+    for sample in SAMPLES {
+        let stranger = json!({"Ref": "a-1", "Outcome": "ok", "email": "not read"}).to_string();
+        let row = &read_lines(sample.provider, sample.import_type, &[stranger])[0];
+        let key = match sample.import_type {
+            ImportType::Transactions => "transaction_id",
+            _ => "external_id",
+        };
+        assert_eq!(row["issues"][0]["field"], key, "{row}");
+        let message = row["issues"][0]["message"].as_str().expect("a message");
+        assert!(message.contains("in no form that the provider is known to give out"), "{message}");
+    }
+}
+
+#[test]
+fn a_completed_review_without_its_answer_is_not_approved() {
+    for state in ["completed", "Completed"] {
+        let row = read("sumsub", json!({"applicantId": "a-1", "reviewStatus": state}).to_string());
+        assert_eq!(row["cells"]["status"], "Expired", "{row}");
+        assert_eq!(row["warnings"][0]["code"], "RESULT_NOT_IN_EXPORT", "{row}");
+    }
+}
+
+#[test]
+fn names_are_as_given_and_what_stands_for_none_is_none() {
+    let names = |first: &str, last: &str, number: &str| {
+        let data = json!({"docFirstName": first, "docLastName": last, "docNumber": number});
+        let record = json!({"scanRef": "s-1", "clientId": "N/A", "final": true,
+            "status": {"overall": "APPROVED"}, "data": data});
+        let row = read("idenfy", record.to_string());
+        assert_eq!(row["cells"]["vendor_data"], Value::Null, "{row}");
+        ["first_name", "last_name", "document_number"].map(|cell| row["cells"][cell].clone())
+    };
+    let one_sign_a_letter = [json!("José"), json!("Müller"), json!("X1")];
+    assert_eq!(names("Jose\u{301}", "Mu\u{308}ller", "X1<<<"), one_sign_a_letter);
+    assert_eq!(names("N/A", "NA", "NA"), [Value::Null, json!("NA"), Value::Null]);
 }
 
 #[test]
