@@ -44,7 +44,7 @@ pub struct ServeArgs {
     #[expect(missing_docs, reason = "a group of flags")]
     pub storage: StorageArgs,
 
-    /// Where links to media lead to that this server serves itself, without a slash at its end; the address it listens on without it
+    /// URL that links to media begin with where this server serves them itself; the address it listens on without it
     #[arg(long, env = "CARRYOVER_PUBLIC_URL", value_parser = parse_public_url, value_name = "URL")]
     pub public_url: Option<String>,
 
