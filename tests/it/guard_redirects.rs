@@ -105,7 +105,7 @@ async fn c002_c004_c007_redirects_are_refused_as_urls_are() {
         ("//user:pass@media.example.com/", Refused::UserInfo),
         ("https://media.example.com/", Refused::Port),
         ("https://media.example.com:22/", Refused::Port),
-        ("https:evil.com", Refused::Port),
+        ("https:evil.com", Refused::Syntax),
     ] {
         let outside = Outside::answering(move |_| redirect(307, location)).await;
         let error = outside.fetch_usual().await.expect_err(location);

@@ -114,12 +114,11 @@ async fn a_database_may_be_read_only_for_a_while() {
 
     let name = url::Url::parse(server.database_url.as_deref().expect("one")).expect("a URL");
     let name = name.path().trim_start_matches('/').to_owned();
-    let become_read_only = format!(
-        "ALTER DATABASE {name} SET default_transaction_read_only = on; \
-         SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    );
-    server.sql(&become_read_only).await;
+    server.sql(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on")).await;
+    // A statement of its own: whoever connects before the first is committed is not read-only.
+    let end_connections = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    server.sql(end_connections).await;
     let told = eventually("it is refused", async || {
         resume_import(&tenant.client, &id).await.err().filter(|status| status.code() == Code::Unavailable)
     })
