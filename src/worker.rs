@@ -4,6 +4,7 @@
 //! next segment overlaps the database's work on this one, and a slow database stops the claims.
 //! A permit, taken before a claim and held until the segment is settled, bounds what is in flight.
 
+mod failed;
 mod isolate;
 mod leases;
 
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
@@ -29,10 +30,11 @@ use crate::{
     fault_points,
     feed::Feed,
     metrics::{Attempt, Metrics, Open, Stage},
-    objects::{self, Objects},
+    objects::Objects,
     pipeline::{self, Reading, Rows},
     store::{self, Batch, Committed, Store},
 };
+use failed::Failed;
 use leases::{Held, Leases};
 
 /// How a worker works.
@@ -84,27 +86,6 @@ struct InWork {
     import: Arc<Import>,
     _permit: OwnedSemaphorePermit,
     _counted: Open,
-}
-
-/// What stopped a segment.
-enum Failed {
-    Store(store::Error),
-    Objects(objects::Error),
-    Source(SourceFault),
-    Panicked,
-    /// Rows are to blame, and cannot be told from the others.
-    Helpless,
-}
-
-impl Failed {
-    /// Whether it may be single rows that are to blame.
-    fn is_of_rows(&self) -> bool {
-        match self {
-            Self::Panicked => true,
-            Self::Store(error) => error.is_of_data(),
-            Self::Objects(_) | Self::Source(_) | Self::Helpless => false,
-        }
-    }
 }
 
 /// Longest wait before a segment that failed is tried again.
@@ -353,39 +334,6 @@ impl Worker {
             warn!(import.id = %id, error = &error as &dyn std::error::Error, "could not give a segment back");
         }
         self.feed.changed(id);
-    }
-}
-
-impl Failed {
-    /// What an import waits for whose segment it stopped, as a stable word.
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Store(error) => error.reason(),
-            Self::Objects(_) => "OBJECT_STORE_UNAVAILABLE",
-            Self::Source(_) | Self::Panicked | Self::Helpless => "SEGMENT_REFUSED",
-        }
-    }
-
-    fn log(&self, work: &InWork) {
-        let claim = work.held.claim();
-        let (id, seq, attempt) = (work.import.id, claim.range().seq, claim.attempts());
-        match self {
-            Self::Store(error) => {
-                let error = error as &dyn std::error::Error;
-                error!(import.id = %id, segment.seq = seq, attempt, error, "could not write a segment");
-            }
-            Self::Objects(error) => {
-                let error = error as &dyn std::error::Error;
-                error!(import.id = %id, segment.seq = seq, attempt, error, "could not read a segment");
-            }
-            Self::Panicked => {
-                error!(import.id = %id, segment.seq = seq, attempt, "a stage panicked on a segment");
-            }
-            Self::Helpless => {
-                error!(import.id = %id, segment.seq = seq, attempt, "no single rows are to blame");
-            }
-            Self::Source(_) => {}
-        }
     }
 }
 

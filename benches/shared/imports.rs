@@ -1,4 +1,4 @@
-//! An import for benches, which look at no more of it than its spec.
+//! An import for benches, and for tests of rows, which look at no more of it than its spec.
 
 use carryover::{
     clock,

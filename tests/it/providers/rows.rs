@@ -7,17 +7,16 @@ use carryover::{
     },
     clock,
     domain::{
-        ids::{ApplicationId, ImportId, WorkflowId},
-        import::{
-            Compression, Counters, Import, ImportSpec, ImportStatus, ImportType, OnExisting, ProviderOptions,
-            SourceFormat, StartMode,
-        },
+        import::{Import, ImportType, ProviderOptions, SourceFormat},
         limits::Limits,
     },
     intake::splitter::Splitter,
     pipeline::{self, Reading},
 };
 use serde_json::{Map, Value, json};
+
+#[path = "../../../benches/shared/imports.rs"]
+mod imports;
 
 /// What becomes of each line: its cells, warnings, and issues when it fails.
 pub fn read_lines(provider: &str, import_type: ImportType, lines: &[String]) -> Vec<Value> {
@@ -31,14 +30,14 @@ pub fn read_with(
     import_type: ImportType,
     lines: &[String],
 ) -> Vec<Value> {
-    let mut import = import(provider, import_type);
+    let mut import = imports::import(provider, import_type, SourceFormat::Ndjson);
     import.spec.provider_options = options;
     read(import, &(lines.join("\n") + "\n"))
 }
 
 /// What becomes of each row of a provider's own CSV.
 pub fn read_sheet(provider: &str, import_type: ImportType, text: &str) -> Vec<Value> {
-    let mut import = import(provider, import_type);
+    let mut import = imports::import(provider, import_type, SourceFormat::Ndjson);
     import.format = Some(SourceFormat::Csv);
     read(import, text)
 }
@@ -82,69 +81,4 @@ fn cells(import_type: ImportType, rows: &pipeline::Rows, row: usize) -> Map<Stri
         cells.insert(field.name.to_owned(), json.unwrap_or_else(|| Value::String(text.to_owned())));
     }
     cells
-}
-
-fn import(provider: &str, import_type: ImportType) -> Import {
-    let now = clock::now();
-    Import {
-        id: ImportId(clock::new_id()),
-        application_id: ApplicationId(clock::new_id()),
-        spec: ImportSpec {
-            import_type,
-            provider: provider.to_owned(),
-            workflow_id: Some(WorkflowId(clock::new_id())),
-            source_format: Some(SourceFormat::Ndjson),
-            source_filename: String::new(),
-            source_file_url: None,
-            csv_delimiter: None,
-            start: StartMode::OnArrival,
-            dry_run: false,
-            on_existing: OnExisting::Skip,
-            import_erased: false,
-            encoding: None,
-            thresholds: Default::default(),
-            media: None,
-            media_byte_budget: None,
-            source_size: None,
-            labels: Default::default(),
-            mapping: None,
-            provider_options: Default::default(),
-        },
-        limits: Limits::default(),
-        status: ImportStatus::Processing,
-        format: Some(SourceFormat::Ndjson),
-        compression: Some(Compression::None),
-        encoding: Some("UTF-8".to_owned()),
-        delimiter: None,
-        columns: Vec::new(),
-        total_rows: 0,
-        counters: Counters::default(),
-        media: Default::default(),
-        stored_errors: 0,
-        warnings: 0,
-        stored_warnings: 0,
-        checkpoint_row: 0,
-        failure: None,
-        committed_size: 0,
-        source_bytes: 0,
-        processed_bytes: 0,
-        upload_finished: false,
-        upload_epoch: 1,
-        sequence: 1,
-        created_at: now,
-        updated_at: now,
-        started_at: Some(now),
-        completed_at: None,
-        source_deleted_at: None,
-        line_ends: Default::default(),
-        created_by: None,
-        pause_requested: false,
-        resume_needs_operator: false,
-        waiting_reason: None,
-        parent: None,
-        retry: None,
-        feedings: 0,
-        revert: Default::default(),
-        reverted_at: None,
-    }
 }
