@@ -34,6 +34,7 @@ use crate::{
     reverter::Reverter,
     store::{self, Store},
     sweeper::Sweeper,
+    telemetry::TracingError,
     worker::{Settings, Worker},
 };
 
@@ -101,6 +102,9 @@ pub enum StartError {
     /// The certificates to trust when fetching cannot be read.
     #[error("read the file of --fetch-roots")]
     FetchRoots(#[source] io::Error),
+    /// Traces cannot be exported.
+    #[error(transparent)]
+    Tracing(#[from] TracingError),
     /// Nothing can be fetched as it is set.
     #[error("prepare fetching")]
     Guard(#[from] GuardError),

@@ -17,7 +17,7 @@ use crate::{
     grpc::{CallRates, Certificate, CertificateError, Connections, Transport},
     media::MediaSettings,
     sweeper,
-    telemetry::LogFormat,
+    telemetry::{LogFormat, Tracing},
     worker::Settings,
 };
 
@@ -81,12 +81,20 @@ pub struct ServeArgs {
     pub metrics_listen: Option<SocketAddr>,
 
     /// What to log, in the syntax of RUST_LOG
-    #[arg(long, env = "CARRYOVER_LOG", default_value = "info,sqlx=warn", value_name = "FILTER")]
+    #[arg(long, env = "CARRYOVER_LOG", default_value = "info,sqlx=warn,sea_orm=warn", value_name = "FILTER")]
     pub log: String,
 
     /// How to log
     #[arg(long, env = "CARRYOVER_LOG_FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
+
+    /// OpenTelemetry collector to send traces to, by OTLP over gRPC, such as http://collector:4317; none without it
+    #[arg(long, env = "CARRYOVER_OTLP_ENDPOINT", value_parser = parse_endpoint, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Part of the traces that begin here which is sent, from 0 to 1; callers decide for those they began
+    #[arg(long, env = "CARRYOVER_TRACE_SAMPLE_RATIO", default_value_t = 1.0, value_parser = parse_ratio, value_name = "RATIO")]
+    pub trace_sample_ratio: f64,
 }
 
 /// What a process does.
@@ -294,6 +302,11 @@ impl ServeArgs {
         }
     }
 
+    /// Where traces go, and how many of them.
+    pub fn tracing(&self) -> Tracing {
+        Tracing { endpoint: self.otlp_endpoint.clone(), sample_ratio: self.trace_sample_ratio }
+    }
+
     /// How to fetch media.
     pub fn media_settings(&self) -> MediaSettings {
         MediaSettings {
@@ -325,6 +338,19 @@ fn parse_public_url(text: &str) -> Result<String, String> {
     let url =
         url.filter(|url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty());
     url.map(String::from).ok_or_else(|| "must be a URL such as https://media.example.com".to_owned())
+}
+
+/// Reads the URL of a collector.
+fn parse_endpoint(text: &str) -> Result<String, String> {
+    let url =
+        url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.map(|_| text.to_owned()).ok_or_else(|| "must be a URL such as http://collector:4317".to_owned())
+}
+
+/// Reads a part of a whole.
+fn parse_ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
 /// Reads a size such as `1048576`, `64KiB`, `1MiB` or `5GiB`.

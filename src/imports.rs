@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use futures_util::{Stream, stream};
 use serde_json::{Map, Value};
+use tracing::Span;
 
 use crate::{
     canonical::schema_of,
@@ -29,6 +30,7 @@ use crate::{
     objects::Objects,
     pipeline::{self, Columns},
     store::{AuditEvent, Caller, ImportPage, NewImport, Store, StoredRowError},
+    telemetry,
 };
 use export::Take;
 pub use fetch::FetchFailure;
@@ -112,7 +114,14 @@ impl Imports {
             }
             spec.source_file_url = Some(shown);
         }
-        let new = NewImport { id: ImportId(clock::new_id()), spec, request_id, retry: None, source_url };
+        let new = NewImport {
+            id: ImportId(clock::new_id()),
+            spec,
+            request_id,
+            retry: None,
+            source_url,
+            traceparent: telemetry::traceparent(&Span::current()),
+        };
         let limits = *self.intake.limits();
         Ok(self.store.create_import(application, new, limits, caller, clock::now()).await?)
     }

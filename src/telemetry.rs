@@ -1,8 +1,18 @@
-//! Logs: text for people, JSON for machines. No row content and no secret is ever logged.
+//! What the process tells of itself while it runs: logs, as text for people or JSON for machines, and traces for an
+//! OpenTelemetry collector. No row content and no secret is in either.
+
+mod trace;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
+
+pub use trace::{Exporter, Tracing, TracingError, call_ended, call_span, caused_by, traceparent};
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -15,14 +25,34 @@ pub enum LogFormat {
 
 /// Starts logging to standard error; `filter` is in the syntax of `RUST_LOG`.
 pub fn init(filter: &str, format: LogFormat) {
+    start(filter, format, None);
+}
+
+/// Starts logging, and tracing beside it. The exporter, if there is one, is asked for at the end what it still holds.
+pub fn init_with_tracing(
+    filter: &str,
+    format: LogFormat,
+    tracing: &Tracing,
+) -> Result<Exporter, TracingError> {
+    let exporter = Exporter::new(tracing)?;
+    start(filter, format, Some(&exporter));
+    Ok(exporter)
+}
+
+fn start(filter: &str, format: LogFormat, exporter: Option<&Exporter>) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer()
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
-    // A second start, as in tests, keeps the first one.
-    let _ = match format {
-        LogFormat::Text => registry.with(layer).try_init(),
-        LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // What is traced does not follow from what is logged.
+    let traced = Targets::new()
+        .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::INFO)
+        .with_target("sea_orm", LevelFilter::INFO);
+    let spans = exporter.map(|exporter| exporter.layer().with_filter(traced));
+    // A second start, as in tests, keeps the first one.
+    let _ = tracing_subscriber::registry().with(spans).with(lines.with_filter(filter)).try_init();
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::{Instrument, Span, info, info_span, warn};
 use uuid::Uuid;
 
 use crate::{
@@ -33,6 +33,7 @@ use crate::{
     objects::Objects,
     pipeline::{self, Reading, Rows},
     store::{self, Batch, Committed, Store},
+    telemetry,
 };
 use failed::Failed;
 use leases::{Held, Leases};
@@ -84,6 +85,8 @@ pub struct Worker {
 struct InWork {
     held: Held,
     import: Arc<Import>,
+    /// Everything that is done about it.
+    span: Span,
     _permit: OwnedSemaphorePermit,
     _counted: Open,
 }
@@ -138,11 +141,13 @@ impl Worker {
                     last_served = Some(work.import.application_id);
                     fault_points::reach("after_claim");
                     self.feed.changed(work.import.id);
-                    let Some((work, bytes)) = self.read(work).await else { continue };
+                    let span = info_span!(parent: &work.span, "read");
+                    let Some((work, bytes)) = self.read(work).instrument(span).await else { continue };
                     if work.held.claim().is_suspect(self.settings.deaths) {
                         // With nobody else's rows in this process, a death tells whose it was.
                         let others = permits.acquire_many(self.settings.segments_in_flight as u32).await;
-                        self.find_killers(work, bytes).await;
+                        let span = work.span.clone();
+                        self.find_killers(work, bytes).instrument(span).await;
                         drop(others);
                     } else if next.send((work, bytes)).await.is_err() {
                         return;
@@ -195,8 +200,13 @@ impl Worker {
                 return Err(error);
             }
         };
+        let (id, seq, attempt) = (import.id, claim.range().seq, claim.attempts());
+        let span = info_span!(
+            "segment", otel.kind = "consumer", import.id = %id, segment.seq = seq, segment.attempt = attempt
+        );
+        telemetry::caused_by(&span, import.traceparent.as_deref());
         let counted = self.metrics.segment_in_work();
-        Ok(Some(InWork { held, import: Arc::new(import), _permit: permit, _counted: counted }))
+        Ok(Some(InWork { held, import: Arc::new(import), span, _permit: permit, _counted: counted }))
     }
 
     /// Pauses imports whose last worker died before it could.
@@ -223,10 +233,11 @@ impl Worker {
         while let Some((work, bytes)) = segments.next().await {
             let (import, range) = (work.import.clone(), *work.held.claim().range());
             let (source, since) = (bytes.clone(), Instant::now());
+            let span = info_span!(parent: &work.span, "parse");
             let parsed = tokio::task::spawn_blocking(move || {
                 Reading::of(&import).map(|reading| pipeline::parse(&reading, &range, source, &import.limits))
             });
-            match parsed.await {
+            match parsed.instrument(span).await {
                 Ok(Ok(rows)) => {
                     self.metrics.stage_ended(Stage::Parse, since.elapsed());
                     if next.send((work, bytes, rows)).await.is_err() {
@@ -247,7 +258,9 @@ impl Worker {
         while let Some((work, bytes, rows)) = segments.next().await {
             let import = work.import.clone();
             let (now, since) = (clock::now(), Instant::now());
-            match tokio::task::spawn_blocking(move || pipeline::transform(&import, rows, now)).await {
+            let span = info_span!(parent: &work.span, "transform");
+            let transformed = tokio::task::spawn_blocking(move || pipeline::transform(&import, rows, now));
+            match transformed.instrument(span).await {
                 Ok(batch) => {
                     self.metrics.stage_ended(Stage::Transform, since.elapsed());
                     if next.send((work, bytes, batch)).await.is_err() {
@@ -265,7 +278,8 @@ impl Worker {
         while let Some((work, bytes, batch)) = segments.next().await {
             let Ok(turn) = turns.clone().acquire_owned().await else { break };
             let worker = self.clone();
-            tasks.spawn(async move { worker.commit(work, bytes, batch, turn).await });
+            let span = info_span!(parent: &work.span, "persist");
+            tasks.spawn(async move { worker.commit(work, bytes, batch, turn).await }.instrument(span));
         }
         tasks.close();
         tasks.wait().await;

@@ -73,6 +73,7 @@ pub(crate) fn import(provider: &str, import_type: ImportType, format: SourceForm
         parent: None,
         retry: None,
         feedings: 0,
+        traceparent: None,
         revert: Default::default(),
         reverted_at: None,
     }

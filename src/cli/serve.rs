@@ -9,7 +9,8 @@ use crate::{app, config::ServeArgs, telemetry};
 const GRACE: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
-    telemetry::init(&args.log, args.log_format);
+    let exporter = telemetry::init_with_tracing(&args.log, args.log_format, &args.tracing());
+    let exporter = exporter.map_err(app::StartError::from)?;
     let app = app::start(args).await?;
     output::note(&format!("carryover serves gRPC on {} with {}", app.address, app.database));
     if let Some(address) = app.metrics_address {
@@ -19,6 +20,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
         output::note(&format!("the first admin key was written to {}", key.path.display()));
     }
     let stopped = app.lifecycle.run_until_signal(GRACE).await;
+    exporter.shut_down().await;
     let well = stopped.map_err(|source| Failure::Io { what: "wait for signals".to_owned(), source })?;
     Ok(if well { Done::Well } else { Done::Failed })
 }

@@ -283,6 +283,8 @@ pub struct Import {
     pub retry: Option<Retry>,
     /// How often somebody began to feed its source, if it is a retry, since that last grew.
     pub feedings: i32,
+    /// The place in a trace where it was made, as a `traceparent`.
+    pub traceparent: Option<String>,
     /// What became of what it wrote, if it was reverted.
     pub revert: Reverted,
     /// When that was done.

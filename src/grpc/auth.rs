@@ -12,6 +12,8 @@ use tonic::{
     metadata::MetadataMap,
 };
 
+use tracing::Span;
+
 use super::{
     permits,
     rates::{Rates, Use},
@@ -80,6 +82,9 @@ impl Auth {
         })?;
         if let Ok(key) = key {
             self.rates.count_call(key, using, now)?;
+        }
+        if let Some(application) = caller.application {
+            Span::current().record("application.id", tracing::field::display(application));
         }
         if caller.role < needed {
             return Err(Refusal::RoleTooLow { needed, actual: caller.role }.into());

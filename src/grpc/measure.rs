@@ -1,4 +1,5 @@
-//! Measures every call, whichever service answers it: what it came to, how long it took, how many are open.
+//! Measures every call, whichever service answers it: what it came to, how long it took, how many are open; and traces
+//! it from its beginning to the end of its answer.
 
 use std::{
     collections::HashSet,
@@ -17,9 +18,13 @@ use tonic::{
     codegen::http::{HeaderMap, Request, Response},
 };
 use tower::{Layer, Service};
+use tracing::{Instrument, Span, debug};
 
 use super::pb;
-use crate::metrics::{Metrics, Open};
+use crate::{
+    metrics::{Metrics, Open},
+    telemetry,
+};
 
 /// Every method there is, by its path; others are one. A caller may name whatever it likes.
 static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
@@ -62,9 +67,31 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// Names of metadata about a call's place in a trace: as callers give it, and as they are told of it (W3C Trace Context,
+/// levels 1 and 2).
+const TRACE_PARENT: &str = "traceparent";
+const TRACE_RESPONSE: &str = "traceresponse";
+
+/// The span of a call; none of one that only asks how the server is, or what it can do.
+fn span(method: &'static str, headers: &HeaderMap) -> Span {
+    if !method.starts_with("carryover.") {
+        return Span::none();
+    }
+    // Where there are two, none is to be believed.
+    let mut given = headers.get_all(TRACE_PARENT).iter();
+    let parent = given.next().filter(|_| given.next().is_none());
+    telemetry::call_span(method, parent.and_then(|parent| parent.to_str().ok()))
+}
+
 /// What a head or trailers say of the end.
 fn code(headers: &HeaderMap) -> Option<Code> {
     Some(Code::from_bytes(headers.get("grpc-status")?.as_bytes()))
+}
+
+/// Whether a call came to what is the server's fault, and not the caller's.
+fn is_fault(code: Code) -> bool {
+    use Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
+    matches!(code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
 }
 
 /// Wraps services in [`Measured`].
@@ -93,13 +120,19 @@ struct Call {
     /// None as long as nothing tells; a call that is dropped before was given up by its caller.
     code: Option<Code>,
     metrics: Metrics,
+    span: Span,
     _open: Open,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
         let code = self.code.unwrap_or(Code::Cancelled);
-        self.metrics.call_ended(self.method, CODES[code as usize], self.began.elapsed());
+        let (name, took) = (CODES[code as usize], self.began.elapsed());
+        telemetry::call_ended(&self.span, name, is_fault(code));
+        if !self.span.is_none() {
+            debug!(parent: &self.span, code = name, ms = took.as_millis() as u64, "call ended");
+        }
+        self.metrics.call_ended(self.method, name, took);
     }
 }
 
@@ -121,13 +154,20 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let method = method(request.uri().path());
         let (metrics, open) = (self.metrics.clone(), self.metrics.call_open(method));
-        let mut call = Call { method, began: Instant::now(), code: None, metrics, _open: open };
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
+        let span = span(method, request.headers());
+        let answer = span.in_scope(|| self.inner.call(request));
+        let mut call =
+            Call { method, began: Instant::now(), code: None, metrics, span: span.clone(), _open: open };
+        let answered = async move {
+            let mut answer = answer.await?;
             call.code = code(answer.headers());
+            let place = telemetry::traceparent(&call.span).and_then(|place| place.parse().ok());
+            if let Some(place) = place {
+                answer.headers_mut().insert(TRACE_RESPONSE, place);
+            }
             Ok(answer.map(|body| MeasuredBody { body: Box::pin(body), call }))
-        })
+        };
+        Box::pin(answered.instrument(span))
     }
 }
 
@@ -145,7 +185,8 @@ impl<B: Body<Data = Bytes>> Body for MeasuredBody<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = ready!(self.body.as_mut().poll_frame(cx));
+        let this = &mut *self;
+        let frame = ready!(this.call.span.in_scope(|| this.body.as_mut().poll_frame(cx)));
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(told) = frame.trailers_ref().and_then(code) {

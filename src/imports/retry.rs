@@ -14,7 +14,7 @@ use std::{
 use futures_util::StreamExt;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use tracing::{info, warn};
+use tracing::{Instrument, Span, info, warn};
 
 use super::{
     Imports,
@@ -34,6 +34,7 @@ use crate::{
     error::Error,
     intake::{Finish, Opened, Piece},
     store::{Caller, NewImport, NewRetry},
+    telemetry,
 };
 
 /// A row to take instead of a failed one.
@@ -92,6 +93,7 @@ impl Imports {
             request_id,
             retry: Some(NewRetry { parent: id, rows, corrections }),
             source_url: None,
+            traceparent: telemetry::traceparent(&Span::current()),
         };
         let limits = *self.intake.limits();
         let child = self.store.create_import(application, new, limits, caller, clock::now()).await?;
@@ -100,7 +102,7 @@ impl Imports {
             self.feed.changed(child.id);
         } else if !child.status.has_ended() && child.committed_size == 0 {
             let (imports, child) = (self.clone(), child.clone());
-            self.intake.track(async move { imports.feed_retry(child).await });
+            self.intake.track(async move { imports.feed_retry(child).await }.in_current_span());
         }
         Ok(child)
     }

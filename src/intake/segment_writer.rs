@@ -201,7 +201,9 @@ impl SegmentWriter {
         Ok(())
     }
 
-    async fn store_segment(&mut self, Cut { range, bytes, line_ends }: Cut) -> Result<(), Halt> {
+    #[tracing::instrument(skip_all, fields(import.id = %self.import.id, segment.seq = cut.range.seq))]
+    async fn store_segment(&mut self, cut: Cut) -> Result<(), Halt> {
+        let Cut { range, bytes, line_ends } = cut;
         if let Some(existing) = self.existing.next() {
             return if existing == range {
                 Ok(())

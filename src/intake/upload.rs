@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
 
 use super::segment_writer::SegmentWriter;
 use crate::{
@@ -127,7 +128,8 @@ impl Intake {
         self.take_over(lease, &taken_over);
         let (pieces, received) = mpsc::channel(PIECES);
         // A task of its own: tonic drops a handler when its client leaves, also while it commits.
-        let task = self.tasks.spawn(self.clone().take_in(import, lease, received, taken_over));
+        let taking = self.clone().take_in(import, lease, received, taken_over);
+        let task = self.tasks.spawn(taking.in_current_span());
         Ok(Opened::Stream(Upload { offset: offset as u64, pieces, task }))
     }
 

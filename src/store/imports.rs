@@ -43,6 +43,8 @@ pub struct NewImport {
     pub retry: Option<NewRetry>,
     /// Where its source is to be fetched, if that is so.
     pub source_url: Option<String>,
+    /// The place in a trace where it is made.
+    pub traceparent: Option<String>,
 }
 
 /// What makes an import a retry.
@@ -180,6 +182,7 @@ impl import::Model {
             },
             reverted_at: self.reverted_at,
             feedings: self.feedings,
+            traceparent: self.traceparent,
         })
     }
 }
@@ -222,7 +225,7 @@ impl Store {
         caller: Caller,
         now: DateTime<Utc>,
     ) -> Result<Import, Error> {
-        let NewImport { id, spec, request_id, retry, source_url } = new;
+        let NewImport { id, spec, request_id, retry, source_url, traceparent } = new;
         let lock = matches!(self.bulk, Bulk::Postgres(_));
         let store = self.clone();
         self.write(move |tx| {
@@ -253,6 +256,7 @@ impl Store {
                     .with("import_type", spec.import_type.as_str());
                 let mut row = import::ActiveModel {
                     created_by: Set(caller.key.map(|key| key.0)),
+                    traceparent: Set(traceparent),
                     ..new_row::new_row(application, id, request_id, &spec, &limits, now)?
                 };
                 if let Some(NewRetry { parent, rows, corrections }) = retry {

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row};
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, info_span};
 use uuid::Uuid;
 
 use super::{
@@ -41,15 +42,15 @@ pub(super) async fn commit(
     metrics: Metrics,
 ) -> Result<Committed, Error> {
     let since = Instant::now();
-    let mut tx = pool.begin().await?;
+    let mut tx = pool.begin().instrument(info_span!("begin")).await?;
     metrics.pool_waited(Pool::Bulk, since.elapsed());
-    let result = write(&mut tx, &mut commit).await;
+    let result = write(&mut tx, &mut commit).instrument(info_span!("write")).await;
     // The next segment is copied while this one's log goes to disk.
     drop(turn);
     match result {
         Ok(committed) if !commit.trial => {
             fault_points::reach("before_commit");
-            tx.commit().await?;
+            tx.commit().instrument(info_span!("commit")).await?;
             fault_points::reach("after_commit");
             Ok(committed)
         }

@@ -13,7 +13,7 @@ use sea_orm::{
     DatabaseTransaction, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::warn;
+use tracing::{Instrument, warn};
 
 use super::{Bulk, Store, commit::Commit, commit::Committed, error::Error, postgres};
 use crate::metrics::Pool;
@@ -50,7 +50,7 @@ impl Store {
                 }
             }
         };
-        tokio::spawn(transaction).await?
+        tokio::spawn(transaction.in_current_span()).await?
     }
 
     /// Writes a segment in one transaction: records, row errors, ledger, counters, checkpoint.
@@ -61,7 +61,8 @@ impl Store {
     ) -> Result<Committed, Error> {
         match self.bulk.clone() {
             Bulk::Postgres(pool) => {
-                tokio::spawn(postgres::commit(pool, commit, turn_to_write, self.metrics.clone())).await?
+                let commit = postgres::commit(pool, commit, turn_to_write, self.metrics.clone());
+                tokio::spawn(commit.in_current_span()).await?
             }
             Bulk::Sqlite(writer) => {
                 let turn = self.turn.clone();

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tracing::{Instrument, info, warn};
 
 use super::{Failed, InWork, Worker};
 use crate::{
@@ -26,10 +26,12 @@ impl Worker {
     pub(super) fn find_spoilers(&self, work: InWork, bytes: Bytes, failed: &Failed) {
         failed.log(&work);
         let worker = self.clone();
-        self.isolations.spawn(async move {
+        let span = work.span.clone();
+        let isolated = async move {
             let isolation = Isolation::begin(work.held.claim().range().rows.unsigned_abs());
             worker.isolate(work, bytes, isolation, Kept::InMind).await;
-        });
+        };
+        self.isolations.spawn(isolated.instrument(span));
     }
 
     /// Settles a segment some of whose rows may kill this process.

@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "objects",
             "pipeline",
             "store",
+            "telemetry",
         ],
     ),
     ("sweeper", &["clock", "domain", "erasure", "error", "feed", "imports", "metrics", "objects", "store"]),
@@ -56,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "objects",
             "pipeline",
             "store",
+            "telemetry",
         ],
     ),
     ("fetcher", &["clock", "domain", "error", "feed", "imports", "metrics", "store"]),
@@ -80,6 +82,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "probe",
             "records",
             "store",
+            "telemetry",
         ],
     ),
     ("preview", &["clock", "domain", "error", "intake", "pipeline"]),
@@ -103,6 +106,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// A word, and the only places that may hold it.
 const FENCES: &[(&str, &[&str])] = &[
+    ("opentelemetry", &["telemetry"]),
     ("sea_orm::", &["store"]),
     ("sqlx::", &["store"]),
     ("rusqlite::", &["store"]),

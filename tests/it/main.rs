@@ -106,6 +106,7 @@ mod tenancy;
 mod texts;
 mod thresholds;
 mod tls;
+mod traces;
 mod transaction_rows;
 mod transactions;
 mod transport;

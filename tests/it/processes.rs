@@ -1,6 +1,10 @@
 //! The program itself, started and killed; what stays when it is.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use carryover::grpc::{
     client::Client,
@@ -19,8 +23,21 @@ pub async fn serve(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) 
     started.expect("it says where it listens")
 }
 
+/// What a process has written to its standard error so far.
+pub type Told = Arc<Mutex<String>>;
+
 /// The same for one that may die before it listens.
 async fn try_serve(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Option<(Child, String)> {
+    serve_and_hear(folder, flags, environment, Told::default()).await
+}
+
+/// The same, and what it writes.
+pub async fn serve_and_hear(
+    folder: &Path,
+    flags: &[&str],
+    environment: &[(&str, &str)],
+    told: Told,
+) -> Option<(Child, String)> {
     // A file that may grow no further is to be an error, as on a full disk, and not a signal.
     let mut child = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_carryover")])
@@ -35,12 +52,23 @@ async fn try_serve(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) 
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
     let address = loop {
         let line = lines.next_line().await.expect("text")?;
+        hear(&told, &line);
         if let Some(rest) = line.split_once("serves gRPC on ") {
             break rest.1.split(' ').next().expect("an address").to_owned();
         }
     };
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            hear(&told, &line);
+        }
+    });
     Some((child, address))
+}
+
+fn hear(told: &Told, line: &str) {
+    let mut told = told.lock().expect("no panic");
+    told.push_str(line);
+    told.push('\n');
 }
 
 /// What outlives processes: a folder, a database, and a tenant in it.
@@ -48,6 +76,8 @@ pub struct World {
     pub folder: tempfile::TempDir,
     pub database_url: Option<String>,
     flags: Vec<String>,
+    /// What its processes wrote.
+    pub told: Told,
     pub key: String,
     workflow: String,
 }
@@ -66,7 +96,14 @@ impl World {
             Database::Postgres => Some(new_database().await),
         };
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut world = Self { folder, database_url, flags, key: String::new(), workflow: String::new() };
+        let mut world = Self {
+            folder,
+            database_url,
+            flags,
+            told: Told::default(),
+            key: String::new(),
+            workflow: String::new(),
+        };
         let (mut child, address) = world.start(&[], environment).await.expect("it starts");
         let admin = Client::connect(&address, ADMIN_KEY).await.expect("connects");
         (world.key, world.workflow) = world.tenant(&admin).await;
@@ -112,7 +149,7 @@ impl World {
         }
         all.extend(self.flags.iter().map(String::as_str));
         all.extend(flags);
-        try_serve(self.folder.path(), &all, environment).await
+        serve_and_hear(self.folder.path(), &all, environment, self.told.clone()).await
     }
 
     pub fn spec(&self) -> pb::ImportSpec {

@@ -64,6 +64,7 @@ pub(crate) struct Model {
     pub(crate) total_media_bytes: i64,
     pub(crate) warning_count: i64,
     pub(crate) stored_warning_count: i64,
+    pub(crate) traceparent: Option<String>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

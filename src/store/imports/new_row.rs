@@ -80,5 +80,6 @@ pub(super) fn new_row(
         total_media_bytes: Set(0),
         warning_count: Set(0),
         stored_warning_count: Set(0),
+        traceparent: Set(None),
     })
 }
