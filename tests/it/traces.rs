@@ -186,7 +186,7 @@ async fn nobody_is_named_in_logs_metrics_and_traces(database: Database) {
         let filter = pb::ListSessionsRequest { page_token: wrong, ..Default::default() };
         client.sessions().list_sessions(filter).await.expect_err("no token");
     }
-    let erase = pb::EraseUserRequest { vendor_data: format!("{MARK}-v1"), ..Default::default() };
+    let erase = pb::EraseUserRequest { vendor_data: format!("{MARK}-v1") };
     client.entities().erase_user(erase).await.expect("erased");
 
     let mut page = String::new();
