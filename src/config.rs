@@ -1,16 +1,28 @@
-//! Configuration of a server: flags, each with an environment variable; `carryover serve --help` is
-//! the manual.
+//! Configuration of a server: flags, each with an environment variable and a key of the same name in a file. The flags
+//! are its definition; `docs/configuration.md` is written from them.
 
+mod contradictions;
+mod fault;
 mod fetching;
+mod file;
+mod layers;
 mod media;
+mod page;
+mod print;
+mod setting;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 pub use self::{
+    contradictions::Contradiction,
+    fault::Fault,
     fetching::FetchArgs,
+    layers::{Layers, Unusable, parse, strange_variables},
     media::{Media, MediaArgs},
+    page::page,
+    print::print,
 };
 use crate::{
     domain::limits::Limits,
@@ -24,6 +36,10 @@ use crate::{
 /// What `serve` takes.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub file: FileArgs,
+
     /// Address to listen on
     #[arg(long, env = "CARRYOVER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
     pub listen: SocketAddr,
@@ -89,6 +105,14 @@ pub struct ServeArgs {
     pub log_format: LogFormat,
 }
 
+/// Where settings are that are neither flags nor in the environment.
+#[derive(Debug, Clone, Args)]
+pub struct FileArgs {
+    /// File of settings (TOML), whose keys are the names of these flags; a flag or variable overrides it
+    #[arg(long, env = "CARRYOVER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Role {
@@ -113,7 +137,7 @@ pub struct StorageArgs {
     pub database_url: Option<String>,
 
     /// Connections to PostgreSQL at most, beside one for each segment in flight and one more
-    #[arg(long, env = "CARRYOVER_DATABASE_CONNECTIONS", default_value_t = 16, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub database_connections: u32,
 
     /// Seconds to wait at the start for a PostgreSQL that does not answer
@@ -129,7 +153,7 @@ pub struct StorageArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Bytes of an upload, as sent and as decoded (5GiB)
+    /// Bytes of an upload, as sent and as decoded
     #[arg(long, env = "CARRYOVER_MAX_UPLOAD_BYTES", default_value = "5GiB", value_parser = parse_bytes, value_name = "BYTES")]
     pub max_upload_bytes: u64,
 
@@ -178,7 +202,7 @@ pub struct LimitArgs {
     pub max_message_bytes: u64,
 
     /// Calls at a time on one connection
-    #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub max_streams: u32,
 
     /// Calls a minute of one key that read; a stream is one call. 0 is no bound
