@@ -56,10 +56,6 @@ pub struct ServeArgs {
     #[arg(long, env = "CARRYOVER_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub storage: StorageArgs,
-
     /// URL that links to media begin with where this server serves them itself; the address it listens on without it
     #[arg(long, env = "CARRYOVER_PUBLIC_URL", value_parser = parse_public_url, value_name = "URL")]
     pub public_url: Option<String>,
@@ -71,22 +67,6 @@ pub struct ServeArgs {
     /// Admin key to add to the database; on an empty one without it one is made and written to DIR/admin.key
     #[arg(long, env = "CARRYOVER_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub limits: LimitArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub work: WorkArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub fetching: FetchArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub media: MediaArgs,
 
     /// Do not tell callers what services and messages there are; grpcurl then needs the .proto files
     #[arg(long, env = "CARRYOVER_NO_REFLECTION", value_parser = BoolishValueParser::new())]
@@ -103,6 +83,27 @@ pub struct ServeArgs {
     /// How to log
     #[arg(long, env = "CARRYOVER_LOG_FORMAT", default_value = "text", value_enum)]
     pub log_format: LogFormat,
+
+    // What comes after a group would stand under its heading.
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub storage: StorageArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub work: WorkArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub fetching: FetchArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub media: MediaArgs,
 }
 
 /// Where settings are that are neither flags nor in the environment.

@@ -80,34 +80,34 @@ fn entry(key: &str, value: &DeValue<'_>, line: usize, place: &str, settings: &[A
             setting::nearest(wanted.trim_start_matches("carryover-"), settings.iter().map(setting::key));
         return Err(Fault::Unknown { place, near: near.map(str::to_owned), key });
     };
-    let flag = |value: &str| OsString::from(format!("--{key}={value}"));
-    let (values, flags) = match (setting::shape(setting), value) {
-        (Shape::Switch, DeValue::Boolean(false)) => (vec![], vec![]),
-        (Shape::Switch, DeValue::Boolean(true)) => (vec![], vec![OsString::from(format!("--{key}"))]),
-        (Shape::Switch, _) => return Err(Fault::Type { place, key, wanted: "true or false" }),
-        (Shape::One, value) => {
-            let wanted = "a string or an integer";
-            let value = scalar(value).ok_or_else(|| Fault::Type {
-                place: place.clone(),
-                key: key.clone(),
-                wanted,
-            })?;
-            (vec![value.clone()], vec![flag(&value)])
-        }
-        (Shape::List, value) => {
-            let values: Option<Vec<_>> =
-                value.as_array().and_then(|array| array.iter().map(|item| scalar(item.get_ref())).collect());
-            let values = values.filter(|values| !values.is_empty());
-            let wanted = "a list of strings or integers, with one at least";
-            let values =
-                values.ok_or_else(|| Fault::Type { place: place.clone(), key: key.clone(), wanted })?;
-            let flags = values.iter().map(|value| flag(value)).collect();
-            (values, flags)
-        }
+    let shape = setting::shape(setting);
+    let values = match texts(shape, value) {
+        Ok(values) => values,
+        Err(wanted) => return Err(Fault::Type { place, key, wanted }),
     };
-    match values.iter().find_map(|value| setting::refusal(setting, value.as_ref())) {
-        Some(why) => Err(Fault::Refused { place, key, why }),
-        None => Ok(Entry { id: setting.get_id().to_string(), line, flags }),
+    if let Some(why) = values.iter().find_map(|value| setting::refusal(setting, value.as_ref())) {
+        return Err(Fault::Refused { place, key, why });
+    }
+    let flag = |value: String| match (shape, value.as_str()) {
+        (Shape::Switch, "false") => None,
+        (Shape::Switch, _) => Some(format!("--{key}").into()),
+        _ => Some(format!("--{key}={value}").into()),
+    };
+    let flags = values.into_iter().filter_map(flag).collect();
+    Ok(Entry { id: setting.get_id().to_string(), line, flags })
+}
+
+/// The values of a setting, or what it takes instead.
+fn texts(shape: Shape, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
+    match (shape, value) {
+        (Shape::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
+        (Shape::Switch, _) => Err("true or false"),
+        (Shape::One, value) => scalar(value).map(|one| vec![one]).ok_or("a string or an integer"),
+        (Shape::List, value) => value
+            .as_array()
+            .and_then(|items| items.iter().map(|item| scalar(item.get_ref())).collect())
+            .filter(|values: &Vec<_>| !values.is_empty())
+            .ok_or("a list of strings or integers, with one at least"),
     }
 }
 
