@@ -146,9 +146,7 @@ pub fn prepare(args: &ServeArgs) -> Result<(Transport, Guard), Vec<StartError>> 
 /// Starts a server.
 pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let (transport, guard) = prepare(args).map_err(StartError::Settings)?;
-    for contradiction in args.contradictions() {
-        warn!("{contradiction}");
-    }
+    args.contradictions().for_each(|contradiction| warn!("{contradiction}"));
     let (listener, address) = listen(args.listen).await?;
     let metrics_listener = match args.metrics_listen {
         Some(address) => Some(listen(address).await?),
