@@ -1,7 +1,9 @@
 //! The composition root: the only room that knows all others.
 
 use std::{
-    env, fs, io,
+    env,
+    error::Error,
+    fs, io,
     net::SocketAddr,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -14,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     administration::Administration,
-    config::{Role, ServeArgs, StorageArgs},
+    config::{Contradiction, Role, ServeArgs, StorageArgs},
     erasure::Erasure,
     error,
     feed::Feed,
@@ -90,12 +92,12 @@ pub enum StartError {
     /// The database cannot be used. Its URL is not shown: it may hold a password.
     #[error("open the database")]
     Database(#[source] store::Error),
-    /// The database URL is of no known kind.
-    #[error("--database-url must begin with postgres:// or postgresql://")]
-    DatabaseUrl,
-    /// SQLite is one process's.
-    #[error("--role api and --role worker need --database-url: SQLite belongs to one process")]
-    RoleOfSqlite,
+    /// Settings do not go together.
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
+    /// Settings cannot be used; all that is wrong with them.
+    #[error("{}", in_a_line(.0))]
+    Settings(Vec<StartError>),
     /// The object store cannot be used.
     #[error("open the object store")]
     Objects(#[from] objects::Error),
@@ -113,27 +115,42 @@ pub enum StartError {
     AdminKey(#[source] error::Error),
 }
 
-/// Makes what the flags alone tell, and so finds out which of them do not go together; nobody is asked.
-pub fn prepare(args: &ServeArgs) -> Result<(Transport, Guard), StartError> {
-    let database = args.storage.database_url.as_deref();
-    if args.role != Role::All && database.is_none() {
-        return Err(StartError::RoleOfSqlite);
+/// An error and its causes.
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
     }
-    if !database.is_none_or(is_postgres) {
-        return Err(StartError::DatabaseUrl);
-    }
-    let transport = args.transport()?;
-    let guard = Guard::new(args.fetching.policy().map_err(StartError::FetchRoots)?)?;
-    Ok((transport, guard))
+    text
 }
 
-fn is_postgres(url: &str) -> bool {
-    url.starts_with("postgres://") || url.starts_with("postgresql://")
+fn in_a_line(errors: &[StartError]) -> String {
+    errors.iter().map(|error| causes(error)).collect::<Vec<_>>().join("; ")
+}
+
+/// Makes what the settings alone tell, and so finds out all that keeps a server from using them; nobody is asked.
+pub fn prepare(args: &ServeArgs) -> Result<(Transport, Guard), Vec<StartError>> {
+    let stopping = args.contradictions().filter(|contradiction| contradiction.stops_start());
+    let mut faults: Vec<_> = stopping.map(StartError::from).collect();
+    let transport = args.transport().map_err(StartError::from);
+    let policy = args.fetching.policy().map_err(StartError::FetchRoots);
+    let guard = policy.and_then(|policy| Ok(Guard::new(policy)?));
+    match (transport, guard) {
+        (Ok(transport), Ok(guard)) if faults.is_empty() => return Ok((transport, guard)),
+        (transport, guard) => faults.extend([transport.err(), guard.err()].into_iter().flatten()),
+    }
+    Err(faults)
 }
 
 /// Starts a server.
 pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
-    let (transport, guard) = prepare(args)?;
+    let (transport, guard) = prepare(args).map_err(StartError::Settings)?;
+    args.contradictions().for_each(|contradiction| warn!("{contradiction}"));
     let (listener, address) = listen(args.listen).await?;
     let metrics_listener = match args.metrics_listen {
         Some(address) => Some(listen(address).await?),
@@ -263,6 +280,9 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
 
 /// Brings the schema of a database up to date; gives which database it is, for people.
 pub async fn migrate(storage: &StorageArgs) -> Result<&'static str, StartError> {
+    if !storage.names_postgres() {
+        return Err(Contradiction::DatabaseUrl.into());
+    }
     make_folder(&storage.data_dir)?;
     let Settings { segments_in_flight, lease, .. } = Settings::default();
     Ok(open_store(storage, segments_in_flight, lease, &Metrics::default()).await?.backend_name())

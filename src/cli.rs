@@ -1,6 +1,7 @@
 //! The command line: a client like any other, and the way to start a server.
 
 mod admin;
+mod config;
 mod connection;
 mod demo;
 mod doctor;
@@ -24,8 +25,10 @@ mod workflows;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use thiserror::Error;
+
+use crate::config::{Layers, Unusable, parse};
 
 /// Bulk importer of identity-verification history over gRPC
 ///
@@ -43,6 +46,9 @@ enum Command {
     Serve(Box<crate::config::ServeArgs>),
     /// Check what a server with these flags stands on, and say what to do where something is wrong
     Doctor(Box<crate::config::ServeArgs>),
+    /// Check and show the settings of a server
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Bring a database's schema up to date and end; a server does so as well when it starts
     Migrate(migrate::MigrateArgs),
     /// Show the whole way once: server, synthetic file, import, what became of every row
@@ -150,14 +156,23 @@ enum Done {
 
 /// Runs the command line; gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let program = Cli::command();
+    let layers = match parse(&program, std::env::args_os().collect()) {
+        Ok(layers) => layers,
+        Err(Unusable::CommandLine(error)) => error.exit(),
+        Err(Unusable::Settings(faults)) => {
+            faults.iter().for_each(|fault| output::complain(&fault.to_string()));
+            return ExitCode::from(2);
+        }
+    };
+    let cli = Cli::from_arg_matches(&layers.matches).unwrap_or_else(|error| error.exit());
     // First of all: two TLS providers may be linked one day, and then nobody would be chosen.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Failure::Other(format!("start the runtime: {error}"))),
     };
-    let outcome = runtime.block_on(run(cli.command));
+    let outcome = runtime.block_on(run(cli.command, &program, &layers));
     runtime.shutdown_background();
     match outcome {
         Ok(Done::Well) => ExitCode::SUCCESS,
@@ -167,10 +182,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(command: Command) -> Result<Done, Failure> {
+async fn run(command: Command, program: &clap::Command, layers: &Layers) -> Result<Done, Failure> {
     match command {
         Command::Serve(args) => serve::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
+        Command::Config(command) => config::run(&command, program, layers),
         Command::Migrate(args) => migrate::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,

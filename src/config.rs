@@ -1,16 +1,28 @@
-//! Configuration of a server: flags, each with an environment variable; `carryover serve --help` is
-//! the manual.
+//! Configuration of a server: flags, each with an environment variable and a key of the same name in a file. The flags
+//! are its definition; `docs/configuration.md` is written from them.
 
+mod contradictions;
+mod fault;
 mod fetching;
+mod file;
+mod layers;
 mod media;
+mod page;
+mod print;
+mod setting;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
 pub use self::{
+    contradictions::Contradiction,
+    fault::Fault,
     fetching::FetchArgs,
+    layers::{Layers, Unusable, parse, strange_variables},
     media::{Media, MediaArgs},
+    page::page,
+    print::print,
 };
 use crate::{
     domain::limits::Limits,
@@ -24,6 +36,10 @@ use crate::{
 /// What `serve` takes.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub file: FileArgs,
+
     /// Address to listen on
     #[arg(long, env = "CARRYOVER_LISTEN", default_value = "127.0.0.1:50051", value_name = "ADDR")]
     pub listen: SocketAddr,
@@ -40,10 +56,6 @@ pub struct ServeArgs {
     #[arg(long, env = "CARRYOVER_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub storage: StorageArgs,
-
     /// URL that links to media begin with where this server serves them itself; the address it listens on without it
     #[arg(long, env = "CARRYOVER_PUBLIC_URL", value_parser = parse_public_url, value_name = "URL")]
     pub public_url: Option<String>,
@@ -55,22 +67,6 @@ pub struct ServeArgs {
     /// Admin key to add to the database; on an empty one without it one is made and written to DIR/admin.key
     #[arg(long, env = "CARRYOVER_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub limits: LimitArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub work: WorkArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub fetching: FetchArgs,
-
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "a group of flags")]
-    pub media: MediaArgs,
 
     /// Do not tell callers what services and messages there are; grpcurl then needs the .proto files
     #[arg(long, env = "CARRYOVER_NO_REFLECTION", value_parser = BoolishValueParser::new())]
@@ -95,6 +91,35 @@ pub struct ServeArgs {
     /// Part of the traces that begin here which is sent, from 0 to 1; callers decide for those they began
     #[arg(long, env = "CARRYOVER_TRACE_SAMPLE_RATIO", default_value_t = 1.0, value_parser = parse_ratio, value_name = "RATIO")]
     pub trace_sample_ratio: f64,
+
+    // What comes after a group would stand under its heading.
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub storage: StorageArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub limits: LimitArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub work: WorkArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub fetching: FetchArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub media: MediaArgs,
+}
+
+/// Where settings are that are neither flags nor in the environment.
+#[derive(Debug, Clone, Args)]
+pub struct FileArgs {
+    /// File of settings (TOML), whose keys are the names of these flags; a flag or variable overrides it
+    #[arg(long, env = "CARRYOVER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// What a process does.
@@ -121,7 +146,7 @@ pub struct StorageArgs {
     pub database_url: Option<String>,
 
     /// Connections to PostgreSQL at most, beside one for each segment in flight and one more
-    #[arg(long, env = "CARRYOVER_DATABASE_CONNECTIONS", default_value_t = 16, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub database_connections: u32,
 
     /// Seconds to wait at the start for a PostgreSQL that does not answer
@@ -137,7 +162,7 @@ pub struct StorageArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Bytes of an upload, as sent and as decoded (5GiB)
+    /// Bytes of an upload, as sent and as decoded
     #[arg(long, env = "CARRYOVER_MAX_UPLOAD_BYTES", default_value = "5GiB", value_parser = parse_bytes, value_name = "BYTES")]
     pub max_upload_bytes: u64,
 
@@ -186,7 +211,7 @@ pub struct LimitArgs {
     pub max_message_bytes: u64,
 
     /// Calls at a time on one connection
-    #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub max_streams: u32,
 
     /// Calls a minute of one key that read; a stream is one call. 0 is no bound

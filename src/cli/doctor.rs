@@ -1,6 +1,6 @@
 //! `carryover doctor`: would a server with these flags run, and if not, what is to be done?
 
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::net::TcpListener;
@@ -64,27 +64,19 @@ pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
     Ok(if well { Done::Well } else { Done::Failed })
 }
 
-/// An error and its causes in one line.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 fn check_config(args: &ServeArgs) -> Finding {
     match app::prepare(args).map(drop) {
         Ok(()) if args.tls_cert.is_some() => {
             Fine("the flags go together, and the certificate can be used".to_owned())
         }
         Ok(()) => Fine("the flags go together".to_owned()),
-        Err(error) => Broken(causes(&error), "mend the flag or the file that is named"),
+        Err(faults) => {
+            let text = app::StartError::Settings(faults).to_string();
+            Broken(
+                text,
+                "mend the setting or the file that is named; `carryover config print` tells where it is set",
+            )
+        }
     }
 }
 
@@ -110,7 +102,7 @@ async fn check_database(args: &ServeArgs) -> Finding {
         Ok(Some(examined)) => judge_database(name, &examined),
         Ok(None) => Fine(format!("SQLite: {} is made at the first start", path.display())),
         Err(error) => Broken(
-            format!("{name}: {}", causes(&error)),
+            format!("{name}: {}", app::causes(&error)),
             "look at host, port, name and password in --database-url, and whether the server runs",
         ),
     }
@@ -156,7 +148,7 @@ async fn check_objects(args: &ServeArgs) -> Finding {
     match tried.await {
         Ok(()) => Fine("an object can be written, read and deleted".to_owned()),
         Err(error) => Broken(
-            causes(&error),
+            app::causes(&error),
             "look at --object-store, at the rights of its folder or bucket, and at the credentials in the environment",
         ),
     }
@@ -171,7 +163,7 @@ async fn check_names(args: &ServeArgs) -> Finding {
         }
     };
     match Guard::new(policy) {
-        Err(error) => Broken(causes(&error), advice),
+        Err(error) => Broken(app::causes(&error), advice),
         Ok(guard) if guard.has_name_servers().await => Fine("they answer".to_owned()),
         Ok(_) => Warning("they do not answer".to_owned(), advice),
     }

@@ -5,13 +5,16 @@ use clap::Args;
 use super::{Done, Failure, output};
 use crate::{
     app,
-    config::StorageArgs,
+    config::{FileArgs, StorageArgs},
     telemetry::{self, LogFormat},
 };
 
 /// What `migrate` takes: where the server's data are.
 #[derive(Debug, Clone, Args)]
 pub(super) struct MigrateArgs {
+    #[command(flatten)]
+    file: FileArgs,
+
     #[command(flatten)]
     storage: StorageArgs,
 }

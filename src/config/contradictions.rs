@@ -1,0 +1,79 @@
+//! Settings that do not go together.
+
+use thiserror::Error;
+
+use super::{Role, ServeArgs, StorageArgs};
+use crate::{domain::limits::Limits, grpc::client::CHUNK_BYTES};
+
+/// Settings each of which could be used, but not these together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Contradiction {
+    /// The database URL is of no known kind. It is not shown: it may hold a password.
+    #[error("--database-url must begin with postgres:// or postgresql://")]
+    DatabaseUrl,
+    /// SQLite is one process's.
+    #[error("--role api and --role worker need --database-url: SQLite belongs to one process")]
+    RoleOfSqlite,
+    /// Nobody can listen twice.
+    #[error("--listen and --metrics-listen name the same address")]
+    SameAddress,
+    /// A segment holds whole records.
+    #[error("--max-row-bytes is larger than 4MiB, which is what a segment holds")]
+    RowBeyondSegment,
+    /// `carryover import` could send nothing.
+    #[error(
+        "--max-message-bytes is smaller than the chunks that `carryover import` sends, which are 256KiB and a frame"
+    )]
+    ChunkBeyondMessage,
+    /// A bound that is never met.
+    #[error("--max-rows is larger than --max-rows-per-day: the daily bound comes first")]
+    RowsBeyondDay,
+    /// A bound that is never met.
+    #[error(
+        "--max-image-bytes or --max-video-bytes is larger than --max-media-bytes: no such medium fits an import"
+    )]
+    MediumBeyondMedia,
+    /// A bound that guards nobody.
+    #[error("--max-connections-per-peer is larger than --max-connections: one peer can take them all")]
+    PeerBeyondAll,
+}
+
+/// Bytes of a message about its chunk, generously.
+const FRAME_BYTES: u64 = 64;
+
+impl Contradiction {
+    /// Whether a server does not start with it; with the others it does, in a way that may surprise.
+    pub fn stops_start(self) -> bool {
+        matches!(self, Self::DatabaseUrl | Self::RoleOfSqlite | Self::SameAddress | Self::RowBeyondSegment)
+    }
+}
+
+impl ServeArgs {
+    /// All settings that do not go together.
+    pub fn contradictions(&self) -> impl Iterator<Item = Contradiction> {
+        use Contradiction::*;
+        let Self { storage, limits, media, .. } = self;
+        let same_address = self.listen.port() != 0 && self.metrics_listen == Some(self.listen);
+        let segment_bytes = Limits::default().segment_bytes as u64;
+        [
+            (DatabaseUrl, !storage.names_postgres()),
+            (RoleOfSqlite, self.role != Role::All && storage.database_url.is_none()),
+            (SameAddress, same_address),
+            (RowBeyondSegment, limits.max_row_bytes > segment_bytes),
+            (ChunkBeyondMessage, limits.max_message_bytes < CHUNK_BYTES as u64 + FRAME_BYTES),
+            (RowsBeyondDay, limits.max_rows > limits.max_rows_per_day),
+            (MediumBeyondMedia, media.image_bytes.max(media.video_bytes) > media.total_bytes),
+            (PeerBeyondAll, limits.max_connections_per_peer > limits.max_connections),
+        ]
+        .into_iter()
+        .filter_map(|(contradiction, holds)| holds.then_some(contradiction))
+    }
+}
+
+impl StorageArgs {
+    /// Whether the database URL, where there is one, is of PostgreSQL.
+    pub fn names_postgres(&self) -> bool {
+        let is_postgres = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
+        self.database_url.as_deref().is_none_or(is_postgres)
+    }
+}

@@ -1,0 +1,69 @@
+//! Starts that come to nothing: addresses that cannot be had, and databases that cannot be used (P004 and P007 of the
+//! security cases). Each ends at once, and says in one line what is wrong.
+
+use sqlx::Connection;
+
+use crate::{configuration::Folder, harness::new_database};
+
+/// Runs a command that is to fail, and gives its last line.
+async fn last_words(arguments: &[&str]) -> String {
+    let folder = Folder::new();
+    let complaints = folder.complaints(&[arguments, &["--data-dir", "d"]].concat(), &[], 1).await;
+    complaints.last().expect("a line").clone()
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_had_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    // 192.0.2.1 is nobody's, as 127.0.0.1 is on a host that has no IPv4.
+    for (address, words) in
+        [(taken.as_str(), "in use"), ("192.0.2.1:50051", "Cannot assign requested address")]
+    {
+        let free = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", address];
+        for arguments in [&["serve", "--listen", address][..], &free] {
+            let said = last_words(arguments).await;
+            assert!(said.contains(&format!("listen on {address}")) && said.contains(words), "{said}");
+        }
+    }
+}
+
+/// Runs statements on a database.
+async fn sql(url: &str, statements: &[&str]) {
+    let mut connection = sqlx::PgConnection::connect(url).await.expect("connects");
+    for statement in statements {
+        sqlx::query(sqlx::AssertSqlSafe((*statement).to_owned()))
+            .execute(&mut connection)
+            .await
+            .expect("runs");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_used_is_told() {
+    let url = new_database().await;
+    let with = |change: &dyn Fn(&mut url::Url)| {
+        let mut url = url::Url::parse(&url).expect("a URL");
+        change(&mut url);
+        url.to_string()
+    };
+    let name = format!("r{}", uuid::Uuid::new_v4().simple());
+    let create = format!("CREATE ROLE {name} LOGIN");
+    sql(&url, &[&create, "REVOKE CREATE ON SCHEMA public FROM PUBLIC"]).await;
+    let missing = with(&|url| url.set_path("/no_such_database"));
+    let unknown = with(&|url| url.set_username("no_such_role").expect("a name"));
+    let powerless = with(&|url| url.set_username(&name).expect("a name"));
+    for (url, words) in [
+        (missing.as_str(), "database \"no_such_database\" does not exist"),
+        (&unknown, "no_such_role"),
+        (&powerless, "permission denied for schema public"),
+        ("mysql://u:S3CRET-MARKER@127.0.0.1/d", "must begin with postgres://"),
+        ("/var/lib/carryover.db", "must begin with postgres://"),
+    ] {
+        for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["migrate"]] {
+            let said = last_words(&[command, &["--database-url", url]].concat()).await;
+            assert!(said.contains(words) && !said.contains("S3CRET"), "{command:?} {url}: {said}");
+        }
+    }
+    sql(&url, &[&format!("DROP ROLE {name}")]).await;
+}
