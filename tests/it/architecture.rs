@@ -12,7 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("guard", &["clock"]),
     ("adapters", &["canonical", "domain", "guard"]),
     ("store", &["canonical", "clock", "domain", "fault_points", "metrics"]),
-    ("metrics", &["domain"]),
+    ("metrics", &["clock", "domain"]),
     ("probe", &["clock", "metrics", "objects", "store"]),
     ("objects", &["domain"]),
     ("feed", &["domain"]),
