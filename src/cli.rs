@@ -14,6 +14,7 @@ mod output;
 mod page;
 mod preview;
 mod progress;
+mod reseal;
 mod retry;
 mod sample;
 mod serve;
@@ -45,6 +46,8 @@ enum Command {
     Doctor(Box<crate::config::ServeArgs>),
     /// Bring a database's schema up to date and end; a server does so as well when it starts
     Migrate(migrate::MigrateArgs),
+    /// Seal every stored object with the first encryption key that is not; servers may run meanwhile
+    Reseal(reseal::ResealArgs),
     /// Show the whole way once: server, synthetic file, import, what became of every row
     Demo(demo::DemoArgs),
     /// Import a file
@@ -172,6 +175,7 @@ async fn run(command: Command) -> Result<Done, Failure> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Migrate(args) => migrate::run(&args).await,
+        Command::Reseal(args) => reseal::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Preview(args) => preview::run(args).await,

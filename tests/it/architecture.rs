@@ -94,6 +94,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "grpc",
             "guard",
             "lifecycle",
+            "objects",
             "sample",
             "store",
             "telemetry",
