@@ -143,8 +143,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     make_folder(&args.storage.data_dir)?;
     let objects = open_objects(&args.storage)?;
     objects.try_out().await?;
-    objects.check_keys().await?;
-    objects.note_key().await?;
+    objects.take_up_keys().await?;
     let settings = args.settings();
     let store = open_store(&args.storage, settings.segments_in_flight, settings.lease, &metrics).await?;
     store.release_abandoned_claims().await.map_err(StartError::Database)?;
@@ -271,9 +270,7 @@ pub async fn migrate(storage: &StorageArgs) -> Result<&'static str, StartError> 
 
 /// Seals every stored object with the first encryption key.
 pub async fn reseal(storage: &StorageArgs) -> Result<Resealed, StartError> {
-    let objects = open_objects(storage)?;
-    objects.check_keys().await?;
-    Ok(objects.reseal().await?)
+    Ok(open_objects(storage)?.reseal().await?)
 }
 
 async fn make_links(

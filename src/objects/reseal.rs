@@ -54,8 +54,9 @@ impl Objects {
         Ok(())
     }
 
-    /// Notes that objects are sealed with the first key from now on, if there is one.
-    pub async fn note_key(&self) -> Result<(), Error> {
+    /// Does the same, and notes that objects are sealed with the first key from now on, if there is one.
+    pub async fn take_up_keys(&self) -> Result<(), Error> {
+        self.check_keys().await?;
         let Some(first) = self.keys.first() else { return Ok(()) };
         let word = word_of(first);
         if self.head(&word).await?.is_none() {
@@ -89,7 +90,7 @@ impl Objects {
     pub async fn reseal(&self) -> Result<Resealed, Error> {
         let Some(first) = self.keys.first() else { return Ok(Resealed::default()) };
         self.try_conditions().await?;
-        self.note_key().await?;
+        self.take_up_keys().await?;
         let (mut done, turn) = (Resealed::default(), Mutex::new(()));
         for prefix in OBJECTS {
             let prefix = Key::from(prefix);

@@ -172,7 +172,7 @@ async fn a_bucket_of_sealed_media_serves_none() {
     let mut bucket = Bucket::start().await;
     let application = ApplicationId(uuid::Uuid::from_u128(7));
     let (plain, old) = (bucket.objects(), bucket.objects().with_keys(keys(&[OLD])));
-    old.note_key().await.expect("noted");
+    old.take_up_keys().await.expect("noted");
     let contents = [b"small".to_vec(), (0..12_000_000_u32).map(|n| (n % 251) as u8).collect()];
     let mut media = Vec::new();
     for (objects, bytes) in [&plain, &old].into_iter().zip(&contents) {

@@ -241,7 +241,7 @@ async fn resealing_takes_up_what_is_plain_and_what_is_old() {
         (open(folder.path(), &[]), open(folder.path(), &[OLD]), open(folder.path(), &[NEW, OLD]));
     let bytes = content(100_000);
     for (seq, objects) in [(0, &plain), (1, &old), (2, &both)] {
-        objects.note_key().await.expect("noted");
+        objects.take_up_keys().await.expect("noted");
         let put = objects.put_segment(ANNA, IMPORT, &segment(seq, &bytes), bytes.clone().into()).await;
         put.expect("stored");
     }
