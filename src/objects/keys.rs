@@ -147,7 +147,7 @@ mod tests {
             (format!("a:{one}\na:{two}"), KeyError::Twice(2)),
             (format!("a:{one}\nb:{}", one.to_uppercase()), KeyError::Twice(2)),
         ] {
-            let error = Keys::parse(&text).err().expect("refused").to_string();
+            let error = Keys::parse(&text).expect_err("refused").to_string();
             assert_eq!(error, wrong.to_string());
             assert!(!error.contains(&one[..8]), "{error}");
         }
