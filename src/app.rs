@@ -29,7 +29,7 @@ use crate::{
     links::Links,
     media::MediaFetcher,
     metrics::{self, Metrics},
-    objects::{self, Objects},
+    objects::{self, KeyError, Keys, Objects, Resealed},
     probe::Probe,
     records::Records,
     relay,
@@ -101,6 +101,9 @@ pub enum StartError {
     /// The object store cannot be used.
     #[error("open the object store")]
     Objects(#[from] objects::Error),
+    /// The encryption keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// The certificates to trust when fetching cannot be read.
     #[error("read the file of --fetch-roots")]
     FetchRoots(#[source] io::Error),
@@ -161,6 +164,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     make_folder(&args.storage.data_dir)?;
     let objects = open_objects(&args.storage)?;
     objects.try_out().await?;
+    objects.take_up_keys().await?;
     let settings = args.settings();
     let store = open_store(&args.storage, settings.segments_in_flight, settings.lease, &metrics).await?;
     store.release_abandoned_claims().await.map_err(StartError::Database)?;
@@ -288,6 +292,11 @@ pub async fn migrate(storage: &StorageArgs) -> Result<&'static str, StartError> 
     Ok(open_store(storage, segments_in_flight, lease, &Metrics::default()).await?.backend_name())
 }
 
+/// Seals every stored object with the first encryption key.
+pub async fn reseal(storage: &StorageArgs) -> Result<Resealed, StartError> {
+    Ok(open_objects(storage)?.reseal().await?)
+}
+
 async fn make_links(
     args: &ServeArgs,
     address: SocketAddr,
@@ -330,10 +339,12 @@ async fn open_store(
 
 /// Opens the object store.
 pub(crate) fn open_objects(storage: &StorageArgs) -> Result<Objects, StartError> {
-    Ok(match &storage.object_store {
+    let keys = storage.encryption_keys.as_deref().map(Keys::read).transpose()?;
+    let objects = match &storage.object_store {
         None => Objects::open_folder(&storage.data_dir.join("objects"))?,
         Some(url) => Objects::open(url, text_variables())?,
-    })
+    };
+    Ok(objects.with_keys(keys.unwrap_or_default()))
 }
 
 /// Variables of the environment, but those that are no text.

@@ -15,6 +15,7 @@ mod output;
 mod page;
 mod preview;
 mod progress;
+mod reseal;
 mod retry;
 mod sample;
 mod serve;
@@ -51,6 +52,8 @@ enum Command {
     Config(config::ConfigCommand),
     /// Bring a database's schema up to date and end; a server does so as well when it starts
     Migrate(migrate::MigrateArgs),
+    /// Seal every stored object with the first encryption key that is not; servers may run meanwhile
+    Reseal(reseal::ResealArgs),
     /// Show the whole way once: server, synthetic file, import, what became of every row
     Demo(demo::DemoArgs),
     /// Import a file
@@ -188,6 +191,7 @@ async fn run(command: Command, program: &clap::Command, layers: &Layers) -> Resu
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Config(command) => config::run(&command, program, layers),
         Command::Migrate(args) => migrate::run(&args).await,
+        Command::Reseal(args) => reseal::run(&args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Preview(args) => preview::run(args).await,

@@ -156,6 +156,10 @@ pub struct StorageArgs {
     /// Object store for sources: file:///folder, s3://bucket/folder, gs://bucket or az://container, with credentials from the environment as for their own tools; a folder in the data folder without it
     #[arg(long, env = "CARRYOVER_OBJECT_STORE", value_name = "URL")]
     pub object_store: Option<String>,
+
+    /// Keys to seal stored objects with, a line NAME:KEY each, KEY being 64 hexadecimal digits: the first seals, all of them open; nothing is sealed without it
+    #[arg(long, env = "CARRYOVER_ENCRYPTION_KEYS", value_name = "FILE")]
+    pub encryption_keys: Option<PathBuf>,
 }
 
 /// Bounds on what callers send.

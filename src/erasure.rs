@@ -65,6 +65,15 @@ pub struct Report {
     pub media: u64,
 }
 
+/// What the sweeper came upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// How many erasures were finished, or media deleted.
+    pub count: u64,
+    /// Whether nothing failed.
+    pub well: bool,
+}
+
 impl Erasure {
     /// Erasure over these stores.
     pub fn new(store: Store, objects: Objects) -> Self {
@@ -121,23 +130,28 @@ impl Erasure {
     }
 
     /// Goes on with erasures that nobody works on any more.
-    pub async fn resume(&self) {
+    pub async fn resume(&self) -> Swept {
+        let mut swept = Swept { count: 0, well: true };
         loop {
             let now = clock::now();
             let pending = match self.store.claim_erasure(now, lease(now)).await {
                 Ok(Some(pending)) => pending,
-                Ok(None) => return,
+                Ok(None) => return swept,
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "could not look for unfinished erasures");
-                    return;
+                    return Swept { well: false, ..swept };
                 }
             };
             match self.finish(&pending).await {
-                Ok(report) => info!(erasure.id = %pending.id, rows = report.source_rows, "erasure finished"),
+                Ok(report) => {
+                    info!(erasure.id = %pending.id, rows = report.source_rows, "erasure finished");
+                    swept.count += 1;
+                }
                 // It stays written down, and is tried again after a while.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(erasure.id = %pending.id, error, "could not finish an erasure");
+                    swept.well = false;
                 }
             }
         }

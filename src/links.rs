@@ -1,7 +1,7 @@
 //! Links to stored media, each good for one medium and for a short time.
 //!
-//! An object store that serves media to whoever has a signed link makes the links itself. What is in a folder, or in
-//! a store that cannot sign, is served by our own port, and its links are signed with a secret that all processes
+//! An object store that serves media to whoever has a signed link makes the links itself. What is sealed, in a folder,
+//! or in a store that cannot sign, is served by our own port, and its links are signed with a secret that all processes
 //! share. What is signed is the link itself, so nothing of it can be altered.
 
 use std::{
@@ -24,7 +24,7 @@ use crate::{
     clock,
     domain::ids::ApplicationId,
     error::Error,
-    objects::{Objects, Sha256},
+    objects::{MediumObject, Objects, Sha256},
 };
 
 /// Where paths of our own links begin.
@@ -117,18 +117,18 @@ impl Links {
         }
     }
 
-    /// Bytes of a medium; nothing when it is no longer there.
-    pub async fn size(&self, medium: &Medium) -> Result<Option<u64>, Error> {
-        Ok(self.objects.medium_size(medium.application, &medium.sha256).await?)
+    /// A medium as it is stored; nothing when it is no longer there.
+    pub async fn find(&self, medium: &Medium) -> Result<Option<MediumObject>, Error> {
+        Ok(self.objects.find_medium(medium.application, &medium.sha256).await?)
     }
 
     /// Reads bytes of a medium; nothing when it is no longer there.
     pub async fn read(
         &self,
-        medium: &Medium,
+        stored: MediumObject,
         range: Range<u64>,
     ) -> Result<Option<BoxStream<'static, io::Result<Bytes>>>, Error> {
-        Ok(self.objects.read_medium(medium.application, &medium.sha256, range).await?)
+        Ok(self.objects.read_medium(stored, range).await?)
     }
 }
 

@@ -14,7 +14,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::domain::import::{Counters, ImportType};
+use crate::{
+    clock,
+    domain::import::{Counters, ImportType},
+};
 
 pub use labels::{Attempt, Dependency, FetchEnd, MediaEnd, Pool, Stage, Sweep, Way};
 pub use listener::serve;
@@ -43,8 +46,11 @@ struct Inner {
     media: Family<Labels<1>, Counter>,
     media_bytes: Counter,
     sweeps: Family<Labels<2>, Counter>,
+    last_sweep: Family<Labels<1>, Gauge>,
     sources_deleted: Counter,
     uploads_abandoned: Counter,
+    erasures_resumed: Counter,
+    media_swept: Counter,
     calls: Family<Labels<2>, Counter>,
     call_seconds: Family<Labels<1>, Histogram>,
     calls_open: Family<Labels<1>, Gauge>,
@@ -82,8 +88,11 @@ impl Default for Metrics {
             media: Family::default(),
             media_bytes: Counter::default(),
             sweeps: Family::default(),
+            last_sweep: Family::default(),
             sources_deleted: Counter::default(),
             uploads_abandoned: Counter::default(),
+            erasures_resumed: Counter::default(),
+            media_swept: Counter::default(),
             calls: Family::default(),
             call_seconds: histograms(|| Histogram::new(CALL_SECONDS)),
             calls_open: Family::default(),
@@ -131,11 +140,26 @@ impl Inner {
         r.register("media_bytes", "Bytes of media that were stored", self.media_bytes.clone());
         r.register("sweeps", "Looks of the sweeper", self.sweeps.clone());
         r.register(
+            "last_sweep_timestamp_seconds",
+            "When the sweeper last went through with a look, or began",
+            self.last_sweep.clone(),
+        );
+        r.register(
             "sources_deleted",
             "Sources deleted when their time had come",
             self.sources_deleted.clone(),
         );
         r.register("uploads_abandoned", "Uploads that nobody went on with", self.uploads_abandoned.clone());
+        r.register(
+            "erasures_resumed",
+            "Erasures that the sweeper finished for a process that died or failed",
+            self.erasures_resumed.clone(),
+        );
+        r.register(
+            "media_swept",
+            "Media that nothing named any more, deleted by the sweeper",
+            self.media_swept.clone(),
+        );
         r.register("calls", "Calls that have ended", self.calls.clone());
         r.register("call_seconds", "Seconds of a call from its head to its end", self.call_seconds.clone());
         r.register("calls_open", "Calls that are open: uploads, watches, exports", self.calls_open.clone());
@@ -271,10 +295,22 @@ impl Metrics {
         self.0.media_bytes.inc_by(bytes);
     }
 
+    /// This process has a sweeper, which has yet to look.
+    pub fn sweeper_begins(&self) {
+        Sweep::WORDS.iter().for_each(|word| self.looked(word));
+    }
+
     /// The sweeper has looked.
     pub fn swept(&self, sweep: Sweep, well: bool) {
         let result = if well { "done" } else { "failed" };
         self.0.sweeps.get_or_create(&[("sweep", sweep.word()), ("result", result)]).inc();
+        if well {
+            self.looked(sweep.word());
+        }
+    }
+
+    fn looked(&self, sweep: &'static str) {
+        self.0.last_sweep.get_or_create(&[("sweep", sweep)]).set(clock::now().timestamp());
     }
 
     /// A source was deleted when its time had come.
@@ -285,6 +321,16 @@ impl Metrics {
     /// An upload was given up.
     pub fn upload_abandoned(&self) {
         self.0.uploads_abandoned.inc();
+    }
+
+    /// Erasures were finished for processes that could not.
+    pub fn erasures_resumed(&self, count: u64) {
+        self.0.erasures_resumed.inc_by(count);
+    }
+
+    /// Media that nothing named were deleted.
+    pub fn media_swept(&self, count: u64) {
+        self.0.media_swept.inc_by(count);
     }
 
     /// A call of a method has ended with a status code.

@@ -1,17 +1,21 @@
-//! The object store: where segments and media are kept.
+//! The object store: where segments and media are kept, sealed where the operator gives a key.
 
+mod error;
+mod folder;
+mod keys;
 mod media;
+mod reseal;
+mod seal;
 
-use std::{collections::HashSet, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{collections::HashSet, fs::File, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use object_store::{
-    ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, aws::AmazonS3Builder,
+    GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutPayload, aws::AmazonS3Builder,
     azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder, local::LocalFileSystem, path::Path as Key,
     prefix::PrefixStore, signer::Signer,
 };
-use thiserror::Error;
 use tokio_stream::StreamExt;
 use url::Url;
 use uuid::Uuid;
@@ -20,54 +24,12 @@ use crate::domain::{
     ids::{ApplicationId, ImportId},
     segment::SegmentRange,
 };
-pub use media::Sha256;
-
-/// Why an object could not be stored or read.
-#[derive(Debug, Error)]
-pub enum Error {
-    /// The store said no.
-    #[error("{action} in the object store")]
-    Store {
-        /// What was being done.
-        action: &'static str,
-        /// What it said.
-        #[source]
-        source: object_store::Error,
-    },
-    /// Its folder cannot be made.
-    #[error("make the object store's folder")]
-    Folder(#[from] io::Error),
-    /// A medium's file cannot be read, or not be stored.
-    #[error("store a medium")]
-    Medium(#[source] io::Error),
-    /// Its URL is of no kind that is known.
-    #[error(
-        "--object-store must be a URL such as file:///folder, s3://bucket/folder, gs://bucket or az://container"
-    )]
-    Url,
-    /// It is gone.
-    #[error("the object is not in the store")]
-    Gone,
-    /// The folder, or the disk it is on, is not there.
-    #[error("the object store's folder is not there")]
-    Away,
-    /// It gives back something else than was stored a moment before.
-    #[error("the object store gives back something else than was stored")]
-    Untrue,
-    /// It is not what was stored.
-    #[error("segment {seq} is damaged: its checksum disagrees")]
-    Damaged {
-        /// Number of the segment.
-        seq: i32,
-    },
-}
-
-impl Error {
-    /// Whether the store answers, and does not have what was stored.
-    pub fn is_loss(&self) -> bool {
-        matches!(self, Self::Gone | Self::Damaged { .. })
-    }
-}
+pub use error::Error;
+use folder::Folder;
+pub use keys::{KeyError, Keys};
+pub use media::{MediumObject, Sha256};
+pub use reseal::Resealed;
+use seal::Envelope;
 
 /// A handle to the object store; cheap to clone.
 #[derive(Clone)]
@@ -75,8 +37,9 @@ pub struct Objects {
     store: Arc<dyn ObjectStore>,
     /// Makes links that the store itself serves; none of a local folder.
     signer: Option<Arc<dyn Signer>>,
-    /// A file in a local folder that is there as long as the folder is.
-    sign: Option<Arc<Path>>,
+    /// The folder of a local store.
+    folder: Option<Folder>,
+    keys: Keys,
 }
 
 /// A builder of a bucket, at a URL and with those of the settings that are its own.
@@ -93,21 +56,15 @@ macro_rules! build_bucket {
     };
 }
 
-/// What the file is called that tells a folder from an empty place where its disk should be.
-const SIGN: &str = "carryover.objects";
-
 impl Objects {
     /// A store in a local folder, which is made if it does not exist.
     pub fn open_folder(folder: &Path) -> Result<Self, Error> {
-        // Sources are personal data: nobody else on the machine reads them.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let opened = Folder::open(folder)?;
         let store = LocalFileSystem::new_with_prefix(folder)
             .map_err(|source| Error::Store { action: "open the folder", source })?
             // What was acknowledged must survive a power loss.
             .with_fsync(true);
-        let sign = folder.join(SIGN);
-        std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(&sign)?;
-        Ok(Self { store: Arc::new(store), signer: None, sign: Some(sign.into()) })
+        Ok(Self { store: Arc::new(store), signer: None, folder: Some(opened), keys: Keys::default() })
     }
 
     /// The store at a URL: a local folder (`file://`), or S3, Google Cloud Storage or Azure Blob Storage, whose
@@ -134,12 +91,66 @@ impl Objects {
 
     fn in_bucket(bucket: impl ObjectStore + Signer, prefix: Key) -> Self {
         let store = Arc::new(PrefixStore::new(bucket, prefix));
-        Self { store: store.clone(), signer: Some(store), sign: None }
+        Self { store: store.clone(), signer: Some(store), folder: None, keys: Keys::default() }
+    }
+
+    /// The same store, in which objects are sealed from now on.
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Self { keys, ..self }
     }
 
     /// Whether the folder of a local store is gone, or the disk it is on.
     fn is_away(&self) -> bool {
-        self.sign.as_ref().is_some_and(|sign| !sign.exists())
+        self.folder.as_ref().is_some_and(Folder::is_away)
+    }
+
+    /// Keeps others from replacing or deleting an object of a folder until this is dropped; a bucket has conditions
+    /// for that.
+    async fn hold(&self, key: &Key) -> Result<Option<File>, Error> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        folder.hold(key).await.map_err(Error::Work)
+    }
+
+    /// What is stored of some content under this key.
+    async fn seal(&self, key: &Key, content: Bytes) -> Result<PutPayload, Error> {
+        if self.keys.is_empty() {
+            return Ok(content.into());
+        }
+        let (keys, key) = (self.keys.clone(), key.clone());
+        off_thread(move || match keys.first() {
+            Some(first) => seal::seal_object(first, key.as_ref(), content),
+            None => Ok(content.into()),
+        })
+        .await
+    }
+
+    /// The content of an object that is stored under this key, sealed or plain.
+    async fn open_object(&self, key: &Key, object: Bytes) -> Result<Bytes, Error> {
+        let Some(envelope) = Envelope::open(&self.keys, key.as_ref(), &object)? else { return Ok(object) };
+        off_thread(move || envelope.open_object(object)).await
+    }
+
+    /// What an object begins with; nothing when it is not there.
+    async fn head(&self, key: &Key) -> Result<Option<(ObjectMeta, Bytes)>, Error> {
+        let options = GetOptions::new().with_range(Some(0..seal::HEAD as u64));
+        let read = async {
+            let read = self.store.get_opts(key, options).await?;
+            Ok((read.meta.clone(), read.bytes().await?))
+        };
+        match read.await {
+            Ok(read) => Ok(Some(read)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(Error::Store { action: "look at an object", source }),
+        }
+    }
+
+    /// Deletes an object; one that is gone already is no error.
+    async fn delete(&self, key: &Key, action: &'static str) -> Result<(), Error> {
+        let _held = self.hold(key).await?;
+        match self.store.delete(key).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(source) => Err(Error::Store { action, source }),
+        }
     }
 
     /// Stores a segment for good; storing the same one again replaces it.
@@ -150,8 +161,10 @@ impl Objects {
         range: &SegmentRange,
         bytes: Bytes,
     ) -> Result<(), Error> {
-        let put =
-            self.store.put(&segment_key(application, import, range), PutPayload::from_bytes(bytes)).await;
+        let key = segment_key(application, import, range);
+        let object = self.seal(&key, bytes).await?;
+        let _held = self.hold(&key).await?;
+        let put = self.store.put(&key, object).await;
         put.map(drop).map_err(|source| Error::Store { action: "store a segment", source })
     }
 
@@ -162,21 +175,15 @@ impl Objects {
         import: ImportId,
         range: &SegmentRange,
     ) -> Result<(), Error> {
-        match self.store.delete(&segment_key(application, import, range)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(Error::Store { action: "delete a segment", source }),
-        }
+        self.delete(&segment_key(application, import, range), "delete a segment").await
     }
 
     /// Deletes all that is stored of an import's source, whatever segments it has.
     pub async fn delete_source(&self, application: ApplicationId, import: ImportId) -> Result<(), Error> {
-        let failed = |source| Error::Store { action: "delete a source", source };
+        let action = "delete a source";
         let mut objects = self.store.list(Some(&source_key(application, import)));
         while let Some(object) = objects.next().await {
-            match self.store.delete(&object.map_err(failed)?.location).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(source) => return Err(failed(source)),
-            }
+            self.delete(&object.map_err(|source| Error::Store { action, source })?.location, action).await?;
         }
         Ok(())
     }
@@ -189,13 +196,13 @@ impl Objects {
         named: &[SegmentRange],
         before: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let failed = |source| Error::Store { action: "delete what no segment names", source };
+        let action = "delete what no segment names";
         let named: HashSet<Key> = named.iter().map(|range| segment_key(application, import, range)).collect();
         let mut objects = self.store.list(Some(&source_key(application, import)));
         while let Some(object) = objects.next().await {
-            let object = object.map_err(failed)?;
+            let object = object.map_err(|source| Error::Store { action, source })?;
             if !named.contains(&object.location) && object.last_modified < before {
-                self.store.delete(&object.location).await.map_err(failed)?;
+                self.delete(&object.location, action).await?;
             }
         }
         Ok(())
@@ -216,7 +223,7 @@ impl Objects {
 
     /// Whether the store answers. It is asked for what nobody stored: that is one cheap question to a bucket.
     pub async fn check(&self) -> Result<(), Error> {
-        if self.sign.as_ref().is_some_and(|sign| !sign.exists()) {
+        if self.is_away() {
             return Err(Error::Away);
         }
         match self.store.head(&Key::from("carryover.check")).await {
@@ -232,18 +239,29 @@ impl Objects {
         import: ImportId,
         range: &SegmentRange,
     ) -> Result<Bytes, Error> {
-        let read = async { self.store.get(&segment_key(application, import, range)).await?.bytes().await };
-        let bytes = read.await.map_err(|source| match source {
+        let key = segment_key(application, import, range);
+        let read = async { self.store.get(&key).await?.bytes().await };
+        let object = read.await.map_err(|source| match source {
             object_store::Error::NotFound { .. } if self.is_away() => Error::Away,
             object_store::Error::NotFound { .. } => Error::Gone,
             source => Error::Store { action: "read a segment", source },
         })?;
+        // What is sealed is larger. A source may begin with whatever it likes.
+        let is_plain = object.len() as u64 == u64::from(range.bytes.unsigned_abs());
+        let bytes = if is_plain { object } else { self.open_object(&key, object).await? };
         if crc32c::crc32c(&bytes) == range.crc32c {
             Ok(bytes)
         } else {
             Err(Error::Damaged { seq: range.seq })
         }
     }
+}
+
+/// Does what takes a while away from the threads that others wait for.
+async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::Work(error.into()))?
 }
 
 fn source_key(application: ApplicationId, import: ImportId) -> Key {

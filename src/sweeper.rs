@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use crate::{
     clock,
     domain::{fault::SourceFault, import::Import},
-    erasure::Erasure,
+    erasure::{Erasure, Swept},
     error::Error,
     feed::Feed,
     imports::Imports,
@@ -53,13 +53,14 @@ pub struct Sweeper {
 impl Sweeper {
     /// Starts it; it ends when `stop` is cancelled.
     pub fn spawn(self, tasks: &TaskTracker, stop: CancellationToken) {
+        self.metrics.sweeper_begins();
         tasks.spawn(async move {
             while stop.run_until_cancelled(tokio::time::sleep(self.settings.every)).await.is_some() {
                 self.fail_abandoned_uploads().await;
                 self.delete_expired_sources().await;
                 self.forget_row_tallies().await;
-                self.erasure.resume().await;
-                self.erasure.sweep_media().await;
+                self.resume_erasures().await;
+                self.sweep_media().await;
                 self.feed_standing_retries().await;
             }
         });
@@ -94,16 +95,14 @@ impl Sweeper {
     async fn delete_expired_sources(&self) {
         let expired =
             match self.store.list_expired_sources(self.settings.source_retention_days, clock::now()).await {
-                Ok(expired) => {
-                    self.metrics.swept(Sweep::Sources, true);
-                    expired
-                }
+                Ok(expired) => expired,
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "could not look for expired sources");
                     self.metrics.swept(Sweep::Sources, false);
                     return;
                 }
             };
+        let mut well = true;
         for import in expired {
             match self.delete_source(&import).await {
                 Ok(()) => {
@@ -113,9 +112,25 @@ impl Sweeper {
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(import.id = %import.id, error, "could not delete a source");
+                    well = false;
                 }
             }
         }
+        self.metrics.swept(Sweep::Sources, well);
+    }
+
+    /// Goes on with erasures that nobody works on any more.
+    async fn resume_erasures(&self) {
+        let Swept { count, well } = self.erasure.resume().await;
+        self.metrics.erasures_resumed(count);
+        self.metrics.swept(Sweep::Erasures, well);
+    }
+
+    /// Deletes media that nothing names.
+    async fn sweep_media(&self) {
+        let Swept { count, well } = self.erasure.sweep_media().await;
+        self.metrics.media_swept(count);
+        self.metrics.swept(Sweep::Media, well);
     }
 
     async fn forget_row_tallies(&self) {

@@ -80,6 +80,11 @@ spec:
           mountPath: /tls
           readOnly: true
         {{- end }}
+        {{- if .Values.encryption.existingSecret }}
+        - name: encryption
+          mountPath: /encryption
+          readOnly: true
+        {{- end }}
   volumes:
     - name: data
       {{- if and (include "carryover.needsVolume" .) .Values.persistence.enabled }}
@@ -97,6 +102,15 @@ spec:
     - name: tls
       secret:
         secretName: {{ .Values.tls.existingSecret }}
+    {{- end }}
+    {{- if .Values.encryption.existingSecret }}
+    - name: encryption
+      secret:
+        secretName: {{ .Values.encryption.existingSecret }}
+        {{- if .Values.user }}
+        # For the pod's own group; where the cluster assigns one it sees to that itself.
+        defaultMode: 0440
+        {{- end }}
     {{- end }}
   {{- if ne $component "all" }}
   topologySpreadConstraints:
@@ -157,6 +171,10 @@ spec:
   value: /tls/tls.crt
 - name: CARRYOVER_TLS_KEY
   value: /tls/tls.key
+{{- end }}
+{{- if .encryption.existingSecret }}
+- name: CARRYOVER_ENCRYPTION_KEYS
+  value: /encryption/{{ .encryption.secretKey }}
 {{- end }}
 {{- with .objectStore.url }}
 - name: CARRYOVER_OBJECT_STORE

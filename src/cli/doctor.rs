@@ -143,13 +143,14 @@ async fn check_objects(args: &ServeArgs) -> Finding {
     let tried = async {
         app::make_folder(&args.storage.data_dir)?;
         let objects = app::open_objects(&args.storage)?;
-        objects.try_out().await.map_err(app::StartError::from)
+        objects.try_out().await?;
+        objects.check_keys().await.map_err(app::StartError::from)
     };
     match tried.await {
         Ok(()) => Fine("an object can be written, read and deleted".to_owned()),
         Err(error) => Broken(
             app::causes(&error),
-            "look at --object-store, at the rights of its folder or bucket, and at the credentials in the environment",
+            "look at --object-store and --encryption-keys, at the rights of its folder or bucket, and at the credentials in the environment",
         ),
     }
 }

@@ -4,7 +4,7 @@ use chrono::Duration;
 use tokio_stream::StreamExt;
 use tracing::{info, warn};
 
-use super::Erasure;
+use super::{Erasure, Swept};
 use crate::{clock, domain::ids::ApplicationId, error::Error, objects::Sha256};
 
 /// How often the media of an application are gone over, and how old those are that are deleted then: what was just
@@ -20,28 +20,32 @@ const APPLICATIONS: usize = 100;
 impl Erasure {
     /// Goes over the media of applications whose turn it is, and deletes those that nothing names: their records
     /// were reverted, or whoever stored them died before it could write that down.
-    pub async fn sweep_media(&self) {
+    pub async fn sweep_media(&self) -> Swept {
+        let mut swept = Swept { count: 0, well: true };
         for _ in 0..APPLICATIONS {
             let application = match self.store.claim_media_sweep(DAY, clock::now()).await {
                 Ok(Some(application)) => application,
-                Ok(None) => return,
+                Ok(None) => return swept,
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "could not look for media to go over");
-                    return;
+                    return Swept { well: false, ..swept };
                 }
             };
             match self.delete_strays(application).await {
                 Ok(0) => {}
                 Ok(count) => {
-                    info!(application.id = %application, media = count, "media that nothing names deleted")
+                    info!(application.id = %application, media = count, "media that nothing names deleted");
+                    swept.count += count;
                 }
                 // It has its turn again on another day.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(application.id = %application, error, "could not go over media");
+                    swept.well = false;
                 }
             }
         }
+        swept
     }
 
     async fn delete_strays(&self, application: ApplicationId) -> Result<u64, Error> {

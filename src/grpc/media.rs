@@ -126,7 +126,8 @@ impl Door {
             _ => return Err(Refused::Method),
         };
         let medium = self.open(link, peer)?;
-        let size = self.links.size(&medium).await?.ok_or(Refused::Gone)?;
+        let stored = self.links.find(&medium).await?.ok_or(Refused::Gone)?;
+        let size = stored.size();
         // There is no validator that a condition could name.
         let range = headers.get(RANGE).filter(|_| !headers.contains_key(IF_RANGE));
         let part =
@@ -146,7 +147,7 @@ impl Door {
             headers.extend(HeaderValue::try_from(text).ok().map(|text| (CONTENT_RANGE, text)));
         }
         if with_body {
-            let bytes = self.links.read(&medium, range).await?.ok_or(Refused::Gone)?;
+            let bytes = self.links.read(stored, range).await?.ok_or(Refused::Gone)?;
             *response.body_mut() = Body::new(StreamBody::new(bytes.map(|bytes| bytes.map(Frame::data))));
         }
         Ok(response)

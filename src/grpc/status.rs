@@ -43,7 +43,7 @@ impl From<Error> for Status {
             }
             Error::Objects(error) => {
                 error!(error = &error as &dyn std::error::Error, "a call failed in the object store");
-                unavailable()
+                if error.is_of_keys() { without_key() } else { unavailable() }
             }
             Error::Task(error) => {
                 error!(error = &error as &dyn std::error::Error, "a task of a call ended early");
@@ -57,6 +57,12 @@ fn unavailable() -> Status {
     let mut details = ErrorDetails::with_error_info("STORAGE_UNAVAILABLE", DOMAIN, []);
     details.set_retry_info(Some(RETRY_AFTER));
     Status::with_error_details(Code::Unavailable, "the storage does not answer; try again", details)
+}
+
+fn without_key() -> Status {
+    let details = ErrorDetails::with_error_info("ENCRYPTION_KEY_MISSING", DOMAIN, []);
+    let message = "what is stored is sealed, and the server lacks the key; its operator must give it";
+    Status::with_error_details(Code::Unavailable, message, details)
 }
 
 fn internal() -> Status {

@@ -270,7 +270,7 @@ impl Imports {
 fn reason(error: &Error) -> &'static str {
     match error {
         Error::Store(error) => error.reason(),
-        Error::Objects(_) => "OBJECT_STORE_UNAVAILABLE",
+        Error::Objects(error) => error.reason(),
         Error::Refused(_) | Error::Task(_) => "SOURCE_NOT_MADE",
     }
 }

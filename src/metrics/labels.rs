@@ -96,6 +96,10 @@ label! {
         Leftovers = "leftovers",
         /// Retries whose feeder died.
         Retries = "retries",
+        /// Erasures that were not finished.
+        Erasures = "erasures",
+        /// Media that nothing names.
+        Media = "media",
     }
 }
 

@@ -29,7 +29,7 @@ impl Failed {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Store(error) => error.reason(),
-            Self::Objects(_) => "OBJECT_STORE_UNAVAILABLE",
+            Self::Objects(error) => error.reason(),
             Self::Source(_) | Self::Panicked | Self::Helpless => "SEGMENT_REFUSED",
         }
     }

@@ -6,7 +6,7 @@ use carryover::{
     domain::ids::ApplicationId,
     grpc::pb,
     links::{Links, Medium},
-    objects::Objects,
+    objects::{Objects, Resealed},
 };
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
@@ -19,10 +19,11 @@ use crate::{
     harness::Database,
     on_both_databases,
     processes::{World, carry_on, create},
+    sealed_objects::{NEW, OLD, key_file, keys},
     stored_media::{ask, get},
 };
 
-on_both_databases!(sources_live_in_a_bucket);
+on_both_databases!(sources_live_in_a_bucket, sealed_sources_live_in_a_bucket);
 
 /// A server with a bucket, gone with this.
 struct Bucket {
@@ -60,6 +61,12 @@ impl Bucket {
         ]
     }
 
+    fn objects(&self) -> Objects {
+        let settings = self.environment();
+        let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Objects::open("s3://carryover/kept", settings).expect("a bucket")
+    }
+
     async fn keys(&mut self) -> Vec<String> {
         self.asks.write_all(b"\n").await.expect("it listens");
         let line = self.says.next_line().await.expect("text").expect("keys");
@@ -68,9 +75,18 @@ impl Bucket {
 }
 
 async fn sources_live_in_a_bucket(database: Database) {
+    live_in_a_bucket(database, &[]).await;
+}
+
+async fn sealed_sources_live_in_a_bucket(database: Database) {
+    let file = key_file(&[OLD]);
+    live_in_a_bucket(database, &["--encryption-keys", file.path().to_str().expect("a path")]).await;
+}
+
+async fn live_in_a_bucket(database: Database, flags: &[&str]) {
     let mut bucket = Bucket::start().await;
     let environment = bucket.environment();
-    let flags = ["--object-store", "s3://carryover/kept", "--segment-rows", "2"];
+    let flags = [&["--object-store", "s3://carryover/kept", "--segment-rows", "2"], flags].concat();
     let world = World::new_in(database, &flags, &environment).await;
     let (mut child, address) = world.start(&[], &environment).await.expect("it starts");
     let client = world.client(&address).await.expect("it answers");
@@ -79,9 +95,10 @@ async fn sources_live_in_a_bucket(database: Database) {
     let import = carry_on(&client, &id, file).await.expect("carried on");
     assert_eq!((import.created_count, import.failed_count), (2, 1));
     drop(environment);
-    let before = bucket.keys().await;
+    let is_segment = |key: &String| key.starts_with("kept/imports/");
+    let (before, others): (Vec<_>, Vec<_>) = bucket.keys().await.into_iter().partition(is_segment);
     assert_eq!(before.len(), 2, "a segment each: {before:?}");
-    assert!(before.iter().all(|key| key.starts_with("kept/imports/")), "{before:?}");
+    assert!(others.iter().all(|key| key.starts_with("kept/carryover.keys/")), "{others:?}");
 
     // Another process reads what this one stored.
     child.kill().await.expect("ends");
@@ -95,7 +112,7 @@ async fn sources_live_in_a_bucket(database: Database) {
     let request = pb::EraseUserRequest { vendor_data: "ann".to_owned() };
     let erased = client.entities().erase_user(request).await.expect("erased").into_inner();
     assert_eq!(erased.source_row_count, 1);
-    let after = bucket.keys().await;
+    let after: Vec<_> = bucket.keys().await.into_iter().filter(is_segment).collect();
     assert_eq!(after.len(), 2, "the old object is gone: {after:?}");
     assert_eq!(after.iter().filter(|key| before.contains(key)).count(), 1, "{after:?}");
 }
@@ -105,9 +122,7 @@ async fn a_bucket_serves_media_itself() {
     // As the program does when it begins.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut bucket = Bucket::start().await;
-    let settings = bucket.environment();
-    let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let objects = Objects::open("s3://carryover/kept", settings).expect("a bucket");
+    let objects = bucket.objects();
     let application = ApplicationId(uuid::Uuid::from_u128(7));
     // One that fits into a part, and one of several parts.
     let contents = [b"small".to_vec(), (0..12_000_000_u32).map(|n| (n % 251) as u8).collect()];
@@ -137,14 +152,57 @@ async fn a_bucket_serves_media_itself() {
         assert_eq!((part.status, part.body.as_slice()), (206, &bytes[1..4]));
 
         // A store that could not sign would be read by the server.
-        assert_eq!(links.size(medium).await.expect("it answers"), Some(bytes.len() as u64));
-        let read = links.read(medium, 1..4).await.expect("it answers").expect("it is there");
+        let stored = links.find(medium).await.expect("it answers").expect("it is there");
+        assert_eq!(stored.size(), bytes.len() as u64);
+        let read = links.read(stored, 1..4).await.expect("it answers").expect("it is there");
         let read: Vec<_> = read.map(|part| part.expect("bytes")).collect().await;
         assert_eq!(read.concat(), bytes[1..4]);
     }
     for medium in &media {
         objects.delete_medium(application, &medium.sha256).await.expect("deleted");
-        assert_eq!(links.size(medium).await.expect("it answers"), None);
+        assert!(links.find(medium).await.expect("it answers").is_none());
     }
     assert_eq!(bucket.keys().await, [""; 0]);
+}
+
+/// What is sealed is of no use to whoever has a link to it, and keys change by conditional writes.
+#[tokio::test]
+async fn a_bucket_of_sealed_media_serves_none() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut bucket = Bucket::start().await;
+    let application = ApplicationId(uuid::Uuid::from_u128(7));
+    let (plain, old) = (bucket.objects(), bucket.objects().with_keys(keys(&[OLD])));
+    old.take_up_keys().await.expect("noted");
+    let contents = [b"small".to_vec(), (0..12_000_000_u32).map(|n| (n % 251) as u8).collect()];
+    let mut media = Vec::new();
+    for (objects, bytes) in [&plain, &old].into_iter().zip(&contents) {
+        let sha256 = Sha256::digest(bytes).into();
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("written");
+        objects.put_medium(application, &sha256, "image/jpeg", &file).await.expect("stored");
+        media.push(Medium { application, sha256, media_type: "image/jpeg".to_owned() });
+    }
+    let both = bucket.objects().with_keys(keys(&[NEW, OLD]));
+    let opens = async |objects: &Objects| {
+        let links = Links::new(objects.clone(), b"secret", "http://server.example", Duration::from_secs(300));
+        let made = links.make(&media).await;
+        assert!(made.iter().all(|link| link.starts_with("http://server.example/media/")), "{made:?}");
+        for (medium, bytes) in media.iter().zip(&contents) {
+            let stored = links.find(medium).await.expect("it answers").expect("it is there");
+            assert_eq!(stored.size(), bytes.len() as u64);
+            let read = links.read(stored, 1..bytes.len() as u64).await.expect("it answers");
+            let read: Vec<_> = read.expect("it is there").map(|part| part.expect("bytes")).collect().await;
+            assert!(read.concat() == bytes[1..]);
+        }
+    };
+    opens(&both).await;
+    plain.find_medium(application, &media[1].sha256).await.map(drop).expect_err("sealed");
+    plain.check_keys().await.expect_err("a key is missing");
+
+    let done = both.reseal().await.expect("resealed");
+    let retired = vec!["2023".to_owned()];
+    assert_eq!(done, Resealed { resealed: 2, retired, ..Resealed::default() });
+    opens(&bucket.objects().with_keys(keys(&[NEW]))).await;
+    let stored = bucket.keys().await;
+    assert_eq!(stored.len(), 3, "two media and a word, and nothing of trials: {stored:?}");
 }

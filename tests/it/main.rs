@@ -92,6 +92,8 @@ mod row_places;
 mod rule_rows;
 mod same_records;
 mod scarcity;
+mod sealed;
+mod sealed_objects;
 mod secrets;
 mod semantics;
 mod serving;

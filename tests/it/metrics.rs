@@ -46,13 +46,13 @@ pub async fn scrape(server: &Server) -> String {
 }
 
 /// The value of one line.
-fn value(text: &str, name: &str) -> f64 {
+pub fn value(text: &str, name: &str) -> f64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name} is not in\n{text}")).parse().expect("a number")
 }
 
 /// Scrapes until a line has a value.
-async fn until(server: &Server, name: &str, wanted: f64) -> String {
+pub async fn until(server: &Server, name: &str, wanted: f64) -> String {
     let mut text = String::new();
     for _ in 0..1000 {
         text = scrape(server).await;
@@ -143,7 +143,8 @@ async fn what_waits_and_what_is_open_is_told() {
     let watch = tenant.client.imports().watch_import(request).await.expect("a watch");
     let open = "carryover_calls_open{method=\"carryover.v1.ImportService/WatchImport\"}";
     until(&server, open, 1.0).await;
-    until(&server, "carryover_segments_waiting", 1.0).await;
+    let text = until(&server, "carryover_segments_waiting", 1.0).await;
+    assert!(!text.contains("carryover_last_sweep_timestamp_seconds{"), "no sweeper is here to be missed");
     server.sql("UPDATE imports SET created_at = now() - interval '1 hour'").await;
     loop {
         let waits = value(&scrape(&server).await, "carryover_oldest_wait_seconds");

@@ -8,6 +8,7 @@ use tonic::Code;
 use crate::{
     harness::{Database, Server, Tenant, assert_refused, chunks, counters, finish, resume},
     limits::set_limits,
+    metrics::{scrape, until, value},
     on_both_databases,
     waits::eventually,
 };
@@ -15,6 +16,7 @@ use crate::{
 on_both_databases!(
     a_source_is_deleted_when_its_time_has_come,
     a_time_that_is_changed_is_for_sources_that_are_there,
+    what_is_swept_is_told,
 );
 
 const CSV: &str = "external_id,status,first_name\nr-1,Approved,Marker\nr-2,bad,Marker\nr-3,Approved,Marker\n";
@@ -117,4 +119,54 @@ async fn a_time_that_is_changed_is_for_sources_that_are_there(database: Database
     let (lengthened, silent) = (at(&lengthened), at(&silent));
     eventually("the server keeps nothing any more", async || is_gone(&silent, &imports[2]).await).await;
     assert!(is_gone(&lengthened, &imports[1]).await.is_none(), "its application still keeps it");
+}
+
+async fn what_is_swept_is_told(database: Database) {
+    let flags = ["--sweep-seconds", "1", "--segment-rows", "1", "--metrics-listen", "127.0.0.1:0"];
+    let began = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time").as_secs();
+    let server = Server::start_with(database, &flags).await;
+    let swept = |what| format!("carryover_last_sweep_timestamp_seconds{{sweep=\"{what}\"}}");
+    let text = scrape(&server).await;
+    for what in ["uploads", "sources", "leftovers", "erasures", "media", "retries"] {
+        assert!(value(&text, &swept(what)) >= began as f64, "{what} is missed from the start on");
+    }
+    for counter in ["sources_deleted", "uploads_abandoned", "erasures_resumed", "media_swept"] {
+        assert_eq!(value(&text, &format!("carryover_{counter}_total")), 0.0, "{counter}");
+    }
+
+    // An erasure that comes upon a segment that cannot be read, for a while.
+    let tenant = server.tenant().await;
+    let folder = server.path("objects/imports").join(&tenant.application).join(tenant.import(CSV).await.uuid);
+    let segment = folder.join("00000000");
+    let whole = std::fs::read(&segment).expect("a segment");
+    std::fs::write(&segment, "damaged").expect("written");
+    let operator = server.key(&tenant.application, pb::Role::Operator).await;
+    let operator = server.admin.with_key(&operator).expect("a client");
+    let request = pb::EraseUserRequest { vendor_data: "anna".to_owned() };
+    operator.entities().erase_user(request).await.expect_err("a segment cannot be read");
+    eventually("that is told", async || {
+        let text = scrape(&server).await;
+        (value(&text, "carryover_sweeps_total{sweep=\"erasures\",result=\"failed\"}") > 0.0).then_some(())
+    })
+    .await;
+    std::fs::write(&segment, whole).expect("written");
+    until(&server, "carryover_erasures_resumed_total", 1.0).await;
+
+    let media = server.path("objects/media").join(&tenant.application);
+    std::fs::create_dir_all(&media).expect("made");
+    let stray = media.join("ab".repeat(32));
+    std::fs::write(&stray, "nobody's").expect("written");
+    let opened = std::fs::File::options().write(true).open(&stray).expect("opens");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 3_600);
+    opened.set_modified(long_ago).expect("set");
+    server.sql("UPDATE applications SET media_swept_at = NULL").await;
+    until(&server, "carryover_media_swept_total", 1.0).await;
+
+    let limits = pb::ApplicationLimits { source_retention_days: Some(0), ..Default::default() };
+    set_limits(&server, &tenant, limits).await;
+    let text = until(&server, "carryover_sources_deleted_total", 1.0).await;
+    for what in ["sources", "erasures", "media"] {
+        let done = format!("carryover_sweeps_total{{sweep=\"{what}\",result=\"done\"}}");
+        assert!(value(&text, &done) > 0.0, "{what}");
+    }
 }
