@@ -3,6 +3,7 @@
 
 mod fetching;
 mod media;
+mod tls;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -11,6 +12,7 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser};
 pub use self::{
     fetching::FetchArgs,
     media::{Media, MediaArgs},
+    tls::{ClientAuth, TlsArgs},
 };
 use crate::{
     domain::limits::Limits,
@@ -32,13 +34,9 @@ pub struct ServeArgs {
     #[arg(long, env = "CARRYOVER_ROLE", default_value = "all", value_enum)]
     pub role: Role,
 
-    /// Certificate to serve TLS with, as PEM, followed by those that vouch for it; plain text without it
-    #[arg(long, env = "CARRYOVER_TLS_CERT", requires = "tls_key", value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
-
-    /// Private key of the certificate, as PEM
-    #[arg(long, env = "CARRYOVER_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub tls: TlsArgs,
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group of flags")]
@@ -264,7 +262,6 @@ impl ServeArgs {
 
     /// The transport: its bounds, and the certificate, which is read.
     pub fn transport(&self) -> Result<Transport, CertificateError> {
-        let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
         Ok(Transport {
             message_bytes: usize::try_from(self.limits.max_message_bytes).unwrap_or(usize::MAX),
             streams: self.limits.max_streams,
@@ -281,8 +278,15 @@ impl ServeArgs {
                 stall: Duration::from_secs(self.limits.stall_seconds),
             },
             reflection: !self.no_reflection,
-            certificate: files.map(|(file, key)| Certificate::from_pem_files(file, key)).transpose()?,
+            certificate: self.tls.files().map(Certificate::read).transpose()?,
         })
+    }
+
+    /// Whether what is between callers and this process can read what they say: keys and personal data. A worker is
+    /// told nothing by anybody.
+    pub fn is_exposed(&self) -> bool {
+        let is_local = self.listen.ip().to_canonical().is_loopback();
+        self.tls.certificate.is_none() && !is_local && self.role != Role::Worker
     }
 
     /// How to work.
