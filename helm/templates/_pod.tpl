@@ -79,6 +79,11 @@ spec:
         - name: tls
           mountPath: /tls
           readOnly: true
+        {{- if .Values.tls.client.existingSecret }}
+        - name: tls-client
+          mountPath: /tls-client
+          readOnly: true
+        {{- end }}
         {{- end }}
   volumes:
     - name: data
@@ -97,6 +102,11 @@ spec:
     - name: tls
       secret:
         secretName: {{ .Values.tls.existingSecret }}
+    {{- with .Values.tls.client.existingSecret }}
+    - name: tls-client
+      secret:
+        secretName: {{ . }}
+    {{- end }}
     {{- end }}
   {{- if ne $component "all" }}
   topologySpreadConstraints:
@@ -157,6 +167,18 @@ spec:
   value: /tls/tls.crt
 - name: CARRYOVER_TLS_KEY
   value: /tls/tls.key
+{{- with .tls.client }}
+{{- if .existingSecret }}
+- name: CARRYOVER_TLS_CLIENT_CA
+  value: /tls-client/ca.crt
+- name: CARRYOVER_TLS_CLIENT_AUTH
+  value: {{ .auth }}
+{{- with .crlKey }}
+- name: CARRYOVER_TLS_CLIENT_CRL
+  value: /tls-client/{{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- with .objectStore.url }}
 - name: CARRYOVER_OBJECT_STORE
@@ -180,12 +202,12 @@ spec:
 {{- end }}
 {{- end }}
 
-{{- /* A probe of {root, component, service}. The kubelet speaks gRPC without TLS only; metrics are told as soon as calls are
-answered. */}}
+{{- /* A probe of {root, component, service}. The kubelet speaks gRPC without TLS only; the port of metrics, which has none,
+answers as soon as calls are. */}}
 {{- define "carryover.probe" -}}
 {{- if and .root.Values.tls.existingSecret (ne .component "worker") -}}
 httpGet:
-  path: /metrics
+  path: {{ if .service }}/readyz{{ else }}/livez{{ end }}
   port: metrics
 {{- else -}}
 grpc:
