@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1.7
 # An image of the program alone: no shell, no package manager, nobody's root. It writes to /data and /tmp only, so
-# that it runs with a read-only root (docker run --read-only --tmpfs /tmp -v carryover:/data).
+# that it runs with a read-only root (docker run --read-only --tmpfs /tmp -v carryover:/data). It listens for other machines,
+# and so wants a certificate (CARRYOVER_TLS_CERT, CARRYOVER_TLS_KEY) or, behind what encrypts, CARRYOVER_INSECURE_LISTEN=true.
 # Bases are named by tag; pin them by digest where builds must be the same.
 
 FROM rust:1.95-bookworm AS build

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::{
     clock,
     domain::{
+        certificate_name::CertificateName,
         ids::{ApiKeyId, ApplicationId, WorkflowId},
         limits::LimitSettings,
         refusal::{FieldViolation, Refusal, Role},
@@ -18,6 +19,19 @@ use crate::{
 #[derive(Clone)]
 pub struct Administration {
     store: Store,
+}
+
+/// A key to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewApiKey<'a> {
+    /// Whose it is; none for admin keys.
+    pub application_id: Option<ApplicationId>,
+    /// What it may do.
+    pub role: Role,
+    /// Its name, for people.
+    pub name: &'a str,
+    /// Name of a client's certificate that stands for it, in place of a secret.
+    pub certificate_name: Option<&'a str>,
 }
 
 /// How every key of ours begins, so that scanners for leaked secrets can find one.
@@ -44,6 +58,15 @@ impl Administration {
             return Err(Refusal::Unauthenticated.into());
         }
         Ok(self.store.find_caller(hash(key)).await?.ok_or(Refusal::Unauthenticated)?)
+    }
+
+    /// Whom the names of a client's certificate stand for.
+    pub async fn identify(&self, names: &[CertificateName]) -> Result<Caller, Error> {
+        if names.is_empty() {
+            return Err(Refusal::Unauthenticated.into());
+        }
+        let found = self.store.find_caller_of_certificate(names).await?;
+        Ok(found.ok_or(Refusal::Unauthenticated)?)
     }
 
     /// Makes an application.
@@ -106,27 +129,20 @@ impl Administration {
         Ok(self.store.list_applications(after, limit).await?)
     }
 
-    /// Makes a key; gives its secret, which is kept nowhere.
+    /// Makes a key; gives its secret, which is kept nowhere. A key that a certificate stands for has none.
     pub async fn create_api_key(
         &self,
         caller: Caller,
-        application_id: Option<ApplicationId>,
-        role: Role,
-        name: &str,
-    ) -> Result<(ApiKey, String), Error> {
+        new: NewApiKey<'_>,
+    ) -> Result<(ApiKey, Option<String>), Error> {
         let secret = new_secret();
-        let key = self.add_api_key(caller, application_id, role, name, &secret).await?;
-        Ok((key, secret))
+        let has_secret = new.certificate_name.is_none();
+        let key = self.add_api_key(caller, new, &secret).await?;
+        Ok((key, Some(secret).filter(|_| has_secret)))
     }
 
-    async fn add_api_key(
-        &self,
-        caller: Caller,
-        application_id: Option<ApplicationId>,
-        role: Role,
-        name: &str,
-        secret: &str,
-    ) -> Result<ApiKey, Error> {
+    async fn add_api_key(&self, caller: Caller, new: NewApiKey<'_>, secret: &str) -> Result<ApiKey, Error> {
+        let NewApiKey { application_id, role, name, certificate_name } = new;
         let mut violations = Vec::new();
         if (role == Role::Admin) == application_id.is_some() {
             let text = "admin keys belong to no application, all others to one";
@@ -135,6 +151,11 @@ impl Administration {
         if name.chars().count() > NAME_CHARS {
             violations.push(FieldViolation::new("name", "must have at most 255 characters"));
         }
+        let bound = certificate_name.map(CertificateName::parse);
+        if bound == Some(None) {
+            let text = "must be a DNS name without a wildcard, or a URI, of at most 512 bytes";
+            violations.push(FieldViolation::new("certificate_name", text));
+        }
         if !violations.is_empty() {
             return Err(Refusal::InvalidFields(violations).into());
         }
@@ -142,6 +163,7 @@ impl Administration {
             id: ApiKeyId(clock::new_id()),
             application_id,
             name: name.to_owned(),
+            certificate_name: bound.flatten().map(|name| name.as_str().to_owned()),
             role,
             created_at: clock::now(),
             revoked_at: None,
@@ -161,7 +183,13 @@ impl Administration {
             return Ok(None);
         }
         let secret = given.map_or_else(new_secret, str::to_owned);
-        self.add_api_key(Caller::SERVER, None, Role::Admin, "admin key of the server", &secret).await?;
+        let new = NewApiKey {
+            application_id: None,
+            role: Role::Admin,
+            name: "admin key of the server",
+            certificate_name: None,
+        };
+        self.add_api_key(Caller::SERVER, new, &secret).await?;
         Ok(Some(secret))
     }
 

@@ -89,6 +89,9 @@ pub enum StartError {
     /// The certificate cannot be used.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// Nobody could tell it to read the certificate anew.
+    #[error("wait for SIGHUP")]
+    Signals(#[source] io::Error),
     /// The database cannot be used. Its URL is not shown: it may hold a password.
     #[error("open the database")]
     Database(#[source] store::Error),
@@ -189,11 +192,14 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let erasure = Erasure::new(store.clone(), objects.clone());
     let policy = args.media.policy.into();
     let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard.clone(), policy);
-    if let Some((listener, _)) = metrics_listener {
-        tasks.spawn(metrics::serve(listener, metrics.clone(), tasks.clone(), stop.clone()));
-    }
     let vitals =
         Probe { store: store.clone(), objects: objects.clone(), metrics: metrics.clone() }.spawn(tasks, stop);
+    if let Some((listener, _)) = metrics_listener {
+        let vitals = vitals.clone();
+        let is_ready = move || vitals.borrow().all();
+        tasks.spawn(metrics::serve(listener, metrics.clone(), is_ready, tasks.clone(), stop.clone()));
+    }
+    care_for_tls(args, &transport, &metrics, &lifecycle)?;
     if args.role != Role::Api {
         let hands = Hands {
             store: &store,
@@ -223,6 +229,23 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     });
     info!(%address, database, "serving");
     Ok(App { address, metrics_address, new_admin_key, lifecycle, database })
+}
+
+/// Keeps the certificate as its files are, or says loudly that it is missed.
+fn care_for_tls(
+    args: &ServeArgs,
+    transport: &Transport,
+    metrics: &Metrics,
+    lifecycle: &Lifecycle,
+) -> Result<(), StartError> {
+    if args.is_exposed() {
+        let address = args.listen;
+        warn!(%address, "INSECURE: keys and personal data go over the network as they are (--insecure-listen)");
+    }
+    let Some(certificate) = &transport.certificate else { return Ok(()) };
+    let Lifecycle { stop, tasks } = lifecycle;
+    let kept = certificate.keep_fresh(args.tls.reload_every(), metrics.clone(), tasks, stop.clone());
+    kept.map_err(StartError::Signals)
 }
 
 /// A feed that is told of what other processes of the database do.
@@ -304,7 +327,7 @@ async fn make_links(
     objects: Objects,
 ) -> Result<Links, StartError> {
     let secret = store.link_secret().await.map_err(StartError::Database)?;
-    let scheme = if args.tls_cert.is_some() { "https" } else { "http" };
+    let scheme = if args.tls.certificate.is_some() { "https" } else { "http" };
     let public_url = args.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
     Ok(Links::new(objects, &secret, &public_url, Duration::from_secs(args.media_link_seconds)))
 }

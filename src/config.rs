@@ -10,6 +10,7 @@ mod media;
 mod page;
 mod print;
 mod setting;
+mod tls;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -23,6 +24,7 @@ pub use self::{
     media::{Media, MediaArgs},
     page::page,
     print::print,
+    tls::{ClientAuth, TlsArgs},
 };
 use crate::{
     domain::limits::Limits,
@@ -47,14 +49,6 @@ pub struct ServeArgs {
     /// What this process does: answer calls, process segments, or both. Processes share a PostgreSQL and an object store
     #[arg(long, env = "CARRYOVER_ROLE", default_value = "all", value_enum)]
     pub role: Role,
-
-    /// Certificate to serve TLS with, as PEM, followed by those that vouch for it; plain text without it
-    #[arg(long, env = "CARRYOVER_TLS_CERT", requires = "tls_key", value_name = "FILE")]
-    pub tls_cert: Option<PathBuf>,
-
-    /// Private key of the certificate, as PEM
-    #[arg(long, env = "CARRYOVER_TLS_KEY", requires = "tls_cert", value_name = "FILE")]
-    pub tls_key: Option<PathBuf>,
 
     /// URL that links to media begin with where this server serves them itself; the address it listens on without it
     #[arg(long, env = "CARRYOVER_PUBLIC_URL", value_parser = parse_public_url, value_name = "URL")]
@@ -93,6 +87,10 @@ pub struct ServeArgs {
     pub trace_sample_ratio: f64,
 
     // What comes after a group would stand under its heading.
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
+    pub tls: TlsArgs,
+
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group of flags")]
     pub storage: StorageArgs,
@@ -301,7 +299,6 @@ impl ServeArgs {
 
     /// The transport: its bounds, and the certificate, which is read.
     pub fn transport(&self) -> Result<Transport, CertificateError> {
-        let files = self.tls_cert.as_deref().zip(self.tls_key.as_deref());
         Ok(Transport {
             message_bytes: usize::try_from(self.limits.max_message_bytes).unwrap_or(usize::MAX),
             streams: self.limits.max_streams,
@@ -318,8 +315,15 @@ impl ServeArgs {
                 stall: Duration::from_secs(self.limits.stall_seconds),
             },
             reflection: !self.no_reflection,
-            certificate: files.map(|(file, key)| Certificate::from_pem_files(file, key)).transpose()?,
+            certificate: self.tls.files().map(Certificate::read).transpose()?,
         })
+    }
+
+    /// Whether what is between callers and this process can read what they say: keys and personal data. A worker is
+    /// told nothing by anybody.
+    pub fn is_exposed(&self) -> bool {
+        let is_local = self.listen.ip().to_canonical().is_loopback();
+        self.tls.certificate.is_none() && !is_local && self.role != Role::Worker
     }
 
     /// How to work.

@@ -1,5 +1,6 @@
 //! What an import is: the words and rules every other room shares. Pure: no I/O, no clock.
 
+pub mod certificate_name;
 pub mod fault;
 pub mod ids;
 pub mod import;

@@ -33,4 +33,4 @@ mod workflow_service;
 pub use accept::Connections;
 pub use rates::CallRates;
 pub use server::{Parts, ServeError, Transport, serve};
-pub use tls::{Certificate, CertificateError};
+pub use tls::{Certificate, CertificateError, ClientFiles, TlsFiles};

@@ -8,6 +8,7 @@ mod listener;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use prometheus_client::{
     encoding::text,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -55,6 +56,8 @@ struct Inner {
     call_seconds: Family<Labels<1>, Histogram>,
     calls_open: Family<Labels<1>, Gauge>,
     connections_refused: Counter,
+    certificate_expiry: Gauge,
+    certificate_unusable: Gauge,
 }
 
 /// Buckets of segment stages and of connections: from a millisecond to what a statement may take.
@@ -97,6 +100,8 @@ impl Default for Metrics {
             call_seconds: histograms(|| Histogram::new(CALL_SECONDS)),
             calls_open: Family::default(),
             connections_refused: Counter::default(),
+            certificate_expiry: Gauge::default(),
+            certificate_unusable: Gauge::default(),
         };
         metrics.register();
         metrics.begin();
@@ -167,6 +172,16 @@ impl Inner {
             "connections_refused",
             "Connections closed at once: there were too many",
             self.connections_refused.clone(),
+        );
+        r.register(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the certificate in force expires; 0 without TLS",
+            self.certificate_expiry.clone(),
+        );
+        r.register(
+            "tls_files_unusable",
+            "1 while the files of TLS cannot be used, and what was read before stays in force",
+            self.certificate_unusable.clone(),
         );
     }
 
@@ -347,6 +362,19 @@ impl Metrics {
     /// A connection was one too many.
     pub fn connection_refused(&self) {
         self.0.connections_refused.inc();
+    }
+
+    /// The files of TLS are in force.
+    pub fn certificate_read(&self, expires_at: Option<DateTime<Utc>>) {
+        if let Some(expires_at) = expires_at {
+            self.0.certificate_expiry.set(expires_at.timestamp());
+        }
+        self.0.certificate_unusable.set(0);
+    }
+
+    /// The files of TLS cannot be used.
+    pub fn certificate_unusable(&self) {
+        self.0.certificate_unusable.set(1);
     }
 }
 

@@ -28,6 +28,13 @@ pub struct Vitals {
     pub objects: bool,
 }
 
+impl Vitals {
+    /// Whether everything answers that a process of any role stands on.
+    pub fn all(self) -> bool {
+        self.database && self.objects
+    }
+}
+
 /// Looks after the dependencies of one process.
 pub struct Probe {
     /// The database.

@@ -4,6 +4,7 @@
 //! `postgres` or `sqlite`, because the bulk writer is where the time goes.
 
 mod administration;
+mod api_keys;
 mod audit;
 mod business_sessions;
 mod claims;
@@ -45,7 +46,8 @@ use std::sync::Arc;
 use sea_orm::DatabaseConnection;
 use tokio::sync::Semaphore;
 
-pub use administration::{ApiKey, Application, ApplicationChange, Caller, Workflow, WorkflowKind};
+pub use administration::{Application, ApplicationChange, Workflow, WorkflowKind};
+pub use api_keys::{ApiKey, Caller};
 pub use audit::AuditEvent;
 pub use business_sessions::StoredBusinessSession;
 pub use claims::Claim;

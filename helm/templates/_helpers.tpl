@@ -110,5 +110,11 @@ capabilities:
 {{- else if or .worker.keda.enabled .worker.autoscaling.enabled .api.autoscaling.enabled }}
 {{- fail "Scaling needs PostgreSQL: SQLite has one pod. Set database.existingSecret." }}
 {{- end }}
+{{- if and .tls.client.existingSecret (not .tls.existingSecret) }}
+{{- fail "Clients show certificates to a server that has one: set tls.existingSecret, too." }}
+{{- end }}
+{{- if not (or .tls.existingSecret .config.insecureListen) }}
+{{- fail "Without TLS keys and personal data can be read on their way: set tls.existingSecret, or config.insecureListen where something else encrypts (a proxy, a service mesh)." }}
+{{- end }}
 {{- end }}
 {{- end }}

@@ -79,6 +79,11 @@ spec:
         - name: tls
           mountPath: /tls
           readOnly: true
+        {{- if .Values.tls.client.existingSecret }}
+        - name: tls-client
+          mountPath: /tls-client
+          readOnly: true
+        {{- end }}
         {{- end }}
         {{- if .Values.encryption.existingSecret }}
         - name: encryption
@@ -102,6 +107,11 @@ spec:
     - name: tls
       secret:
         secretName: {{ .Values.tls.existingSecret }}
+    {{- with .Values.tls.client.existingSecret }}
+    - name: tls-client
+      secret:
+        secretName: {{ . }}
+    {{- end }}
     {{- end }}
     {{- if .Values.encryption.existingSecret }}
     - name: encryption
@@ -171,6 +181,18 @@ spec:
   value: /tls/tls.crt
 - name: CARRYOVER_TLS_KEY
   value: /tls/tls.key
+{{- with .tls.client }}
+{{- if .existingSecret }}
+- name: CARRYOVER_TLS_CLIENT_CA
+  value: /tls-client/ca.crt
+- name: CARRYOVER_TLS_CLIENT_AUTH
+  value: {{ .auth }}
+{{- with .crlKey }}
+- name: CARRYOVER_TLS_CLIENT_CRL
+  value: /tls-client/{{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if .encryption.existingSecret }}
 - name: CARRYOVER_ENCRYPTION_KEYS
@@ -198,12 +220,12 @@ spec:
 {{- end }}
 {{- end }}
 
-{{- /* A probe of {root, component, service}. The kubelet speaks gRPC without TLS only; metrics are told as soon as calls are
-answered. */}}
+{{- /* A probe of {root, component, service}. The kubelet speaks gRPC without TLS only; the port of metrics, which has none,
+answers as soon as calls are. */}}
 {{- define "carryover.probe" -}}
 {{- if and .root.Values.tls.existingSecret (ne .component "worker") -}}
 httpGet:
-  path: /metrics
+  path: {{ if .service }}/readyz{{ else }}/livez{{ end }}
   port: metrics
 {{- else -}}
 grpc:

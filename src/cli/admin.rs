@@ -46,6 +46,9 @@ pub(super) enum KeyCommand {
         /// Its name
         #[arg(long, default_value = "")]
         name: String,
+        /// DNS name or URI in a client's certificate that stands for the key, which then has no secret
+        #[arg(long, value_name = "NAME", default_value = "")]
+        certificate_name: String,
         #[command(flatten)]
         common: Common,
     },
@@ -144,7 +147,7 @@ pub(super) async fn run(command: AdminCommand) -> Result<Done, Failure> {
 
 async fn key(command: KeyCommand) -> Result<(), Failure> {
     match command {
-        KeyCommand::Create { application, role, name, common } => {
+        KeyCommand::Create { application, role, name, certificate_name, common } => {
             let client = common.connection.open().await?;
             let role = match role {
                 RoleArg::Reader => pb::Role::Reader,
@@ -152,10 +155,13 @@ async fn key(command: KeyCommand) -> Result<(), Failure> {
                 RoleArg::Operator => pb::Role::Operator,
                 RoleArg::Admin => pb::Role::Admin,
             } as i32;
-            let request = pb::CreateApiKeyRequest { application_id: application, role, name };
+            let request =
+                pb::CreateApiKeyRequest { application_id: application, role, name, certificate_name };
             let answer = client.admin().create_api_key(request).await?.into_inner();
             let mut printed = output::json_of(&answer.api_key.unwrap_or_default());
-            printed["key"] = json!(answer.key);
+            if !answer.key.is_empty() {
+                printed["key"] = json!(answer.key);
+            }
             let text = if common.json {
                 printed.to_string()
             } else {
@@ -179,7 +185,9 @@ async fn key(command: KeyCommand) -> Result<(), Failure> {
             page.print(&answer.api_keys, &answer.next_page_token, |key| {
                 let (role, made) = (output::word_of(key, "role"), day(key.created_at.as_ref()));
                 let state = if key.revoked_at.is_some() { "revoked" } else { "good" };
-                format!("{}  {role:<8}  {made}  {state:<7}  {}", key.id, output::printable(&key.name))
+                let name = output::printable(&key.name);
+                let certificate = output::printable(&key.certificate_name);
+                format!("{}  {role:<8}  {made}  {state:<7}  {name}  {certificate}", key.id)
             })
         }
     }

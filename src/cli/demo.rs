@@ -157,6 +157,7 @@ async fn prepare(app: &App, given: Option<&str>) -> Result<Tenant, Failure> {
         application_id: application,
         role: pb::Role::Importer as i32,
         name: "demo".to_owned(),
+        ..Default::default()
     };
     let key = admin.admin().create_api_key(request).await?.into_inner().key;
     Ok(Tenant { client: admin.with_key(&key)?, user_workflow, business_workflow })

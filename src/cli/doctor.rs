@@ -66,7 +66,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
 
 fn check_config(args: &ServeArgs) -> Finding {
     match app::prepare(args).map(drop) {
-        Ok(()) if args.tls_cert.is_some() => {
+        Ok(()) if args.tls.certificate.is_some() => {
             Fine("the flags go together, and the certificate can be used".to_owned())
         }
         Ok(()) => Fine("the flags go together".to_owned()),

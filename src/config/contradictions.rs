@@ -1,5 +1,7 @@
 //! Settings that do not go together.
 
+use std::net::SocketAddr;
+
 use thiserror::Error;
 
 use super::{Role, ServeArgs, StorageArgs};
@@ -14,6 +16,13 @@ pub enum Contradiction {
     /// SQLite is one process's.
     #[error("--role api and --role worker need --database-url: SQLite belongs to one process")]
     RoleOfSqlite,
+    /// Others could read along.
+    #[error(
+        "--listen {0} is where other machines connect, and without TLS keys and personal data can be read on \
+        their way: give --tls-cert and --tls-key, or --insecure-listen where something else encrypts (a proxy, a \
+        service mesh)"
+    )]
+    Exposed(SocketAddr),
     /// Nobody can listen twice.
     #[error("--listen and --metrics-listen name the same address")]
     SameAddress,
@@ -44,7 +53,8 @@ const FRAME_BYTES: u64 = 64;
 impl Contradiction {
     /// Whether a server does not start with it; with the others it does, in a way that may surprise.
     pub fn stops_start(self) -> bool {
-        matches!(self, Self::DatabaseUrl | Self::RoleOfSqlite | Self::SameAddress | Self::RowBeyondSegment)
+        use Contradiction::*;
+        matches!(self, DatabaseUrl | RoleOfSqlite | Exposed(_) | SameAddress | RowBeyondSegment)
     }
 }
 
@@ -58,6 +68,7 @@ impl ServeArgs {
         [
             (DatabaseUrl, !storage.names_postgres()),
             (RoleOfSqlite, self.role != Role::All && storage.database_url.is_none()),
+            (Exposed(self.listen), self.is_exposed() && !self.tls.insecure_listen),
             (SameAddress, same_address),
             (RowBeyondSegment, limits.max_row_bytes > segment_bytes),
             (ChunkBeyondMessage, limits.max_message_bytes < CHUNK_BYTES as u64 + FRAME_BYTES),

@@ -10,7 +10,7 @@ use super::{
     spec,
 };
 use crate::{
-    administration::Administration,
+    administration::{Administration, NewApiKey},
     domain::{
         ids::{ApiKeyId, ApplicationId},
         refusal::{Refusal, Role},
@@ -92,9 +92,11 @@ impl AdminService for Service {
             _ => return Err(Refusal::field("role", "must be READER, IMPORTER, OPERATOR or ADMIN").into()),
         };
         let application = some_application(&request.application_id)?;
-        let created = self.administration.create_api_key(caller, application, role, &request.name);
-        let (api_key, key) = created.await?;
-        Ok(Response::new(pb::CreateApiKeyResponse { api_key: Some(convert::api_key(api_key)), key }))
+        let certificate_name = Some(request.certificate_name.as_str()).filter(|name| !name.is_empty());
+        let new = NewApiKey { application_id: application, role, name: &request.name, certificate_name };
+        let (api_key, secret) = self.administration.create_api_key(caller, new).await?;
+        let (api_key, key) = (Some(convert::api_key(api_key)), secret.unwrap_or_default());
+        Ok(Response::new(pb::CreateApiKeyResponse { api_key, key }))
     }
 
     async fn revoke_api_key(

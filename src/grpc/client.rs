@@ -14,7 +14,7 @@ use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Certificate, Channel, ClientTlsConfig, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 use super::pb::{
@@ -24,24 +24,65 @@ use super::pb::{
     workflow_service_client::WorkflowServiceClient,
 };
 
-/// A channel that sends the key with every call.
+/// A channel that sends the key with every call, where there is one.
 pub type Authorised = InterceptedService<Channel, Key>;
 
-/// A connection to a server under one key; cheap to clone.
+/// A connection to a server under one key, or under the certificate it was made with; cheap to clone.
 #[derive(Clone)]
 pub struct Client {
     channel: Channel,
     key: Key,
 }
 
-/// Adds the API key to a call.
+/// Adds the API key to a call, where there is one.
 #[derive(Clone)]
-pub struct Key(MetadataValue<Ascii>);
+pub struct Key(Option<MetadataValue<Ascii>>);
+
+impl Key {
+    fn new(key: Option<&str>) -> Result<Self, ConnectError> {
+        key.map(str::parse).transpose().map(Self).map_err(|_| ConnectError::Key)
+    }
+}
 
 impl Interceptor for Key {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("x-api-key", self.0.clone());
+        if let Some(key) = &self.0 {
+            request.metadata_mut().insert("x-api-key", key.clone());
+        }
         Ok(request)
+    }
+}
+
+/// Files (PEM) that a connection by `https` stands on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trust<'a> {
+    /// Certificates to trust; those of the system without it.
+    pub authority: Option<&'a Path>,
+    /// A certificate of one's own, and its key.
+    pub identity: Option<(&'a Path, &'a Path)>,
+}
+
+impl Trust<'_> {
+    /// The endpoint, which trusts and shows what the files hold.
+    async fn secure(self, endpoint: Endpoint) -> Result<Endpoint, ConnectError> {
+        let unusable = |source| {
+            let file = self.authority.unwrap_or(Path::new("the system's"));
+            ConnectError::Authority(file.to_owned(), source)
+        };
+        let trust = match self.authority {
+            None => ClientTlsConfig::new().with_native_roots(),
+            Some(file) => {
+                let pem = tokio::fs::read(file).await.map_err(|error| unusable(error.into()))?;
+                ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
+            }
+        };
+        let endpoint = endpoint.tls_config(trust.clone()).map_err(|error| unusable(error.into()))?;
+        let Some((certificate, key)) = self.identity else { return Ok(endpoint) };
+        let unusable = |file: &Path, source| ConnectError::Identity(file.to_owned(), source);
+        let read =
+            |file| async move { tokio::fs::read(file).await.map_err(|error| unusable(file, error.into())) };
+        let identity = Identity::from_pem(read(certificate).await?, read(key).await?);
+        endpoint.tls_config(trust.identity(identity)).map_err(|error| unusable(certificate, error.into()))
     }
 }
 
@@ -54,6 +95,9 @@ pub enum ConnectError {
     /// What is to be trusted cannot be.
     #[error("{} cannot be used as certificates to trust", .0.display())]
     Authority(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is to be shown cannot be.
+    #[error("{} cannot be used as a certificate of one's own, with its key", .0.display())]
+    Identity(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
     /// The key cannot be sent.
     #[error("the API key holds characters that no key has")]
     Key,
@@ -82,14 +126,15 @@ impl Client {
     /// Connects to `address`, `http://HOST:PORT`, `HOST:PORT`, or `https://HOST:PORT`, whose certificate the
     /// system must trust.
     pub async fn connect(address: &str, key: &str) -> Result<Self, ConnectError> {
-        Self::connect_trusting(address, key, None).await
+        Self::connect_with(address, Some(key), Trust::default()).await
     }
 
-    /// Connects as [`Client::connect`] does, but trusts the certificates in a file (PEM) where one is given.
-    pub async fn connect_trusting(
+    /// Connects as [`Client::connect`] does, but by the files that are given; without a key it calls under its
+    /// certificate.
+    pub async fn connect_with(
         address: &str,
-        key: &str,
-        authority: Option<&Path>,
+        key: Option<&str>,
+        trust: Trust<'_>,
     ) -> Result<Self, ConnectError> {
         let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let mut endpoint = Endpoint::from_str(&url).map_err(|_| ConnectError::Address(address.to_owned()))?;
@@ -98,17 +143,7 @@ impl Client {
             return Err(ConnectError::Address(address.to_owned()));
         }
         if scheme == Some("https") {
-            let unusable = |file: &Path, source| ConnectError::Authority(file.to_owned(), source);
-            let trust = match authority {
-                None => ClientTlsConfig::new().with_native_roots(),
-                Some(file) => {
-                    let pem = tokio::fs::read(file).await.map_err(|error| unusable(file, error.into()))?;
-                    ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem))
-                }
-            };
-            endpoint = endpoint
-                .tls_config(trust)
-                .map_err(|error| unusable(authority.unwrap_or(Path::new("the system's")), error.into()))?;
+            endpoint = trust.secure(endpoint).await?;
         }
         let endpoint = endpoint
             .connect_timeout(Duration::from_secs(10))
@@ -116,7 +151,7 @@ impl Client {
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .http2_keep_alive_interval(Duration::from_secs(30))
             .tcp_nodelay(true);
-        let key = Key(key.parse().map_err(|_| ConnectError::Key)?);
+        let key = Key::new(key)?;
         let channel =
             endpoint.connect().await.map_err(|source| ConnectError::Unreachable { address: url, source })?;
         Ok(Self { channel, key })
@@ -124,7 +159,7 @@ impl Client {
 
     /// The same connection under another key.
     pub fn with_key(&self, key: &str) -> Result<Self, ConnectError> {
-        Ok(Self { channel: self.channel.clone(), key: Key(key.parse().map_err(|_| ConnectError::Key)?) })
+        Ok(Self { channel: self.channel.clone(), key: Key::new(Some(key))? })
     }
 
     /// Calls of ImportService.

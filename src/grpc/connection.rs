@@ -11,12 +11,12 @@ use tokio::{
     net::TcpStream,
     time::Sleep,
 };
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tonic::transport::server::Connected;
 
 use super::{
     accept::Connections,
-    permits::Permit,
-    tls::{Certificate, Socket},
+    permits::{self, Permit},
+    tls::{Certificate, Peer, Shown, Socket},
 };
 
 /// Bytes that must come in time: the whole preface of HTTP/2, and less than any request of gRPC-web. From
@@ -26,7 +26,7 @@ const HANDSHAKE_BYTES: usize = 24;
 /// A connection; its end gives the permit back.
 pub(super) struct Connection {
     socket: Socket,
-    peer: TcpConnectInfo,
+    peer: Peer,
     /// None once it is over.
     handshake: Option<Handshake>,
     /// When a peer must have taken something at last, while nothing more can be sent. The keepalive of
@@ -49,8 +49,9 @@ impl Connection {
         permit: Permit,
         bounds: Connections,
     ) -> Self {
-        let peer = socket.connect_info();
-        let socket = Socket::new(socket, certificate);
+        let address = socket.peer_addr().ok().map(|address| permits::peer(address.ip()));
+        let peer = Peer { address, shown: Shown::default() };
+        let socket = Socket::new(socket, certificate, peer.shown.clone());
         let deadline = Box::pin(tokio::time::sleep(bounds.handshake));
         let handshake = Some(Handshake { missing_bytes: HANDSHAKE_BYTES, deadline });
         Self { socket, peer, handshake, stalled: None, bounds, _permit: permit }
@@ -122,7 +123,7 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Self::ConnectInfo {
         self.peer.clone()

@@ -42,12 +42,11 @@ const OF_OBJECTS: &str = pb::import_service_server::SERVICE_NAME;
 
 impl Service {
     fn status(&self, service: &str, vitals: Vitals) -> ServingStatus {
-        let Vitals { database, objects } = vitals;
         let serves = match service {
             "" => true,
-            READINESS => database && objects,
-            OF_OBJECTS if self.is_api => database && objects,
-            other if self.is_api && OF_DATABASE.contains(&other) => database,
+            READINESS => vitals.all(),
+            OF_OBJECTS if self.is_api => vitals.all(),
+            other if self.is_api && OF_DATABASE.contains(&other) => vitals.database,
             _ => return ServingStatus::ServiceUnknown,
         };
         if serves && !self.stop.is_cancelled() { ServingStatus::Serving } else { ServingStatus::NotServing }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    auth::{Auth, Call},
+    auth::{Auth, Call, Credential},
     convert,
     page::Page,
     pb::{self, import_service_server::ImportService, watch_import_response::Event},
@@ -46,7 +46,7 @@ impl ImportService for Service {
         request: Request<Streaming<pb::UploadImportRequest>>,
     ) -> Answer<pb::UploadImportResponse> {
         let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
-        let revoked = self.auth.revoked(request.metadata());
+        let revoked = self.auth.revoked(Credential::of(&request));
         // What is stored stays so when the handler is dropped: the upload can be resumed.
         let import = tokio::select! {
             import = upload::run(
@@ -108,7 +108,7 @@ impl ImportService for Service {
         request: Request<pb::WatchImportRequest>,
     ) -> Answer<Self::WatchImportStream> {
         let application = self.auth.application(Call::of(&request), Role::Reader).await?;
-        let revoked = self.auth.revoked(request.metadata());
+        let revoked = self.auth.revoked(Credential::of(&request));
         let request = request.into_inner();
         let id = spec::import_id(&request.import_id)?;
         let seal = Seal::new(pb::WatchImportRequest::NAME, Some(application), id.0.as_bytes());
@@ -202,7 +202,7 @@ impl ImportService for Service {
         request: Request<pb::StreamRowErrorsRequest>,
     ) -> Answer<Self::StreamRowErrorsStream> {
         let application = self.auth.application(Call::of(&request), Role::Reader).await?;
-        let revoked = self.auth.revoked(request.metadata());
+        let revoked = self.auth.revoked(Credential::of(&request));
         let request = request.into_inner();
         let (id, severity) = (spec::import_id(&request.import_id)?, spec::severity(request.severity)?);
         let pb::StreamRowErrorsRequest { after_row, follow, .. } = request;
@@ -223,7 +223,7 @@ impl ImportService for Service {
 
     async fn export_rows(&self, request: Request<pb::ExportRowsRequest>) -> Answer<Self::ExportRowsStream> {
         let caller = self.auth.member(Call::of(&request), Role::Reader).await?;
-        let revoked = self.auth.revoked(request.metadata());
+        let revoked = self.auth.revoked(Credential::of(&request));
         let request = request.into_inner();
         let (id, severity) = (spec::import_id(&request.import_id)?, spec::severity(request.severity)?);
         let outcomes = spec::outcomes(&request.outcomes, severity)?;

@@ -24,14 +24,13 @@ use tonic::{
             CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_RANGE, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
         },
     },
-    transport::server::TcpConnectInfo,
 };
 use tower::Service;
 use tracing::error;
 
 use super::{
-    permits,
     rates::{Rates, Use},
+    tls::Peer,
 };
 use crate::{
     clock,
@@ -72,14 +71,9 @@ where
             Some(door) if request.uri().path().starts_with(links::PREFIX) => {
                 let (door, (asked, _)) = (door.clone(), request.into_parts());
                 let answer = async move {
-                    let peer = asked.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+                    let peer = Peer::of(&asked.extensions).and_then(|peer| peer.address);
                     let link = asked.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-                    let answer = door.answer(
-                        &asked.method,
-                        &link,
-                        &asked.headers,
-                        peer.map(|peer| permits::peer(peer.ip())),
-                    );
+                    let answer = door.answer(&asked.method, &link, &asked.headers, peer);
                     Ok(answer.await.unwrap_or_else(Into::into))
                 };
                 Either::Right(answer.boxed())

@@ -1,4 +1,4 @@
-//! The port that Prometheus asks: one path, over plain HTTP/1.1.
+//! The port that Prometheus asks, over plain HTTP/1.1, and probes that speak no TLS.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -27,8 +27,14 @@ const REST: Duration = Duration::from_millis(100);
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers `GET /metrics` until `stop` is cancelled.
-pub async fn serve(listener: TcpListener, metrics: Metrics, tasks: TaskTracker, stop: CancellationToken) {
+/// Answers `GET /metrics`, `/livez` and `/readyz` until `stop` is cancelled.
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Metrics,
+    is_ready: impl Fn() -> bool + Clone + Send + 'static,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     while let Some(Ok(permit)) = stop.run_until_cancelled(room.clone().acquire_owned()).await {
         let socket = match stop.run_until_cancelled(listener.accept()).await {
@@ -39,11 +45,11 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, tasks: TaskTracker, 
                 continue;
             }
         };
-        let (metrics, stop) = (metrics.clone(), stop.clone());
+        let (metrics, is_ready, stop) = (metrics.clone(), is_ready.clone(), stop.clone());
         tasks.spawn(async move {
             let answer = service_fn(move |request| {
-                let metrics = metrics.clone();
-                async move { Ok::<_, Infallible>(answer(&request, &metrics)) }
+                let answer = answer(&request, &metrics, &is_ready);
+                async move { Ok::<_, Infallible>(answer) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -60,10 +66,19 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, tasks: TaskTracker, 
     }
 }
 
-fn answer(request: &Request<Incoming>, metrics: &Metrics) -> Response<Full<Bytes>> {
-    let (status, text) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => (StatusCode::OK, metrics.text()),
-        (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, String::new()),
+fn answer(
+    request: &Request<Incoming>,
+    metrics: &Metrics,
+    is_ready: impl Fn() -> bool,
+) -> Response<Full<Bytes>> {
+    let (status, text) = match request.uri().path() {
+        "/metrics" | "/livez" | "/readyz" if request.method() != Method::GET => {
+            (StatusCode::METHOD_NOT_ALLOWED, String::new())
+        }
+        "/metrics" => (StatusCode::OK, metrics.text()),
+        "/livez" => (StatusCode::OK, String::new()),
+        "/readyz" if is_ready() => (StatusCode::OK, String::new()),
+        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, String::new()),
         _ => (StatusCode::NOT_FOUND, String::new()),
     };
     let mut response = Response::new(Full::from(text));

@@ -1,22 +1,23 @@
-//! Applications, workflows and API keys.
+//! Applications and workflows.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect, TryIntoModel, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, TryIntoModel,
 };
 
 use super::{
     Store,
+    api_keys::Caller,
     audit::{self, AuditEvent},
-    entities::{api_key, application, workflow},
+    entities::{application, workflow},
     error::Error,
 };
 use crate::domain::{
-    ids::{ApiKeyId, ApplicationId, WorkflowId},
+    ids::{ApplicationId, WorkflowId},
     import::words,
     limits::LimitSettings,
-    refusal::{Refusal, Role},
+    refusal::Refusal,
 };
 
 words! {
@@ -59,39 +60,6 @@ pub struct ApplicationChange {
     pub limits: Option<LimitSettings>,
 }
 
-/// An API key without its secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKey {
-    /// Its id.
-    pub id: ApiKeyId,
-    /// Whose it is; none for admin keys.
-    pub application_id: Option<ApplicationId>,
-    /// Its name, for people.
-    pub name: String,
-    /// What it may do.
-    pub role: Role,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// When it was revoked.
-    pub revoked_at: Option<DateTime<Utc>>,
-}
-
-/// Who calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
-    /// The key; none for the server itself.
-    pub key: Option<ApiKeyId>,
-    /// The application of the key; none for admin keys.
-    pub application: Option<ApplicationId>,
-    /// What the key may do.
-    pub role: Role,
-}
-
-impl Caller {
-    /// The server itself, which may do all that it does.
-    pub const SERVER: Self = Self { key: None, application: None, role: Role::Admin };
-}
-
 /// A workflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workflow {
@@ -131,21 +99,6 @@ impl TryFrom<application::Model> for Application {
             sandbox: row.sandbox,
             max_active_imports: row.max_active_imports,
             created_at: row.created_at,
-        })
-    }
-}
-
-impl TryFrom<api_key::Model> for ApiKey {
-    type Error = Error;
-
-    fn try_from(row: api_key::Model) -> Result<Self, Error> {
-        Ok(Self {
-            id: ApiKeyId(row.id),
-            application_id: row.application_id.map(ApplicationId),
-            name: row.name,
-            role: Role::from_word(&row.role).ok_or(Error::Corrupt("api_keys.role"))?,
-            created_at: row.created_at,
-            revoked_at: row.revoked_at,
         })
     }
 }
@@ -240,105 +193,6 @@ impl Store {
         }
         let rows = query.order_by_asc(application::Column::Id).limit(limit).all(&self.db).await?;
         rows.into_iter().map(Application::try_from).collect()
-    }
-
-    /// Adds an API key by the hash of its secret.
-    pub async fn add_api_key(&self, new: ApiKey, hash: [u8; 32], caller: Caller) -> Result<ApiKey, Error> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let event = AuditEvent::new(caller, new.application_id, "create_api_key", new.id.to_string())
-                    .with("role", new.role.as_str());
-                audit::record(tx, event, new.created_at).await?;
-                if let Some(application) = new.application_id {
-                    let found = application::Entity::find_by_id(application.0).one(tx).await?;
-                    found.ok_or(Refusal::NotFound("application"))?;
-                }
-                let row = api_key::ActiveModel {
-                    id: Set(new.id.0),
-                    application_id: Set(new.application_id.map(|id| id.0)),
-                    name: Set(new.name),
-                    role: Set(new.role.as_str().to_owned()),
-                    hash: Set(hash.to_vec()),
-                    created_at: Set(new.created_at),
-                    revoked_at: Set(None),
-                };
-                row.insert(tx).await?.try_into()
-            })
-        })
-        .await
-    }
-
-    /// Ends a key; the first end counts.
-    pub async fn revoke_api_key(
-        &self,
-        id: ApiKeyId,
-        caller: Caller,
-        now: DateTime<Utc>,
-    ) -> Result<ApiKey, Error> {
-        self.write(move |tx| {
-            Box::pin(async move {
-                let revoked = api_key::Entity::update_many()
-                    .col_expr(api_key::Column::RevokedAt, Expr::value(now))
-                    .filter(api_key::Column::Id.eq(id.0))
-                    .filter(api_key::Column::RevokedAt.is_null())
-                    .exec(tx)
-                    .await?;
-                let row = api_key::Entity::find_by_id(id.0).one(tx).await?;
-                let key = ApiKey::try_from(row.ok_or(Refusal::NotFound("API key"))?)?;
-                if revoked.rows_affected == 1 {
-                    let event = AuditEvent::new(caller, key.application_id, "revoke_api_key", id.to_string());
-                    audit::record(tx, event, now).await?;
-                }
-                Ok(key)
-            })
-        })
-        .await
-    }
-
-    /// Lists the keys of an application, or the admin keys, in the order they were made, those behind
-    /// `after` only.
-    pub async fn list_api_keys(
-        &self,
-        application: Option<ApplicationId>,
-        after: Option<ApiKeyId>,
-        limit: u64,
-    ) -> Result<Vec<ApiKey>, Error> {
-        let mut query = api_key::Entity::find().order_by_asc(api_key::Column::Id).limit(limit);
-        query = match application {
-            Some(application) => query.filter(api_key::Column::ApplicationId.eq(application.0)),
-            None => query.filter(api_key::Column::ApplicationId.is_null()),
-        };
-        if let Some(after) = after {
-            query = query.filter(api_key::Column::Id.gt(after.0));
-        }
-        query.all(&self.db).await?.into_iter().map(ApiKey::try_from).collect()
-    }
-
-    /// Whom a secret's hash belongs to; revoked keys belong to nobody.
-    pub async fn find_caller(&self, hash: [u8; 32]) -> Result<Option<Caller>, Error> {
-        let row = api_key::Entity::find()
-            .filter(api_key::Column::Hash.eq(hash.to_vec()))
-            .filter(api_key::Column::RevokedAt.is_null())
-            .one(&self.db)
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let key = ApiKey::try_from(row)?;
-        Ok(Some(Caller { key: Some(key.id), application: key.application_id, role: key.role }))
-    }
-
-    /// Whether a key was ever made, revoked ones included.
-    pub async fn knows_key(&self, hash: [u8; 32]) -> Result<bool, Error> {
-        let found = api_key::Entity::find().filter(api_key::Column::Hash.eq(hash.to_vec())).count(&self.db);
-        Ok(found.await? > 0)
-    }
-
-    /// Whether there is any admin key, revoked ones included.
-    pub async fn has_admin_key(&self) -> Result<bool, Error> {
-        Ok(api_key::Entity::find()
-            .filter(api_key::Column::Role.eq(Role::Admin.as_str()))
-            .count(&self.db)
-            .await?
-            > 0)
     }
 
     /// Adds a workflow.

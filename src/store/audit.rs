@@ -8,7 +8,7 @@ use sea_orm::{
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Store, administration::Caller, entities::audit_event, error::Error};
+use super::{Store, api_keys::Caller, entities::audit_event, error::Error};
 use crate::{
     clock,
     domain::{

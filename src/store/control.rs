@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Store,
-    administration::Caller,
+    api_keys::Caller,
     audit::{self, AuditEvent},
     commit::{COMPLETE, FORGET_KEYS, OBEY_PAUSE},
     entities::import::{self, Column},

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::{
     Bulk, Store,
-    administration::{self, Caller, WorkflowKind},
+    administration::{self, WorkflowKind},
+    api_keys::Caller,
     audit::{self, AuditEvent},
     entities::{application, import, workflow},
     erasure,

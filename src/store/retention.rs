@@ -7,8 +7,8 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, Quer
 use uuid::Uuid;
 
 use super::{
-    Store,
-    administration::{self, Caller},
+    Store, administration,
+    api_keys::Caller,
     audit::{self, AuditEvent},
     entities::{application, import, medium, row_error, row_warning},
     erasure::ENDED,

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     Bulk, Store,
-    administration::Caller,
+    api_keys::Caller,
     audit::{self, AuditEvent},
     entities::{
         application,

@@ -10,7 +10,7 @@ use sea_orm::{
 
 use super::{
     Store,
-    administration::Caller,
+    api_keys::Caller,
     audit::{self, AuditEvent},
     commit::{COMPLETE, FORGET_KEYS, MOVE_CHECKPOINT},
     entities::{application, import, segment},

@@ -37,7 +37,12 @@ struct Key {
 
 async fn key(server: &Server, application_id: &str, role: Role) -> Key {
     let application_id = application_id.to_owned();
-    let request = pb::CreateApiKeyRequest { application_id, role: role as i32, name: "audited".into() };
+    let request = pb::CreateApiKeyRequest {
+        application_id,
+        role: role as i32,
+        name: "audited".into(),
+        ..Default::default()
+    };
     let made = server.admin.admin().create_api_key(request).await.expect("a key").into_inner();
     let client = server.admin.with_key(&made.key).expect("a client");
     Key { id: made.api_key.expect("a key").id, client }

@@ -27,7 +27,8 @@ use crate::{
 on_both_databases!(no_rpc_tells_or_changes_what_is_anothers);
 
 /// Texts of requests that name nothing of an application's.
-const NO_IDS: [&str; 26] = [
+const NO_IDS: [&str; 27] = [
+    "certificate_name",
     "constant",
     "csv_delimiter",
     "countries",

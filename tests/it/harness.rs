@@ -6,7 +6,7 @@ use carryover::{
     app::{self, App},
     config::ServeArgs,
     grpc::{
-        client::Client,
+        client::{Client, Trust},
         pb::{self, upload_import_request::Message, watch_import_response::Event},
     },
 };
@@ -59,6 +59,11 @@ struct Flags {
     serve: ServeArgs,
 }
 
+/// The flags of `serve`.
+pub fn flags_of(arguments: &[&str]) -> ServeArgs {
+    Flags::parse_from([&["serve"][..], arguments].concat()).serve
+}
+
 /// An application with one workflow, and a client under its importer key.
 #[derive(Clone)]
 pub struct Tenant {
@@ -78,21 +83,23 @@ impl Server {
 
     /// Starts a server with further flags.
     pub async fn start_with(database: Database, flags: &[&str]) -> Self {
+        Self::start_trusting(database, flags, None).await
+    }
+
+    /// Starts a server with TLS, which is connected to by these files.
+    pub async fn start_secure(database: Database, flags: &[&str], trust: Trust<'_>) -> Self {
+        Self::start_trusting(database, flags, Some(trust)).await
+    }
+
+    async fn start_trusting(database: Database, flags: &[&str], trust: Option<Trust<'_>>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let database_url = match database {
             Database::Sqlite => None,
             Database::Postgres => Some(new_database().await),
         };
-        let (app, admin) = run(&folder, database_url.as_deref(), flags, None).await;
-        Self { app, admin, admin_key: ADMIN_KEY.to_owned(), database, database_url, folder, secure: false }
-    }
-
-    /// Starts a server whose certificate vouches for itself.
-    pub async fn start_secure(database: Database, flags: &[&str], certificate: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (app, admin) = run(&folder, None, flags, Some(certificate)).await;
-        let admin_key = ADMIN_KEY.to_owned();
-        Self { app, admin, admin_key, database, database_url: None, folder, secure: true }
+        let (app, admin) = run(&folder, database_url.as_deref(), flags, trust).await;
+        let (admin_key, secure) = (ADMIN_KEY.to_owned(), trust.is_some());
+        Self { app, admin, admin_key, database, database_url, folder, secure }
     }
 
     /// Stops the server softly and starts another one on the same data.
@@ -164,6 +171,7 @@ impl Server {
             application_id: application.to_owned(),
             role: role as i32,
             name: "test".to_owned(),
+            ..Default::default()
         };
         self.admin.admin().create_api_key(request).await.expect("a key").into_inner().key
     }
@@ -173,11 +181,10 @@ async fn run(
     folder: &tempfile::TempDir,
     database_url: Option<&str>,
     flags: &[&str],
-    certificate: Option<&str>,
+    trust: Option<Trust<'_>>,
 ) -> (App, Client) {
     let data_dir = folder.path().to_str().expect("a path");
-    let mut arguments =
-        vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", data_dir, "--admin-key", ADMIN_KEY];
+    let mut arguments = vec!["--listen", "127.0.0.1:0", "--data-dir", data_dir, "--admin-key", ADMIN_KEY];
     if let Some(url) = database_url {
         arguments.extend(["--database-url", url, "--database-connections", "6"]);
     }
@@ -192,11 +199,11 @@ async fn run(
     if !flags.contains(&"--media-default") {
         arguments.extend(["--media-default", "skip"]);
     }
-    let app = app::start(&Flags::parse_from(arguments).serve).await.expect("the server starts");
-    let scheme = certificate.map_or("http", |_| "https");
+    let app = app::start(&flags_of(&arguments)).await.expect("the server starts");
+    let scheme = trust.map_or("http", |_| "https");
     let address = format!("{scheme}://{}", app.address);
-    let certificate = certificate.map(std::path::Path::new);
-    let admin = Client::connect_trusting(&address, ADMIN_KEY, certificate).await.expect("it answers");
+    let trust = trust.unwrap_or_default();
+    let admin = Client::connect_with(&address, Some(ADMIN_KEY), trust).await.expect("it answers");
     (app, admin)
 }
 

@@ -26,7 +26,7 @@ on_both_databases!(what_happens_is_counted, media_are_counted, labels_are_words_
 const LISTEN: [&str; 2] = ["--metrics-listen", "127.0.0.1:0"];
 
 /// Asks the port of metrics for something.
-async fn ask(server: &Server, method: &str, path: &str) -> String {
+pub async fn ask(server: &Server, method: &str, path: &str) -> String {
     let address = server.app.metrics_address.expect("metrics are told");
     let mut socket = TcpStream::connect(address).await.expect("connects");
     let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");

@@ -128,7 +128,8 @@ impl World {
         };
         admin.admin().update_application(change).await.expect("changed");
         let role = pb::Role::Operator as i32;
-        let request = pb::CreateApiKeyRequest { application_id, role, name: "k".into() };
+        let request =
+            pb::CreateApiKeyRequest { application_id, role, name: "k".into(), ..Default::default() };
         let key = admin.admin().create_api_key(request).await.expect("made").into_inner().key;
         (key, workflow)
     }

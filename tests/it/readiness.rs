@@ -8,7 +8,9 @@ use tonic_health::pb::{
 
 use crate::{
     harness::{ADMIN_KEY, Database, Server, new_database},
+    metrics,
     shell::Shell,
+    waits::eventually,
 };
 
 const IMPORTS: &str = "carryover.v1.ImportService";
@@ -52,6 +54,23 @@ async fn who_stores_nothing_serves_without_the_object_store() {
     std::fs::rename(server.path("elsewhere"), server.path("objects")).expect("moved back");
     health.until(IMPORTS, Serving).await;
     assert_eq!(health.check("readiness").await, Serving);
+}
+
+/// Where there is TLS, Kubernetes asks the port of metrics.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn probes_that_speak_no_grpc_are_answered() {
+    let server = Server::start_with(Database::Sqlite, &["--metrics-listen", "127.0.0.1:0"]).await;
+    let status = async |path: &str| {
+        let answer = metrics::ask(&server, "GET", path).await;
+        answer.split(' ').nth(1).expect("a status").to_owned()
+    };
+    assert_eq!((status("/livez").await, status("/readyz").await), ("200".into(), "200".into()));
+    std::fs::rename(server.path("objects"), server.path("elsewhere")).expect("moved");
+    eventually("not ready", async || (status("/readyz").await == "503").then_some(())).await;
+    assert_eq!(status("/livez").await, "200", "a restart would not help");
+    std::fs::rename(server.path("elsewhere"), server.path("objects")).expect("moved back");
+    eventually("ready", async || (status("/readyz").await == "200").then_some(())).await;
+    assert!(metrics::ask(&server, "POST", "/readyz").await.starts_with("HTTP/1.1 405 "));
 }
 
 /// O009.

@@ -159,6 +159,7 @@ async fn a_killed_server_loses_nothing() {
         application_id: application,
         role: pb::Role::Importer as i32,
         name: "k".into(),
+        ..Default::default()
     };
     let key = admin.admin().create_api_key(request).await.expect("made").into_inner().key;
     let mut client = admin.with_key(&key).expect("a client");

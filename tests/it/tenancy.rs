@@ -188,6 +188,7 @@ async fn names_and_ids_are_checked(database: Database) {
             application_id: id.into(),
             role: Role::Reader as i32,
             name: "k".into(),
+            ..Default::default()
         };
         let status = admin.create_api_key(request).await.expect_err("refused");
         assert!(matches!(status.code(), Code::NotFound | Code::InvalidArgument), "{status:?}");

@@ -53,6 +53,7 @@ pub(in crate::grpc) fn api_key(key: ApiKey) -> pb::ApiKey {
         id: key.id.to_string(),
         application_id: key.application_id.map(|id| id.to_string()).unwrap_or_default(),
         name: key.name,
+        certificate_name: key.certificate_name.unwrap_or_default(),
         role: match key.role {
             Role::Reader => pb::Role::Reader,
             Role::Importer => pb::Role::Importer,

@@ -11,6 +11,7 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) role: String,
     pub(crate) hash: Vec<u8>,
+    pub(crate) certificate_name: Option<String>,
     pub(crate) created_at: DateTimeUtc,
     pub(crate) revoked_at: Option<DateTimeUtc>,
 }
