@@ -6,15 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tonic::{
-    Request,
-    codegen::http::{self, Uri},
-    metadata::MetadataMap,
-};
+use tonic::{Request, metadata::MetadataMap};
 
 use super::{
+    methods::Use,
     permits,
-    rates::{Rates, Use},
+    places::{Holder, Place},
+    rates::Rates,
 };
 use crate::{
     administration::Administration,
@@ -34,6 +32,8 @@ pub(super) struct Call {
     key: Result<String, Refusal>,
     peer: Option<IpAddr>,
     using: Use,
+    /// None where nobody counts, as in tests.
+    place: Option<Place>,
 }
 
 impl Call {
@@ -43,15 +43,9 @@ impl Call {
             peer: request.remote_addr().map(|address| permits::peer(address.ip())),
             // What was not told apart is bound as what is rarer.
             using: request.extensions().get().copied().unwrap_or(Use::Write),
+            place: request.extensions().get().cloned(),
         }
     }
-}
-
-/// Writes down what a request does, where [`Call::of`] finds it.
-pub(super) fn tell_use<B>(mut request: http::Request<B>) -> http::Request<B> {
-    let using = Use::of_path(Uri::path(request.uri()));
-    request.extensions_mut().insert(using);
-    request
 }
 
 /// Tells callers apart; cheap to clone.
@@ -64,7 +58,7 @@ pub(super) struct Auth {
 impl Auth {
     /// The caller, whose role must reach `needed`.
     pub(super) async fn caller(&self, call: Call, needed: Role) -> Result<Caller, Error> {
-        let Call { key, peer, using } = call;
+        let Call { key, peer, using, place } = call;
         let key = key.as_deref();
         let now = Instant::now();
         self.rates.check_peer(peer, key.ok(), now)?;
@@ -83,6 +77,9 @@ impl Auth {
         }
         if caller.role < needed {
             return Err(Refusal::RoleTooLow { needed, actual: caller.role }.into());
+        }
+        if let Some(place) = place {
+            place.take(caller.application.map_or(Holder::Administrators, Holder::Application))?;
         }
         Ok(caller)
     }

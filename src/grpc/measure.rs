@@ -1,9 +1,7 @@
 //! Measures every call, whichever service answers it: what it came to, how long it took, how many are open.
 
 use std::{
-    collections::HashSet,
     pin::Pin,
-    sync::LazyLock,
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -11,35 +9,14 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
-use prost::Message;
 use tonic::{
     Code,
     codegen::http::{HeaderMap, Request, Response},
 };
 use tower::{Layer, Service};
 
-use super::pb;
+use super::methods::Method;
 use crate::metrics::{Metrics, Open};
-
-/// Every method there is, by its path; others are one. A caller may name whatever it likes.
-static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let sets = [pb::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
-    let files = sets.into_iter().filter_map(|set| prost_types::FileDescriptorSet::decode(set).ok());
-    let mut methods = HashSet::new();
-    for file in files.flat_map(|set| set.file) {
-        for service in &file.service {
-            for method in &service.method {
-                methods.insert(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
-            }
-        }
-    }
-    methods
-});
-
-/// Name of a method as a label.
-fn method(path: &str) -> &'static str {
-    METHODS.get(path).map_or("other", |path| &path[1..])
-}
 
 /// Names of status codes, by their numbers.
 const CODES: [&str; 17] = [
@@ -119,7 +96,7 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let method = method(request.uri().path());
+        let method: &'static str = &Method::at(request.uri().path()).name;
         let (metrics, open) = (self.metrics.clone(), self.metrics.call_open(method));
         let mut call = Call { method, began: Instant::now(), code: None, metrics, _open: open };
         let answer = self.inner.call(request);

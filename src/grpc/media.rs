@@ -30,8 +30,10 @@ use tower::Service;
 use tracing::error;
 
 use super::{
+    methods::Use,
     permits,
-    rates::{Rates, Use},
+    places::{Holder, Places},
+    rates::Rates,
 };
 use crate::{
     clock,
@@ -45,6 +47,7 @@ use range::Part;
 pub(super) struct Door {
     pub(super) links: Links,
     pub(super) rates: Arc<Rates>,
+    pub(super) places: Places,
 }
 
 /// Answers requests for media, and hands all others on.
@@ -108,7 +111,7 @@ enum Refused {
         /// When there is one again.
         wait: Duration,
     },
-    /// The object store does not answer.
+    /// The object store does not answer, or the server has too much to do.
     Unavailable,
 }
 
@@ -126,6 +129,8 @@ impl Door {
             _ => return Err(Refused::Method),
         };
         let medium = self.open(link, peer)?;
+        let place = self.places.begin();
+        place.take(Holder::Peer(peer))?;
         let size = self.links.size(&medium).await?.ok_or(Refused::Gone)?;
         // There is no validator that a condition could name.
         let range = headers.get(RANGE).filter(|_| !headers.contains_key(IF_RANGE));
@@ -147,7 +152,12 @@ impl Door {
         }
         if with_body {
             let bytes = self.links.read(&medium, range).await?.ok_or(Refused::Gone)?;
-            *response.body_mut() = Body::new(StreamBody::new(bytes.map(|bytes| bytes.map(Frame::data))));
+            let frames = bytes.map(move |bytes| {
+                // It is kept until the last byte is sent.
+                let _ = &place;
+                bytes.map(Frame::data)
+            });
+            *response.body_mut() = Body::new(StreamBody::new(frames));
         }
         Ok(response)
     }
@@ -195,9 +205,7 @@ impl From<Refused> for Response<Body> {
             Refused::TooMany { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many requests; try again later\n")
             }
-            Refused::Unavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "the storage does not answer; try again\n")
-            }
+            Refused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "it cannot be served now; try again\n"),
         };
         let body = http_body_util::Full::new(text.into());
         let mut response = Response::new(Body::new(body));
@@ -230,6 +238,7 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::TooManyCalls { wait, .. } => Self::TooMany { wait },
+            Refusal::OpenCalls { .. } => Self::TooMany { wait: Duration::ZERO },
             _ => Self::Unavailable,
         }
     }
