@@ -20,7 +20,7 @@ pub struct TransportArgs {
     pub max_header_bytes: u64,
 
     /// Calls at a time on one connection
-    #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub max_streams: u32,
 
     /// Calls that are open at a time in all, streams among them, and as many without a key; one more is refused with UNAVAILABLE

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::{self, BoxFuture, Either, FutureExt};
+use futures_util::future::{self, BoxFuture, FutureExt};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use tokio::{sync::mpsc, time::Instant};
@@ -124,10 +124,7 @@ where
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Either<
-        future::Ready<Result<Response<Body>, S::Error>>,
-        BoxFuture<'static, Result<Response<Body>, S::Error>>,
-    >;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -140,7 +137,7 @@ where
         if method.keyless && method.way == Way::Answers {
             let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
             if let Err(refusal) = place.take(Holder::Peer(peer.map(|peer| permits::peer(peer.ip())))) {
-                return Either::Left(future::ready(Ok(Status::from(refusal).into_http())));
+                return future::ready(Ok(Status::from(refusal).into_http())).boxed();
             }
         }
         let end = End::of(method.way, request.headers(), &bounds);
@@ -164,7 +161,7 @@ where
                 })),
             }))
         };
-        Either::Right(bounded.boxed())
+        bounded.boxed()
     }
 }
 
