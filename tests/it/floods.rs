@@ -30,93 +30,72 @@ async fn assert_unharmed(tenant: &Tenant, name: &str) {
     tenant.client.imports().list_imports(pb::ListImportsRequest::default()).await.expect(name);
 }
 
-/// A flood: its name, its frames, and with what reason it ends the connection.
-type Flood<'k> = (&'static str, Box<dyn Fn(u32) -> Vec<u8> + 'k>, u32, &'static str);
+/// A flood that no honest client makes, and with what reason it ends the connection.
+struct Flood<'k> {
+    name: &'static str,
+    frames: Box<dyn Fn(u32) -> Vec<u8> + 'k>,
+    code: u32,
+    text: &'static str,
+}
 
-/// Floods that no honest client makes, under a good key.
-fn floods(key: &str) -> Vec<Flood<'_>> {
+/// Floods that break a rule.
+fn wrong_floods(key: &str) -> Vec<Flood<'_>> {
     const PROTOCOL_ERROR: u32 = 1;
+    let open = move |n: u32| call(stream(n), 0, LIST, key);
+    let closed = move |n: u32| call(stream(n), END_STREAM, LIST, key);
+    let still = move |n: u32| [open(n), numbered(WINDOW_UPDATE, stream(n), 0)].concat();
+    let late = move |n: u32| [closed(n), frame(DATA, 0, stream(n), b"late")].concat();
+    let short = move |n: u32| [open(n), numbered(PRIORITY, stream(n), 1)].concat();
+    let upper = |n: u32| frame(HEADERS, END_HEADERS, stream(n), &field("Upper", "case"));
+    let floods: [(_, Box<dyn Fn(u32) -> Vec<u8>>); 5] = [
+        ("E004 WINDOW_UPDATE of 0 on a stream", Box::new(still)),
+        ("E004 WINDOW_UPDATE of 0 on the connection", Box::new(|_| numbered(WINDOW_UPDATE, 0, 0))),
+        ("E005 DATA behind END_STREAM", Box::new(late)),
+        ("E005 PRIORITY of four bytes", Box::new(short)),
+        ("headers of upper case", Box::new(upper)),
+    ];
+    floods.into_iter().map(|(name, frames)| Flood { name, frames, code: PROTOCOL_ERROR, text: "" }).collect()
+}
+
+/// Floods of what is allowed, but not so often.
+fn endless_floods(key: &str) -> Vec<Flood<'_>> {
     let open = move |n: u32| call(stream(n), 0, LIST, key);
     let closed = move |n: u32| call(stream(n), END_STREAM, LIST, key);
     let unending = |n: u32| match n {
         0 => frame(HEADERS, 0, 1, &field("a", "b")),
         _ => frame(CONTINUATION, 0, 1, &field("a", "b")),
     };
-    vec![
-        (
-            "E001 rapid reset",
-            Box::new(move |n| [closed(n), numbered(RST_STREAM, stream(n), CANCEL)].concat()),
-            ENHANCE_YOUR_CALM,
-            "too_many_resets",
-        ),
-        (
-            "E001 rapid reset of calls that are still open",
-            Box::new(move |n| [open(n), numbered(RST_STREAM, stream(n), CANCEL)].concat()),
-            ENHANCE_YOUR_CALM,
-            "too_many_resets",
-        ),
-        ("E002 CONTINUATION without end", Box::new(unending), ENHANCE_YOUR_CALM, "too_many_continuations"),
-        (
-            "E004 WINDOW_UPDATE of 0 on a stream",
-            Box::new(move |n| [open(n), numbered(WINDOW_UPDATE, stream(n), 0)].concat()),
-            PROTOCOL_ERROR,
-            "",
-        ),
-        (
-            "E004 WINDOW_UPDATE of 0 on the connection",
-            Box::new(move |_| numbered(WINDOW_UPDATE, 0, 0)),
-            PROTOCOL_ERROR,
-            "",
-        ),
-        (
-            "E005 DATA behind END_STREAM",
-            Box::new(move |n| [closed(n), frame(DATA, 0, stream(n), b"late")].concat()),
-            PROTOCOL_ERROR,
-            "",
-        ),
-        (
-            "E005 PRIORITY of four bytes",
-            Box::new(move |n| [open(n), numbered(PRIORITY, stream(n), 1)].concat()),
-            PROTOCOL_ERROR,
-            "",
-        ),
-        (
-            "E005 a stream that depends on itself",
-            Box::new(move |n| {
-                let itself = [&stream(n).to_be_bytes()[..], &[0]].concat();
-                [open(n), frame(PRIORITY, 0, stream(n), &itself)].concat()
-            }),
-            ENHANCE_YOUR_CALM,
-            "too_many_internal_resets",
-        ),
-        (
-            "E005 a window beyond 2 GiB",
-            Box::new(move |n| [open(n), numbered(WINDOW_UPDATE, stream(n), 0x7fff_ffff)].concat()),
-            ENHANCE_YOUR_CALM,
-            "too_many_internal_resets",
-        ),
-        (
-            "empty DATA",
-            Box::new(move |n| if n == 0 { open(0) } else { frame(DATA, 0, 1, b"") }),
-            ENHANCE_YOUR_CALM,
-            "too_many_data_frames",
-        ),
-        (
-            "headers of upper case",
-            Box::new(move |n| frame(HEADERS, END_HEADERS, stream(n), &field("Upper", "case"))),
-            PROTOCOL_ERROR,
-            "",
-        ),
-    ]
+    let reset = move |n: u32| [closed(n), numbered(RST_STREAM, stream(n), CANCEL)].concat();
+    let reset_open = move |n: u32| [open(n), numbered(RST_STREAM, stream(n), CANCEL)].concat();
+    let itself = move |n: u32| {
+        let itself = [&stream(n).to_be_bytes()[..], &[0]].concat();
+        [open(n), frame(PRIORITY, 0, stream(n), &itself)].concat()
+    };
+    let wide = move |n: u32| [open(n), numbered(WINDOW_UPDATE, stream(n), 0x7fff_ffff)].concat();
+    let empty = move |n: u32| if n == 0 { open(0) } else { frame(DATA, 0, 1, b"") };
+    let floods: [(_, Box<dyn Fn(u32) -> Vec<u8>>, _); 6] = [
+        ("E001 rapid reset", Box::new(reset), "too_many_resets"),
+        ("E001 rapid reset of calls that are still open", Box::new(reset_open), "too_many_resets"),
+        ("E002 CONTINUATION without end", Box::new(unending), "too_many_continuations"),
+        ("E005 a stream that depends on itself", Box::new(itself), "too_many_internal_resets"),
+        ("E005 a window beyond 2 GiB", Box::new(wide), "too_many_internal_resets"),
+        ("empty DATA", Box::new(empty), "too_many_data_frames"),
+    ];
+    let code = ENHANCE_YOUR_CALM;
+    floods.into_iter().map(|(name, frames, text)| Flood { name, frames, code, text }).collect()
+}
+
+fn floods(key: &str) -> impl Iterator<Item = Flood<'_>> {
+    wrong_floods(key).into_iter().chain(endless_floods(key))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn floods_without_sense_end_the_connection() {
     let server = Server::start(Database::Sqlite).await;
     let tenant = server.tenant().await;
-    for (name, flood, code, text) in floods(&tenant.key) {
+    for Flood { name, frames, code, text } in floods(&tenant.key) {
         let mut peer = Peer::connect(server.app.address).await;
-        peer.flood(20_000, flood).await;
+        peer.flood(20_000, frames).await;
         assert_eq!(peer.end().await, Some(GoAway { code, text: text.to_owned() }), "{name}");
         assert_unharmed(&tenant, name).await;
     }
@@ -188,9 +167,9 @@ async fn assault(address: SocketAddr, key: &str) {
         socket.write_all(said).await.expect("sent");
         silent.push(socket);
     }
-    for (_, flood, ..) in floods(key) {
+    for Flood { frames, .. } in floods(key) {
         let mut peer = Peer::connect(address).await;
-        peer.flood(5000, flood).await;
+        peer.flood(5000, frames).await;
         peer.end().await;
     }
     let mut peer = Peer::connect(address).await;
