@@ -11,6 +11,7 @@ mod page;
 mod print;
 mod setting;
 mod tls;
+mod transport;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -25,10 +26,11 @@ pub use self::{
     page::page,
     print::print,
     tls::{ClientAuth, TlsArgs},
+    transport::TransportArgs,
 };
 use crate::{
     domain::limits::Limits,
-    grpc::{CallRates, Certificate, CertificateError, Connections, Transport},
+    grpc::{Certificate, CertificateError, Transport},
     media::MediaSettings,
     sweeper,
     telemetry::{LogFormat, Tracing},
@@ -101,6 +103,10 @@ pub struct ServeArgs {
 
     #[command(flatten)]
     #[expect(missing_docs, reason = "a group of flags")]
+    pub transport: TransportArgs,
+
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a group of flags")]
     pub work: WorkArgs,
 
     #[command(flatten)]
@@ -160,7 +166,7 @@ pub struct StorageArgs {
     pub encryption_keys: Option<PathBuf>,
 }
 
-/// Bounds on what callers send.
+/// Bounds on sources.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
@@ -207,46 +213,6 @@ pub struct LimitArgs {
     /// How many times larger than its packed form a source may be, once 10 MiB are decoded
     #[arg(long, env = "CARRYOVER_MAX_COMPRESSION_RATIO", default_value_t = 200, value_name = "N")]
     pub max_compression_ratio: u64,
-
-    /// Bytes of one gRPC message
-    #[arg(long, env = "CARRYOVER_MAX_MESSAGE_BYTES", default_value = "4MiB", value_parser = parse_bytes, value_name = "BYTES")]
-    pub max_message_bytes: u64,
-
-    /// Calls at a time on one connection
-    #[arg(long, env = "CARRYOVER_MAX_STREAMS", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
-    pub max_streams: u32,
-
-    /// Calls a minute of one key that read; a stream is one call. 0 is no bound
-    #[arg(long, env = "CARRYOVER_READS_PER_MINUTE", default_value_t = 600, value_name = "N")]
-    pub reads_per_minute: u32,
-
-    /// Calls a minute of one key that change something; an upload is one call. 0 is no bound
-    #[arg(long, env = "CARRYOVER_WRITES_PER_MINUTE", default_value_t = 300, value_name = "N")]
-    pub writes_per_minute: u32,
-
-    /// Wrong keys a minute of one peer, as for connections; keys that were good a minute before still pass. 0 is no bound
-    #[arg(long, env = "CARRYOVER_FAILED_KEYS_PER_MINUTE", default_value_t = 60, value_name = "N")]
-    pub failed_keys_per_minute: u32,
-
-    /// Connections at a time; what is beyond is closed at once
-    #[arg(long, env = "CARRYOVER_MAX_CONNECTIONS", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
-    pub max_connections: u32,
-
-    /// Connections at a time of one peer: an IPv4 address, or an IPv6 network of 64 bits. A proxy is one peer
-    #[arg(long, env = "CARRYOVER_MAX_CONNECTIONS_PER_PEER", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
-    pub max_connections_per_peer: u32,
-
-    /// Seconds in which a new connection must begin to speak
-    #[arg(long, env = "CARRYOVER_HANDSHAKE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
-    pub handshake_seconds: u64,
-
-    /// Seconds in which a peer must take something of what waits for it
-    #[arg(long, env = "CARRYOVER_STALL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
-    pub stall_seconds: u64,
-
-    /// Seconds an upload may bring less than 1 KiB in before its stream is ended (it can be resumed)
-    #[arg(long, env = "CARRYOVER_UPLOAD_IDLE_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
-    pub upload_idle_seconds: u64,
 
     /// Hours an unfinished upload may stand still before its import fails
     #[arg(long, env = "CARRYOVER_UPLOAD_TTL_HOURS", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
@@ -299,24 +265,8 @@ impl ServeArgs {
 
     /// The transport: its bounds, and the certificate, which is read.
     pub fn transport(&self) -> Result<Transport, CertificateError> {
-        Ok(Transport {
-            message_bytes: usize::try_from(self.limits.max_message_bytes).unwrap_or(usize::MAX),
-            streams: self.limits.max_streams,
-            upload_idle: Duration::from_secs(self.limits.upload_idle_seconds),
-            rates: CallRates {
-                reads: self.limits.reads_per_minute,
-                writes: self.limits.writes_per_minute,
-                failed_keys: self.limits.failed_keys_per_minute,
-            },
-            connections: Connections {
-                total: self.limits.max_connections as usize,
-                per_peer: self.limits.max_connections_per_peer as usize,
-                handshake: Duration::from_secs(self.limits.handshake_seconds),
-                stall: Duration::from_secs(self.limits.stall_seconds),
-            },
-            reflection: !self.no_reflection,
-            certificate: self.tls.files().map(Certificate::read).transpose()?,
-        })
+        let certificate = self.tls.files().map(Certificate::read).transpose()?;
+        Ok(self.transport.bounds(!self.no_reflection, certificate))
     }
 
     /// Whether what is between callers and this process can read what they say: keys and personal data. A worker is

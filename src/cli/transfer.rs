@@ -129,12 +129,14 @@ fn into_failure(error: UploadError) -> Failure {
     }
 }
 
-/// A connection that broke, a server that went down, or one that stopped for bytes that were lost.
+/// A connection that broke, a server that went down, one that stopped for bytes that were lost, or one that says
+/// when to come back.
 fn passes_by_itself(status: &Status) -> bool {
     matches!(
         status.code(),
         Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Internal
     ) || (status.code() == Code::ResourceExhausted && status.message().contains("too_many"))
+        || status.metadata().contains_key("grpc-retry-pushback-ms")
 }
 
 async fn open_at(path: &Path, offset: u64) -> Result<impl AsyncRead + Unpin + Send + use<>, Failure> {

@@ -62,7 +62,7 @@ impl ServeArgs {
     /// All settings that do not go together.
     pub fn contradictions(&self) -> impl Iterator<Item = Contradiction> {
         use Contradiction::*;
-        let Self { storage, limits, media, .. } = self;
+        let Self { storage, limits, transport, media, .. } = self;
         let same_address = self.listen.port() != 0 && self.metrics_listen == Some(self.listen);
         let segment_bytes = Limits::default().segment_bytes as u64;
         [
@@ -71,10 +71,10 @@ impl ServeArgs {
             (Exposed(self.listen), self.is_exposed() && !self.tls.insecure_listen),
             (SameAddress, same_address),
             (RowBeyondSegment, limits.max_row_bytes > segment_bytes),
-            (ChunkBeyondMessage, limits.max_message_bytes < CHUNK_BYTES as u64 + FRAME_BYTES),
+            (ChunkBeyondMessage, transport.max_message_bytes < CHUNK_BYTES as u64 + FRAME_BYTES),
             (RowsBeyondDay, limits.max_rows > limits.max_rows_per_day),
             (MediumBeyondMedia, media.image_bytes.max(media.video_bytes) > media.total_bytes),
-            (PeerBeyondAll, limits.max_connections_per_peer > limits.max_connections),
+            (PeerBeyondAll, transport.max_connections_per_peer > transport.max_connections),
         ]
         .into_iter()
         .filter_map(|(contradiction, holds)| holds.then_some(contradiction))

@@ -95,6 +95,42 @@ pub enum Refusal {
         /// When there is one again.
         wait: Duration,
     },
+    /// Too many calls of one caller are open.
+    #[error("{limit} calls of one {subject} may be open at a time; try again when one has ended")]
+    OpenCalls {
+        /// Whose calls are counted: `application`, or `peer` where there is none.
+        subject: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// Too many calls of all callers together are open.
+    #[error("as many calls are open as this server takes; try again elsewhere, or a little later")]
+    Overloaded,
+    /// The caller's own deadline.
+    #[error("the deadline of the call has passed")]
+    DeadlinePassed,
+    /// A call that is no stream takes too long.
+    #[error(
+        "the call was not answered within {seconds} seconds; what it began goes on or is undone as a whole"
+    )]
+    CallTooLong {
+        /// The limit.
+        seconds: u64,
+    },
+    /// A stream is open for too long.
+    #[error("a stream may be open for {seconds} seconds; call again and go on from where it ended")]
+    StreamTooLong {
+        /// The limit.
+        seconds: u64,
+    },
+    /// Nobody reads the answers of a stream.
+    #[error(
+        "no answer of the stream was read for {seconds} seconds; call again and go on from where it ended"
+    )]
+    AnswersUnread {
+        /// The limit.
+        seconds: u64,
+    },
     /// Rules of a workflow are imported one file at a time.
     #[error("import {import} is at work on the status rules of this workflow; wait for its end")]
     RulesInWork {

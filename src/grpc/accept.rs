@@ -1,17 +1,18 @@
 //! The accept loop: it takes in as many connections as there are permits, and survives its own errors.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Mutex,
     time::Instant,
 };
 use tracing::warn;
 
 use super::{
     connection::Connection,
-    permits::{Permit, Permits},
+    permits::{self, Permit, Permits},
     tls::Certificate,
 };
 use crate::metrics::Metrics;
@@ -27,6 +28,33 @@ pub struct Connections {
     pub handshake: Duration,
     /// Time in which a peer must take something of what waits for it.
     pub stall: Duration,
+    /// Silence after which a peer is asked whether it lives.
+    pub keepalive: Duration,
+    /// Time in which it must answer.
+    pub keepalive_timeout: Duration,
+    /// How old one becomes.
+    pub lifetime: Lifetime,
+}
+
+/// How old a connection becomes. It is told to take no more calls (GOAWAY), and open ones go on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lifetime {
+    /// When it is told; never without.
+    pub age: Option<Duration>,
+    /// How long its open calls may take then; without a bound as long as they take.
+    pub grace: Option<Duration>,
+}
+
+/// How many ages there are, so that clients that came together, as after a restart, do not come back together.
+const AGES: u32 = 8;
+
+impl Lifetime {
+    /// Ages from nine tenths of the one that is meant to eleven tenths; one that is none where none is meant.
+    pub(super) fn ages(self) -> Vec<Option<Duration>> {
+        let Some(age) = self.age else { return vec![None] };
+        let tenth = age / 10;
+        (0..AGES).map(|n| Some(age - tenth + 2 * tenth * n / (AGES - 1))).collect()
+    }
 }
 
 /// Rest when there is nothing to accept with, such as file descriptors: soon enough for honest peers, and
@@ -36,41 +64,50 @@ const REST: Duration = Duration::from_millis(100);
 /// One complaint is logged once in this time.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Connections to `listener` within `bounds`; what is beyond them is closed at once.
-pub(super) fn incoming(
-    listener: TcpListener,
-    certificate: Option<Certificate>,
-    bounds: Connections,
-    metrics: Metrics,
-) -> impl Stream<Item = Result<Connection, Infallible>> {
-    let permits = Permits::new(bounds.total, bounds.per_peer);
-    let (surplus, errors) = (Complaint::default(), Complaint::default());
-    let door = Door { listener, certificate, permits, metrics, surplus, errors };
-    stream::unfold(door, move |mut door| async move {
-        let (socket, permit) = door.next().await;
-        // Only latency depends on it.
-        let _ = socket.set_nodelay(true);
-        let connection = Connection::new(socket, door.certificate.as_ref(), permit, bounds);
+/// Connections that come through a door. Those who share one take turns.
+pub(super) fn incoming(door: Arc<Mutex<Door>>) -> impl Stream<Item = Result<Connection, Infallible>> {
+    stream::unfold(door, |door| async move {
+        let connection = door.lock().await.next().await;
         Some((Ok(connection), door))
     })
 }
 
-struct Door {
+/// Lets connections in, within bounds; what is beyond them is closed at once.
+pub(super) struct Door {
     listener: TcpListener,
     certificate: Option<Certificate>,
-    permits: Arc<Permits>,
+    bounds: Connections,
+    permits: Arc<Permits<IpAddr>>,
     metrics: Metrics,
     surplus: Complaint,
     errors: Complaint,
 }
 
 impl Door {
-    async fn next(&mut self) -> (TcpStream, Permit) {
+    pub(super) fn new(
+        listener: TcpListener,
+        certificate: Option<Certificate>,
+        bounds: Connections,
+        metrics: Metrics,
+    ) -> Arc<Mutex<Self>> {
+        let permits = Permits::new(bounds.total, bounds.per_peer);
+        let (surplus, errors) = (Complaint::default(), Complaint::default());
+        Arc::new(Mutex::new(Self { listener, certificate, bounds, permits, metrics, surplus, errors }))
+    }
+
+    async fn next(&mut self) -> Connection {
+        let (socket, permit) = self.accept().await;
+        // Only latency depends on it.
+        let _ = socket.set_nodelay(true);
+        Connection::new(socket, self.certificate.as_ref(), permit, self.bounds)
+    }
+
+    async fn accept(&mut self) -> (TcpStream, Permit<IpAddr>) {
         loop {
             match self.listener.accept().await {
-                Ok((socket, address)) => match self.permits.take(address.ip()) {
-                    Some(permit) => return (socket, permit),
-                    None => {
+                Ok((socket, address)) => match self.permits.take(permits::peer(address.ip())) {
+                    Ok(permit) => return (socket, permit),
+                    Err(_) => {
                         self.metrics.connection_refused();
                         if let Some(count) = self.surplus.speak() {
                             warn!(connections.refused = count, "too many connections");
@@ -112,5 +149,20 @@ impl Complaint {
         }
         self.spoken = Some(Instant::now());
         Some(std::mem::take(&mut self.count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_lie_around_the_one_that_is_meant() {
+        let age = Duration::from_secs(1800);
+        let ages = Lifetime { age: Some(age), grace: None }.ages();
+        assert_eq!(ages.first(), Some(&Some(age * 9 / 10)));
+        assert_eq!(ages.last(), Some(&Some(age * 11 / 10)));
+        assert!(ages.is_sorted() && ages.len() > 1);
+        assert_eq!(Lifetime::default().ages(), [None]);
     }
 }

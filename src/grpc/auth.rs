@@ -7,16 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tonic::{
-    Request,
-    codegen::http::{self, Uri},
-    metadata::MetadataMap,
-};
-
+use tonic::{Request, metadata::MetadataMap};
 use tracing::Span;
 
 use super::{
-    rates::{Rates, Use},
+    methods::Use,
+    places::{Holder, Place},
+    rates::Rates,
     tls::{Peer, Shown},
 };
 use crate::{
@@ -73,6 +70,8 @@ pub(super) struct Call {
     credential: Credential,
     peer: Option<IpAddr>,
     using: Use,
+    /// None where nobody counts, as in tests.
+    place: Option<Place>,
 }
 
 impl Call {
@@ -82,15 +81,9 @@ impl Call {
             peer: Peer::of(request.extensions()).and_then(|peer| peer.address),
             // What was not told apart is bound as what is rarer.
             using: request.extensions().get().copied().unwrap_or(Use::Write),
+            place: request.extensions().get().cloned(),
         }
     }
-}
-
-/// Writes down what a request does, where [`Call::of`] finds it.
-pub(super) fn tell_use<B>(mut request: http::Request<B>) -> http::Request<B> {
-    let using = Use::of_path(Uri::path(request.uri()));
-    request.extensions_mut().insert(using);
-    request
 }
 
 /// Tells callers apart; cheap to clone.
@@ -103,7 +96,7 @@ pub(super) struct Auth {
 impl Auth {
     /// The caller, whose role must reach `needed`.
     pub(super) async fn caller(&self, call: Call, needed: Role) -> Result<Caller, Error> {
-        let Call { credential, peer, using } = call;
+        let Call { credential, peer, using, place } = call;
         let counted_by = credential.counted_by();
         let key = counted_by.as_deref();
         let now = Instant::now();
@@ -122,6 +115,9 @@ impl Auth {
         }
         if caller.role < needed {
             return Err(Refusal::RoleTooLow { needed, actual: caller.role }.into());
+        }
+        if let Some(place) = place {
+            place.take(caller.application.map_or(Holder::Administrators, Holder::Application))?;
         }
         Ok(caller)
     }

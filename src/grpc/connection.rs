@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -33,7 +34,7 @@ pub(super) struct Connection {
     /// HTTP/2 notices such a peer as well, but then waits until its farewell is sent.
     stalled: Option<Pin<Box<Sleep>>>,
     bounds: Connections,
-    _permit: Permit,
+    _permit: Permit<IpAddr>,
 }
 
 struct Handshake {
@@ -46,7 +47,7 @@ impl Connection {
     pub(super) fn new(
         socket: TcpStream,
         certificate: Option<&Certificate>,
-        permit: Permit,
+        permit: Permit<IpAddr>,
         bounds: Connections,
     ) -> Self {
         let address = socket.peer_addr().ok().map(|address| permits::peer(address.ip()));

@@ -2,9 +2,7 @@
 //! it from its beginning to the end of its answer.
 
 use std::{
-    collections::HashSet,
     pin::Pin,
-    sync::LazyLock,
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -12,7 +10,6 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body::{Body, Frame, SizeHint};
-use prost::Message;
 use tonic::{
     Code,
     codegen::http::{HeaderMap, Request, Response},
@@ -20,31 +17,11 @@ use tonic::{
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, debug};
 
-use super::pb;
+use super::methods::Method;
 use crate::{
     metrics::{Metrics, Open},
     telemetry,
 };
-
-/// Every method there is, by its path; others are one. A caller may name whatever it likes.
-static METHODS: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let sets = [pb::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
-    let files = sets.into_iter().filter_map(|set| prost_types::FileDescriptorSet::decode(set).ok());
-    let mut methods = HashSet::new();
-    for file in files.flat_map(|set| set.file) {
-        for service in &file.service {
-            for method in &service.method {
-                methods.insert(format!("/{}.{}/{}", file.package(), service.name(), method.name()));
-            }
-        }
-    }
-    methods
-});
-
-/// Name of a method as a label.
-fn method(path: &str) -> &'static str {
-    METHODS.get(path).map_or("other", |path| &path[1..])
-}
 
 /// Names of status codes, by their numbers.
 const CODES: [&str; 17] = [
@@ -152,7 +129,7 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        let method = method(request.uri().path());
+        let method: &'static str = &Method::at(request.uri().path()).name;
         let (metrics, open) = (self.metrics.clone(), self.metrics.call_open(method));
         let span = span(method, request.headers());
         let answer = span.in_scope(|| self.inner.call(request));

@@ -29,7 +29,9 @@ use tower::Service;
 use tracing::error;
 
 use super::{
-    rates::{Rates, Use},
+    methods::Use,
+    places::{Holder, Places},
+    rates::Rates,
     tls::Peer,
 };
 use crate::{
@@ -44,6 +46,7 @@ use range::Part;
 pub(super) struct Door {
     pub(super) links: Links,
     pub(super) rates: Arc<Rates>,
+    pub(super) places: Places,
 }
 
 /// Answers requests for media, and hands all others on.
@@ -102,7 +105,7 @@ enum Refused {
         /// When there is one again.
         wait: Duration,
     },
-    /// The object store does not answer.
+    /// The object store does not answer, or the server has too much to do.
     Unavailable,
 }
 
@@ -120,6 +123,8 @@ impl Door {
             _ => return Err(Refused::Method),
         };
         let medium = self.open(link, peer)?;
+        let place = self.places.begin();
+        place.take(Holder::Peer(peer))?;
         let stored = self.links.find(&medium).await?.ok_or(Refused::Gone)?;
         let size = stored.size();
         // There is no validator that a condition could name.
@@ -142,7 +147,12 @@ impl Door {
         }
         if with_body {
             let bytes = self.links.read(stored, range).await?.ok_or(Refused::Gone)?;
-            *response.body_mut() = Body::new(StreamBody::new(bytes.map(|bytes| bytes.map(Frame::data))));
+            let frames = bytes.map(move |bytes| {
+                // It is kept until the last byte is sent.
+                let _ = &place;
+                bytes.map(Frame::data)
+            });
+            *response.body_mut() = Body::new(StreamBody::new(frames));
         }
         Ok(response)
     }
@@ -190,9 +200,7 @@ impl From<Refused> for Response<Body> {
             Refused::TooMany { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many requests; try again later\n")
             }
-            Refused::Unavailable => {
-                (StatusCode::SERVICE_UNAVAILABLE, "the storage does not answer; try again\n")
-            }
+            Refused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "it cannot be served now; try again\n"),
         };
         let body = http_body_util::Full::new(text.into());
         let mut response = Response::new(Body::new(body));
@@ -225,6 +233,7 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::TooManyCalls { wait, .. } => Self::TooMany { wait },
+            Refusal::OpenCalls { .. } => Self::TooMany { wait: Duration::ZERO },
             _ => Self::Unavailable,
         }
     }

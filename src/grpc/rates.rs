@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::methods::Use;
 use crate::domain::refusal::Refusal;
 
 /// Calls in a minute; 0 is no bound.
@@ -21,24 +22,6 @@ pub struct CallRates {
     pub writes: u32,
     /// Wrong keys of one peer.
     pub failed_keys: u32,
-}
-
-/// What a call does. A stream is one call, however long it is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    /// It leaves everything as it is.
-    Read,
-    /// It changes something.
-    Write,
-}
-
-impl Use {
-    /// What the method at a path of a service does, which its verb says.
-    pub(super) fn of_path(path: &str) -> Self {
-        const READS: [&str; 5] = ["Export", "Get", "List", "Stream", "Watch"];
-        let method = path.rsplit('/').next().unwrap_or_default();
-        if READS.iter().any(|verb| method.starts_with(verb)) { Self::Read } else { Self::Write }
-    }
 }
 
 /// Time in which an empty bucket is full again.
@@ -231,16 +214,5 @@ mod tests {
         }
         assert!(recent.young.len() + recent.old.len() <= 2 * MANY);
         assert!(recent.knows(&(10 * MANY - 1)) && !recent.knows(&0));
-    }
-
-    #[test]
-    fn a_method_says_what_it_does() {
-        let of = |method: &str| Use::of_path(&format!("/carryover.v1.ImportService/{method}"));
-        for read in ["GetImport", "ListImports", "WatchImport", "StreamRowErrors", "ExportRows"] {
-            assert_eq!(of(read), Use::Read, "{read}");
-        }
-        for write in ["UploadImport", "CreateImport", "CancelImport", "DeleteSession", "EraseUser", ""] {
-            assert_eq!(of(write), Use::Write, "{write}");
-        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::try_join_all;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -12,16 +13,14 @@ use tonic::{
 };
 use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
-use tower::{
-    layer::layer_fn,
-    util::{MapRequestLayer, MapResponseLayer},
-};
+use tower::{layer::layer_fn, util::MapResponseLayer};
 use tracing::warn;
 
 use super::{
     accept::{self, Connections},
     admin_service,
-    auth::{Auth, tell_use},
+    auth::Auth,
+    bounds::{Bound, CallBounds},
     entity_service,
     explain::explain,
     health, import_service,
@@ -32,6 +31,7 @@ use super::{
         import_service_server::ImportServiceServer, session_service_server::SessionServiceServer,
         transaction_service_server::TransactionServiceServer, workflow_service_server::WorkflowServiceServer,
     },
+    places::Places,
     rates::{CallRates, Rates},
     session_service,
     tls::Certificate,
@@ -61,12 +61,16 @@ pub struct Parts {
 pub struct Transport {
     /// Largest message.
     pub message_bytes: usize,
+    /// Most bytes of all metadata of a call.
+    pub header_bytes: u32,
     /// Streams at a time on a connection.
     pub streams: u32,
     /// Longest time in which an upload may bring next to nothing.
     pub upload_idle: Duration,
     /// Bounds of calls in a minute.
     pub rates: CallRates,
+    /// Bounds of calls at a time, and of the time they take.
+    pub calls: CallBounds,
     /// Bounds of connections.
     pub connections: Connections,
     /// Whether the server tells what it can do.
@@ -86,19 +90,12 @@ const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 /// Twice the throughput of the default of 16 KiB.
 const FRAME_BYTES: u32 = 1 << 20;
 
-/// Most bytes of all metadata of a call.
-const HEADER_BYTES: u32 = 16 << 10;
-
 /// Streams of a connection that may end by the peer's faults; tonic switches hyper's own bound off. Each is
 /// a call that was begun, and no longer counts among those that are open.
 const FAULTY_STREAMS: usize = 1024;
 
 /// Largest question to reflection: it holds a name, which an error repeats.
 const QUESTION_BYTES: usize = 4 << 10;
-
-/// When a silent connection is asked whether it lives, and how long it may take to answer.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long open calls may hold up a stop: those of peers that do not read what ends them, and reflection.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -117,41 +114,52 @@ pub async fn serve(
     let health = health::Service { stop: stop.clone(), vitals, is_api: parts.is_some() };
     routes.add_service(HealthServer::new(health));
     let rates = Arc::new(Rates::new(transport.rates));
-    let door = parts.map(|parts| {
+    let places = Places::new(transport.calls.total, transport.calls.per_application);
+    let bound = Bound { bounds: transport.calls, places: places.clone() };
+    let media = parts.map(|parts| {
         let links = parts.links.clone();
         add_services(&mut routes, parts, &transport, rates.clone(), &metrics, &stop);
-        Arc::new(Door { links, rates })
+        Arc::new(Door { links, rates, places })
     });
-    let v1 = transport.reflection.then(|| reflection().build_v1()).transpose()?;
-    let v1 = v1.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
-    let v1alpha = transport.reflection.then(|| reflection().build_v1alpha()).transpose()?;
-    let v1alpha = v1alpha.map(|service| service.max_decoding_message_size(QUESTION_BYTES));
-    let served = Server::builder()
+    if transport.reflection {
+        routes.add_service(reflection().build_v1()?.max_decoding_message_size(QUESTION_BYTES));
+        routes.add_service(reflection().build_v1alpha()?.max_decoding_message_size(QUESTION_BYTES));
+    }
+    let server = Server::builder()
         .accept_http1(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES)
         .max_concurrent_streams(transport.streams)
         .http2_max_local_error_reset_streams(Some(FAULTY_STREAMS))
-        .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(transport.header_bytes)
+        .http2_keepalive_interval(Some(transport.connections.keepalive))
+        .http2_keepalive_timeout(Some(transport.connections.keepalive_timeout))
         // gRPC-web refuses all else of HTTP/1.1, so it comes behind.
-        .layer(layer_fn(move |inner| MediaService { inner, door: door.clone() }))
+        .layer(layer_fn(move |inner| MediaService { inner, door: media.clone() }))
         .layer(GrpcWebLayer::new())
         .layer(Measure(metrics.clone()))
         .layer(MapResponseLayer::new(explain))
-        .layer(MapRequestLayer::new(tell_use))
-        .add_routes(routes.routes())
-        .add_optional_service(v1)
-        .add_optional_service(v1alpha)
-        .serve_with_incoming_shutdown(
-            accept::incoming(listener, transport.certificate, transport.connections, metrics),
-            stop.clone().cancelled_owned(),
-        );
+        .layer(bound);
+    let lifetime = transport.connections.lifetime;
+    let server =
+        if let Some(grace) = lifetime.grace { server.max_connection_age_grace(grace) } else { server };
+    let routes = routes.routes();
+    let door = accept::Door::new(listener, transport.certificate, transport.connections, metrics);
+    // All connections of a server of tonic's become equally old, so each age has a server of its own.
+    let servers = lifetime.ages().into_iter().map(|age| {
+        let server = server.clone();
+        let mut server = if let Some(age) = age { server.max_connection_age(age) } else { server };
+        server
+            .add_routes(routes.clone())
+            .serve_with_incoming_shutdown(accept::incoming(door.clone()), stop.clone().cancelled_owned())
+    });
+    let served = try_join_all(servers);
+    // The port is closed as soon as nobody lets connections in any more.
+    drop(door);
     // Nothing that must not be dropped is: connections run in tasks of their own.
     tokio::select! {
-        served = served => served?,
+        served = served => drop(served?),
         () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => {
             warn!("some connections did not end in time");
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::error;
 
@@ -13,6 +13,9 @@ use crate::{
 
 /// Domain of every reason.
 pub(super) const DOMAIN: &str = "carryover.v1";
+
+/// Where gRPC's own retries look for how many milliseconds to wait.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// When to try again what passes by itself.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -56,7 +59,7 @@ impl From<Error> for Status {
 fn unavailable() -> Status {
     let mut details = ErrorDetails::with_error_info("STORAGE_UNAVAILABLE", DOMAIN, []);
     details.set_retry_info(Some(RETRY_AFTER));
-    Status::with_error_details(Code::Unavailable, "the storage does not answer; try again", details)
+    status_of(Code::Unavailable, "the storage does not answer; try again", details)
 }
 
 fn without_key() -> Status {
@@ -67,7 +70,17 @@ fn without_key() -> Status {
 
 fn internal() -> Status {
     let details = ErrorDetails::with_error_info("INTERNAL", DOMAIN, []);
-    Status::with_error_details(Code::Internal, "the server failed; its log says why", details)
+    status_of(Code::Internal, "the server failed; its log says why", details)
+}
+
+/// A status; when to try again is told in the two ways there are, one for programs and one for gRPC's own retries.
+fn status_of(code: Code, message: impl Into<String>, details: ErrorDetails) -> Status {
+    let mut metadata = MetadataMap::new();
+    if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
+        let millis = delay.as_millis().try_into().unwrap_or(i32::MAX);
+        metadata.insert(PUSHBACK, millis.into());
+    }
+    Status::with_error_details_and_metadata(code, message, details, metadata)
 }
 
 impl From<Refusal> for Status {
@@ -104,12 +117,16 @@ impl From<Refusal> for Status {
                     refusal.to_string(),
                 );
             }
-            Refusal::ShuttingDown => {
+            Refusal::OpenCalls { subject, .. } => {
+                details.add_quota_failure_violation(*subject, refusal.to_string());
+                details.set_retry_info(Some(RETRY_AFTER));
+            }
+            Refusal::ShuttingDown | Refusal::Overloaded | Refusal::StreamTooLong { .. } => {
                 details.set_retry_info(Some(RETRY_AFTER));
             }
             _ => {}
         }
-        Self::with_error_details(code, message, details)
+        status_of(code, message, details)
     }
 }
 
@@ -148,6 +165,12 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &str) {
         Refusal::RequestIdReused => (Code::AlreadyExists, "REQUEST_ID_REUSED"),
         Refusal::ActiveImports { .. } => (Code::ResourceExhausted, "ACTIVE_IMPORT_LIMIT"),
         Refusal::TooManyCalls { .. } => (Code::ResourceExhausted, "RATE_LIMIT"),
+        Refusal::OpenCalls { .. } => (Code::ResourceExhausted, "OPEN_CALL_LIMIT"),
+        Refusal::Overloaded => (Code::Unavailable, "OVERLOADED"),
+        Refusal::DeadlinePassed => (Code::DeadlineExceeded, "DEADLINE_PASSED"),
+        Refusal::CallTooLong { .. } => (Code::DeadlineExceeded, "CALL_TOO_LONG"),
+        Refusal::StreamTooLong { .. } => (Code::Unavailable, "STREAM_TOO_LONG"),
+        Refusal::AnswersUnread { .. } => (Code::DeadlineExceeded, "ANSWERS_UNREAD"),
         Refusal::RulesInWork { .. } => (Code::FailedPrecondition, "STATUS_RULES_IN_WORK"),
         Refusal::ImportInWork { .. } => (Code::FailedPrecondition, "IMPORT_IN_WORK"),
         Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
@@ -182,6 +205,10 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
             pair("import_id", import.to_string())
         }
         Refusal::TooManyCalls { limit, .. } => pair("limit", limit.to_string()),
+        Refusal::OpenCalls { limit, .. } => pair("limit", limit.to_string()),
+        Refusal::CallTooLong { seconds }
+        | Refusal::StreamTooLong { seconds }
+        | Refusal::AnswersUnread { seconds } => pair("limit_seconds", seconds.to_string()),
         Refusal::TooManyChunks { limit, .. } => pair("limit", limit.to_string()),
         Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),
         Refusal::RowErrorsNotKept { failed, stored } => HashMap::from([

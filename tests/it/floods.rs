@@ -1,9 +1,13 @@
-//! Floods of HTTP/2 frames: the connection ends or is served, and others never notice.
+//! Floods of HTTP/2 frames: the connection ends or is served, others never notice, and memory stays as it was.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use carryover::grpc::pb;
-use tokio::{io::AsyncWriteExt, net::TcpSocket};
+use carryover::grpc::{client::Client, pb};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpSocket, TcpStream},
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     h2::{
@@ -11,6 +15,7 @@ use crate::{
         PING, PREFACE, PRIORITY, Peer, RST_STREAM, SETTINGS, WINDOW_UPDATE, call, field, frame, numbered,
     },
     harness::{Database, Server, Tenant, counters, plain_csv},
+    processes::World,
 };
 
 const LIST: &str = "/carryover.v1.ImportService/ListImports";
@@ -25,88 +30,72 @@ async fn assert_unharmed(tenant: &Tenant, name: &str) {
     tenant.client.imports().list_imports(pb::ListImportsRequest::default()).await.expect(name);
 }
 
-/// Floods that no honest client makes end the connection, with the reason.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn floods_without_sense_end_the_connection() {
+/// A flood that no honest client makes, and with what reason it ends the connection.
+struct Flood<'k> {
+    name: &'static str,
+    frames: Box<dyn Fn(u32) -> Vec<u8> + 'k>,
+    code: u32,
+    text: &'static str,
+}
+
+/// Floods that break a rule.
+fn wrong_floods(key: &str) -> Vec<Flood<'_>> {
     const PROTOCOL_ERROR: u32 = 1;
-    let server = Server::start(Database::Sqlite).await;
-    let tenant = server.tenant().await;
-    let open = |n: u32| call(stream(n), 0, LIST, &tenant.key);
-    let closed = |n: u32| call(stream(n), END_STREAM, LIST, &tenant.key);
+    let open = move |n: u32| call(stream(n), 0, LIST, key);
+    let closed = move |n: u32| call(stream(n), END_STREAM, LIST, key);
+    let still = move |n: u32| [open(n), numbered(WINDOW_UPDATE, stream(n), 0)].concat();
+    let late = move |n: u32| [closed(n), frame(DATA, 0, stream(n), b"late")].concat();
+    let short = move |n: u32| [open(n), numbered(PRIORITY, stream(n), 1)].concat();
+    let upper = |n: u32| frame(HEADERS, END_HEADERS, stream(n), &field("Upper", "case"));
+    let floods: [(_, Box<dyn Fn(u32) -> Vec<u8>>); 5] = [
+        ("E004 WINDOW_UPDATE of 0 on a stream", Box::new(still)),
+        ("E004 WINDOW_UPDATE of 0 on the connection", Box::new(|_| numbered(WINDOW_UPDATE, 0, 0))),
+        ("E005 DATA behind END_STREAM", Box::new(late)),
+        ("E005 PRIORITY of four bytes", Box::new(short)),
+        ("headers of upper case", Box::new(upper)),
+    ];
+    floods.into_iter().map(|(name, frames)| Flood { name, frames, code: PROTOCOL_ERROR, text: "" }).collect()
+}
+
+/// Floods of what is allowed, but not so often.
+fn endless_floods(key: &str) -> Vec<Flood<'_>> {
+    let open = move |n: u32| call(stream(n), 0, LIST, key);
+    let closed = move |n: u32| call(stream(n), END_STREAM, LIST, key);
     let unending = |n: u32| match n {
         0 => frame(HEADERS, 0, 1, &field("a", "b")),
         _ => frame(CONTINUATION, 0, 1, &field("a", "b")),
     };
-    type Flood<'a> = Box<dyn Fn(u32) -> Vec<u8> + 'a>;
-    let floods: Vec<(&str, Flood<'_>, u32, &str)> = vec![
-        (
-            "E001 rapid reset",
-            Box::new(|n| [closed(n), numbered(RST_STREAM, stream(n), CANCEL)].concat()),
-            ENHANCE_YOUR_CALM,
-            "too_many_resets",
-        ),
-        (
-            "E001 rapid reset of calls that are still open",
-            Box::new(|n| [open(n), numbered(RST_STREAM, stream(n), CANCEL)].concat()),
-            ENHANCE_YOUR_CALM,
-            "too_many_resets",
-        ),
-        ("E002 CONTINUATION without end", Box::new(unending), ENHANCE_YOUR_CALM, "too_many_continuations"),
-        (
-            "E004 WINDOW_UPDATE of 0 on a stream",
-            Box::new(|n| [open(n), numbered(WINDOW_UPDATE, stream(n), 0)].concat()),
-            PROTOCOL_ERROR,
-            "",
-        ),
-        (
-            "E004 WINDOW_UPDATE of 0 on the connection",
-            Box::new(|_| numbered(WINDOW_UPDATE, 0, 0)),
-            PROTOCOL_ERROR,
-            "",
-        ),
-        (
-            "E005 DATA behind END_STREAM",
-            Box::new(|n| [closed(n), frame(DATA, 0, stream(n), b"late")].concat()),
-            PROTOCOL_ERROR,
-            "",
-        ),
-        (
-            "E005 PRIORITY of four bytes",
-            Box::new(|n| [open(n), numbered(PRIORITY, stream(n), 1)].concat()),
-            PROTOCOL_ERROR,
-            "",
-        ),
-        (
-            "E005 a stream that depends on itself",
-            Box::new(|n| {
-                let itself = [&stream(n).to_be_bytes()[..], &[0]].concat();
-                [open(n), frame(PRIORITY, 0, stream(n), &itself)].concat()
-            }),
-            ENHANCE_YOUR_CALM,
-            "too_many_internal_resets",
-        ),
-        (
-            "E005 a window beyond 2 GiB",
-            Box::new(|n| [open(n), numbered(WINDOW_UPDATE, stream(n), 0x7fff_ffff)].concat()),
-            ENHANCE_YOUR_CALM,
-            "too_many_internal_resets",
-        ),
-        (
-            "empty DATA",
-            Box::new(|n| if n == 0 { open(0) } else { frame(DATA, 0, 1, b"") }),
-            ENHANCE_YOUR_CALM,
-            "too_many_data_frames",
-        ),
-        (
-            "headers of upper case",
-            Box::new(|n| frame(HEADERS, END_HEADERS, stream(n), &field("Upper", "case"))),
-            PROTOCOL_ERROR,
-            "",
-        ),
+    let reset = move |n: u32| [closed(n), numbered(RST_STREAM, stream(n), CANCEL)].concat();
+    let reset_open = move |n: u32| [open(n), numbered(RST_STREAM, stream(n), CANCEL)].concat();
+    let itself = move |n: u32| {
+        let itself = [&stream(n).to_be_bytes()[..], &[0]].concat();
+        [open(n), frame(PRIORITY, 0, stream(n), &itself)].concat()
+    };
+    let wide = move |n: u32| [open(n), numbered(WINDOW_UPDATE, stream(n), 0x7fff_ffff)].concat();
+    let empty = move |n: u32| if n == 0 { open(0) } else { frame(DATA, 0, 1, b"") };
+    let floods: [(_, Box<dyn Fn(u32) -> Vec<u8>>, _); 6] = [
+        ("E001 rapid reset", Box::new(reset), "too_many_resets"),
+        ("E001 rapid reset of calls that are still open", Box::new(reset_open), "too_many_resets"),
+        ("E002 CONTINUATION without end", Box::new(unending), "too_many_continuations"),
+        ("E005 a stream that depends on itself", Box::new(itself), "too_many_internal_resets"),
+        ("E005 a window beyond 2 GiB", Box::new(wide), "too_many_internal_resets"),
+        ("empty DATA", Box::new(empty), "too_many_data_frames"),
     ];
-    for (name, flood, code, text) in floods {
+    let code = ENHANCE_YOUR_CALM;
+    floods.into_iter().map(|(name, frames, text)| Flood { name, frames, code, text }).collect()
+}
+
+fn floods(key: &str) -> impl Iterator<Item = Flood<'_>> {
+    wrong_floods(key).into_iter().chain(endless_floods(key))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_without_sense_end_the_connection() {
+    let server = Server::start(Database::Sqlite).await;
+    let tenant = server.tenant().await;
+    for Flood { name, frames, code, text } in floods(&tenant.key) {
         let mut peer = Peer::connect(server.app.address).await;
-        peer.flood(20_000, flood).await;
+        peer.flood(20_000, frames).await;
         assert_eq!(peer.end().await, Some(GoAway { code, text: text.to_owned() }), "{name}");
         assert_unharmed(&tenant, name).await;
     }
@@ -157,4 +146,67 @@ async fn pings_whose_answers_are_not_read_wait_in_the_network() {
     };
     tokio::time::timeout(Duration::from_secs(60), ended).await.expect("E008: the server ends it");
     assert_unharmed(&tenant, "E008").await;
+}
+
+/// KiB of memory that a process has.
+fn memory(child: &tokio::process::Child) -> u64 {
+    let path = format!("/proc/{}/status", child.id().expect("it runs"));
+    let status = std::fs::read_to_string(path).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Once everything that is held against a server at once: every flood, PINGs, peers that say nothing, and peers that
+/// begin and say no more.
+async fn assault(address: SocketAddr, key: &str) {
+    let begun = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    let mut silent = Vec::new();
+    for n in 0..200 {
+        let mut socket = TcpStream::connect(address).await.expect("connects");
+        let said = [&b""[..], &PREFACE[..12], PREFACE, &begun][n % 4];
+        socket.write_all(said).await.expect("sent");
+        silent.push(socket);
+    }
+    for Flood { frames, .. } in floods(key) {
+        let mut peer = Peer::connect(address).await;
+        peer.flood(5000, frames).await;
+        peer.end().await;
+    }
+    let mut peer = Peer::connect(address).await;
+    peer.flood(20_000, |_| frame(PING, 0, 0, &[7; 8])).await;
+    assert!(peer.is_served().await);
+}
+
+/// Calls without pause until it is told to stop; gives how many, each of which was answered.
+async fn call_on(client: Client, stop: CancellationToken) -> u64 {
+    let mut calls = 0;
+    while !stop.is_cancelled() {
+        let request = pb::ListImportsRequest::default();
+        client.imports().list_imports(request).await.expect("a call beside floods");
+        calls += 1;
+    }
+    calls
+}
+
+/// E001 to E009 against the program itself, whose memory is its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_against_a_server_costs_no_memory() {
+    const MARGIN: u64 = 16 << 10;
+    let flags = ["--log", "off", "--reads-per-minute", "0", "--failed-keys-per-minute", "0"];
+    let world = World::new(Database::Sqlite, &flags).await;
+    let (child, address) = world.start(&[], &[]).await.expect("it starts");
+    let client = world.client(&address).await.expect("connects");
+    let host: SocketAddr = address.trim_start_matches("http://").parse().expect("an address");
+    let stop = CancellationToken::new();
+    let calling = tokio::spawn(call_on(client, stop.clone()));
+    // What it needs once it has from then on.
+    assault(host, &world.key).await;
+    let before = memory(&child);
+    for _ in 0..4 {
+        assault(host, &world.key).await;
+    }
+    let after = memory(&child);
+    stop.cancel();
+    assert!(calling.await.expect("a task") > 0, "another client is served all the while");
+    assert!(after < before + MARGIN, "{before} KiB, and after four times as much {after} KiB");
 }
