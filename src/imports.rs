@@ -89,9 +89,9 @@ impl Imports {
         Self { store, objects, feed, intake, guard, media, watches: Watches::default() }
     }
 
-    /// Bounds of a source whose application has none of its own.
-    pub fn limits(&self) -> &Limits {
-        self.intake.limits()
+    /// Bounds of a source of the application: its own, and the server's where it has none.
+    pub async fn limits(&self, application: ApplicationId) -> Result<Limits, Error> {
+        Ok(self.store.own_limits(application).await?.over(self.intake.limits()))
     }
 
     /// Makes an import, or finds the one this request id made.

@@ -201,7 +201,7 @@ impl Company<'_> {
         metadata.text("source_status", self.source_status.as_deref());
         metadata.text("completed_at", self.completed_at.as_deref().and_then(normal::timestamp).as_deref());
         if let Some(metadata) = metadata.finish() {
-            draft.json(F::Metadata.id(), &metadata);
+            draft.made(F::Metadata.id(), &metadata);
         }
     }
 }

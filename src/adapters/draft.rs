@@ -1,6 +1,6 @@
 //! Where an adapter of a provider puts what it has read: cells of the open row, and warnings.
 
-use super::normal::{Verdict, storable_json};
+use super::normal::{Verdict, storable_json, trimmed};
 use super::shape::{Leaf, shape};
 use crate::{
     canonical::{
@@ -40,7 +40,7 @@ impl<'r> Draft<'r> {
 
     /// Adds a text, unless it is blank.
     pub(super) fn text(&mut self, field: FieldId, text: &str) {
-        let text = text.trim();
+        let text = trimmed(text);
         if !text.is_empty() {
             let value = Value::Text(self.arena.push(text));
             self.cells.push(Cell { field, value });
@@ -50,6 +50,12 @@ impl<'r> Draft<'r> {
     /// Adds a JSON object or list.
     pub(super) fn json(&mut self, field: FieldId, json: &str) {
         let value = Value::Json(self.arena.push(&storable_json(json)));
+        self.cells.push(Cell { field, value });
+    }
+
+    /// Adds an object that is [made](Value::Made) to be kept.
+    pub(super) fn made(&mut self, field: FieldId, json: &str) {
+        let value = Value::Made(self.arena.push(json));
         self.cells.push(Cell { field, value });
     }
 
@@ -81,7 +87,7 @@ impl<'r> Draft<'r> {
         self.no_outcome = Some(WHY);
         if self.warnings.len() < WARNINGS_OF_A_ROW {
             let issue =
-                Issue::of_field(IssueCode::UnknownSourceStatus, "status", format!("{WHY}, so {taken}"));
+                Issue::of_field(IssueCode::UnknownSourceStatus, "status", [WHY, ", so ", taken].concat());
             self.warnings.push(issue.with_value(word, false));
         }
     }
@@ -100,7 +106,7 @@ impl<'r> Draft<'r> {
 
     /// Tells why nobody can say what became of the record, and what it is taken for.
     pub(super) fn warn_of_outcome(&mut self, code: IssueCode, why: &'static str, taken: &str) {
-        self.warn(code, "status", format!("{why}, so {taken}"));
+        self.warn(code, "status", [why, ", so ", taken].concat());
         self.no_outcome = Some(why);
     }
 

@@ -6,7 +6,7 @@ use super::{
     metadata::Metadata,
     normal::{Verdict, fold},
     person::{Person, no_id, no_verdict},
-    registry::{Export, bad_json},
+    registry::Export,
     shape::{self, Leaf, shape},
 };
 use crate::{
@@ -29,7 +29,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
 
 fn read_case(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     export.must_be(ImportType::UserVerification, "a person")?;
-    let case = shape::read::<Case<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let case = shape::read::<Case<'_>>(export.record, draft);
     let verdict = case.outcome.get().map(|word| Verdict { status: status_of(word), word: word.into() });
     let mut person = Person {
         external_id: case.id.pick(),

@@ -11,8 +11,8 @@ use super::{
     metadata::Metadata,
     normal::{self, Verdict, fold},
     person::{Person, no_id, no_verdict},
-    registry::{Export, bad_json},
-    shape::{self, Leaf, Part, Top},
+    registry::Export,
+    shape::{self, Leaf, Part},
 };
 use crate::{
     canonical::{document::DocumentType, status::SessionStatus},
@@ -39,31 +39,30 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
 
 fn read_person(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     export.must_be(ImportType::UserVerification, "a person")?;
-    let mut record =
-        shape::read::<Identification<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let mut record = shape::read::<Identification<'_>>(export.record, draft);
     let is_nested = record.status.get().is_some_and(|raw| raw.starts_with('{'));
     let status: Status<'_> = match is_nested {
         true => record.status.read(),
         // The REST answers, joined flat, have the same members at the top.
         false => {
-            let flat: Status<'_> = serde_json::from_str(export.line).map_err(|error| bad_json(&error))?;
+            let flat: Status<'_> = export.record.read();
             Status { overall: record.status.read(), ..flat }
         }
     };
     let is_authentication = export.top.has("method")
-        && export
-            .top
-            .word("type")
-            .is_some_and(|kind| matches!(fold(&kind).as_str(), "enrollment" | "authentication"));
+        && matches!(
+            export.top.get("type").text().map(|kind| fold(&kind)).as_deref(),
+            Some("enrollment" | "authentication")
+        );
     if is_authentication && !export.native.options.idenfy_face_authentications {
         let message = "the record is an authentication by face, and verifies nobody; the option \
                        idenfy_face_authentications takes it";
         return Err(Issue::of_record(IssueCode::WrongKind, message));
     }
     if !record.data.is_there() {
-        record.data = serde_json::from_str(export.line).map_err(|error| bad_json(&error))?;
+        record.data = export.record.read();
     }
-    let (data, files) = (&record.data, record.files.read::<Top<'_>>());
+    let (data, files) = (&record.data, record.files.top());
     let is_provisional = record.is_final.get() == Some("false");
     let waits = is_provisional && !export.native.options.idenfy_provisional_is_final;
     let verdict = verdict_of(&status, waits, is_authentication);
@@ -94,8 +93,8 @@ fn read_person(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> 
     checks::add(&mut person, &record, &status, &mut metadata);
     // Links live for an hour, so those of an export are no more than names of what there was.
     for (key, raw) in files.members() {
-        let link = shape::Raw::of(raw).text();
-        metadata.media(&[("kind", Some(key)), ("url", link.as_deref().map(normal::without_query))]);
+        let link = raw.text();
+        metadata.media(&[("kind", Some(&*key)), ("url", link.as_deref().map(normal::without_query))]);
     }
     tell(&record, &status, &mut metadata);
     let result = match (&person.external_id, person.status) {

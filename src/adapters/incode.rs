@@ -12,7 +12,7 @@ use super::{
     metadata::{self, Metadata},
     normal::{self, Verdict, fold},
     person::{Person, Pick, no_id, no_verdict},
-    registry::{Export, bad_json},
+    registry::Export,
     shape::{self, Leaf, Raw},
 };
 use crate::{
@@ -42,7 +42,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
 
 fn read_session(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     export.must_be(ImportType::UserVerification, "a verification of a person")?;
-    let session = shape::read::<Session<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let session = shape::read::<Session<'_>>(export.record, draft);
     let outer: Ocr<'_> = session.ocr.read();
     let ocr = if outer.inner.get().is_some() { outer.inner.read() } else { outer };
     let verdict = verdict_of(&session);

@@ -1,13 +1,16 @@
 //! What a provider says beyond the contract's fields, as an object of metadata.
 
 use super::normal::storable_json;
-use crate::canonical::{json, object_writer::push_json_text};
+use crate::canonical::{cell::MADE_DEPTH, json, object_writer::push_json_text};
 
 /// Most items of a list that is made here.
 const ITEMS: usize = 100;
 
 /// How deep JSON of a provider may be nested: what is deeper would take all metadata of the record with it.
-const DEPTH: usize = 32;
+const DEPTH: usize = MADE_DEPTH - 1;
+
+/// Bytes of a usual object, which so does not grow step by step.
+const USUAL_BYTES: usize = 512;
 
 /// An object of metadata that is put together. Links lose their queries before they come here.
 #[derive(Debug, Default)]
@@ -21,8 +24,11 @@ pub(super) struct Metadata {
 
 impl Metadata {
     fn key(&mut self, key: &str) {
+        if self.json.is_empty() {
+            self.json.reserve(USUAL_BYTES);
+        }
         self.json.push(if self.json.is_empty() { '{' } else { ',' });
-        push_json_text(&mut self.json, key);
+        push_clean(&mut self.json, key);
         self.json.push(':');
     }
 
@@ -114,7 +120,7 @@ pub(super) fn object(texts: &[(&str, Option<&str>)]) -> Option<String> {
     for (key, text) in texts {
         let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
         out.push(if out.is_empty() { '{' } else { ',' });
-        push_json_text(&mut out, key);
+        push_clean(&mut out, key);
         out.push(':');
         push_clean(&mut out, text);
     }

@@ -12,8 +12,8 @@ use super::{
     metadata::Metadata,
     normal::{Verdict, fold},
     person::{Person, Pick, no_id, no_verdict},
-    registry::{Export, bad_json},
-    shape::{self, Leaf, Raw, Top},
+    registry::Export,
+    shape::{self, Leaf, Raw},
 };
 use crate::{
     canonical::{date::parse_timestamp, document::DocumentType, status::SessionStatus},
@@ -43,14 +43,15 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
     }
     Some(match is_webhook {
         true => read_webhook(export, draft),
-        false => shape::read::<Verification<'_>>(export.line, draft)
-            .map_err(|error| bad_json(&error))
-            .and_then(|verification| write(export, &Webhook::default(), &verification, draft)),
+        false => {
+            let verification = shape::read::<Verification<'_>>(export.record, draft);
+            write(export, &Webhook::default(), &verification, draft)
+        }
     })
 }
 
 fn read_webhook(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
-    let webhook = shape::read::<Webhook<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let webhook = shape::read::<Webhook<'_>>(export.record, draft);
     if webhook.event.get().map(fold).as_deref() == Some("stepcompleted") {
         let message = "the webhook is about one step of a verification, and about none as a whole";
         return Err(Issue::of_record(IssueCode::InvalidValue, message));
@@ -178,19 +179,12 @@ fn is_old(export: &Export<'_>, created_at: Option<&str>) -> bool {
 /// The customer's id of the user, by the key that the import names or a likely one of what they attached: an
 /// object, or a text of one.
 fn user_of<'a>(metadata: Raw<'a>, key: &str) -> Pick<'a> {
-    let text = metadata.text();
-    let encoded = text.as_deref().and_then(Top::read);
-    let find = |top: &Top<'_>| {
-        let find = |key: &&str| top.get(key).and_then(|raw| serde_json::from_str::<Leaf<'_>>(raw).ok());
-        let named = [key];
-        let keys = if key.is_empty() { &USER_KEYS[..] } else { &named };
-        keys.iter().filter_map(find).find_map(|leaf| leaf.get().map(str::to_owned))
-    };
-    match encoded {
-        Some(top) => find(&top),
-        None => find(&metadata.read()),
-    }
-    .map(Cow::Owned)
+    let encoded = metadata.encoded();
+    let top = metadata.decoded(&encoded).top();
+    let named = [key];
+    let keys = if key.is_empty() { &USER_KEYS[..] } else { &named };
+    let id = keys.iter().find_map(|key| top.get(key).text())?;
+    Some(Cow::Owned(id.into_owned()))
 }
 
 /// When an id of MongoDB was made: its first eight digits are seconds.

@@ -21,28 +21,45 @@ pub(super) struct Verdict<'a> {
     pub(super) word: Cow<'a, str>,
 }
 
+/// A text without blanks around it.
+pub(super) fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        // What begins and ends with a visible ASCII character, as nearly all texts do, has none.
+        [b'!'..=b'~', .., b'!'..=b'~'] | [b'!'..=b'~'] => text,
+        _ => text.trim(),
+    }
+}
+
 /// A word without case, blanks, `_` and `-`, to compare by.
 pub(super) fn fold(word: &str) -> String {
     let kept = word.chars().filter(|c| !matches!(c, '_' | '-' | '\'') && !c.is_whitespace());
-    kept.map(|c| c.to_ascii_lowercase()).collect()
+    let mut folded = String::with_capacity(word.len());
+    folded.extend(kept.map(|c| c.to_ascii_lowercase()));
+    folded
 }
 
 /// An alpha-3 code from one of two or three letters, or from those of passports (ICAO 9303), where
 /// Germany is `D` and some British people are of `GBD` and such.
 pub(super) fn country(text: &str) -> Option<&'static str> {
-    let text = text.trim();
-    match text.to_ascii_uppercase().as_str() {
-        "D" => Some("DEU"),
-        "GBD" | "GBN" | "GBO" | "GBP" | "GBS" => Some("GBR"),
-        "RKS" => country::parse_alpha3("XKX"),
-        _ => country::parse_alpha3(text).or_else(|| country::parse_alpha3(&three_letters(text)?)),
-    }
+    const OF_PASSPORTS: [(&str, &str); 7] = [
+        ("D", "DEU"),
+        ("GBD", "GBR"),
+        ("GBN", "GBR"),
+        ("GBO", "GBR"),
+        ("GBP", "GBR"),
+        ("GBS", "GBR"),
+        ("RKS", "XKX"),
+    ];
+    let text = trimmed(text);
+    let own = OF_PASSPORTS.iter().find(|(code, _)| code.eq_ignore_ascii_case(text));
+    let text = own.map_or(text, |(_, code)| code);
+    country::parse_alpha3(text).or_else(|| country::parse_alpha3(three_letters(text)?))
 }
 
 /// The alpha-3 code of an alpha-2 code.
-fn three_letters(text: &str) -> Option<String> {
+fn three_letters(text: &str) -> Option<&'static str> {
     let two = country::parse_alpha2(text)?;
-    celes::Country::from_alpha2(two).ok().map(|country| country.alpha3.to_owned())
+    celes::Country::from_alpha2(two).ok().map(|country| country.alpha3)
 }
 
 /// Codes of documents whose holders have no country, or one of the United Nations' own.
@@ -54,7 +71,7 @@ pub(super) fn is_stateless(text: &str) -> bool {
 /// A date, of a text that is one or begins with one and goes on with a time. Other orders of day and
 /// month are not guessed at.
 pub(super) fn date(text: &str) -> Option<&str> {
-    let text = text.trim();
+    let text = trimmed(text);
     let (date, rest) = text.split_at_checked("YYYY-MM-DD".len())?;
     parse_date(date).filter(|_| rest.is_empty() || rest.starts_with(['T', ' '])).map(|_| date)
 }
@@ -62,7 +79,7 @@ pub(super) fn date(text: &str) -> Option<&str> {
 /// A point in time: RFC 3339, or with a blank for the `T`, without a colon in the offset, or without an
 /// offset, which is then UTC. A number is seconds or, where it has 12 digits or more, milliseconds since 1970.
 pub(super) fn timestamp(text: &str) -> Option<String> {
-    let text = text.trim();
+    let text = trimmed(text);
     if let Ok(number) = text.parse::<i64>() {
         let time = match text.len() >= 12 {
             true => DateTime::from_timestamp_millis(number),
@@ -81,7 +98,7 @@ pub(super) fn timestamp(text: &str) -> Option<String> {
         offset => Cow::Borrowed(offset),
     };
     let seconds = if clock.len() == "HH:MM".len() { ":00" } else { "" };
-    let text = format!("{date}T{clock}{seconds}{offset}");
+    let text = [date, "T", clock, seconds, &offset].concat();
     parse_timestamp(&text).map(|_| text)
 }
 
@@ -96,7 +113,10 @@ pub(super) fn gender(text: &str) -> &'static str {
 
 /// A name, unless it is a dash that stands for none, the filler of a machine-readable zone, `N/A` or `NULL`.
 pub(super) fn name(text: &str) -> Option<&str> {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '<');
+    let text = match text.as_bytes() {
+        [b'!'..=b';' | b'='..=b'~', .., b'!'..=b';' | b'='..=b'~'] => text,
+        _ => text.trim_matches(|c: char| c.is_whitespace() || c == '<'),
+    };
     let text = Some(text).filter(|text| !text.eq_ignore_ascii_case("n/a") && *text != "NULL")?;
     Some(text).filter(|text| !text.chars().all(|c| matches!(c, '-' | '—' | '–' | '_' | '.')))
 }
@@ -118,7 +138,8 @@ pub(super) fn without_marks(text: &str) -> Cow<'_, str> {
         ('\u{feff}', '\u{feff}'),
     ];
     let is_mark = |c: char| !c.is_ascii() && MARKS.iter().any(|(from, to)| (*from..=*to).contains(&c));
-    if !text.contains(is_mark) && !text.contains("  ") && is_nfc(text) {
+    let is_spaced = || text.as_bytes().windows(2).any(|pair| pair == b"  ");
+    if (text.is_ascii() || !text.contains(is_mark) && is_nfc(text)) && !is_spaced() {
         return Cow::Borrowed(text);
     }
     let seen: String = text.chars().filter(|c| !is_mark(*c)).nfc().collect();

@@ -5,13 +5,7 @@ mod parts;
 mod run;
 mod shapes;
 
-use super::{
-    draft::Draft,
-    metadata::Metadata,
-    person::Pick,
-    registry::Export,
-    shape::{Leaf, Raw},
-};
+use super::{draft::Draft, metadata::Metadata, person::Pick, registry::Export, shape::Leaf};
 use crate::domain::{
     import::{ImportType, ProviderOptions},
     issue::{Issue, IssueCode},
@@ -34,20 +28,20 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
     }
     Some(match () {
         () if is_webhook => read_webhook(export, draft),
-        () if is_run => run::read(export, export.line, draft),
+        () if is_run => run::read(export, export.record, draft),
         () => check::read(export, is_bundle, draft),
     })
 }
 
 /// A webhook says how a check or run ended; its resource, where it has one, says what of.
 fn read_webhook(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
-    let webhook: Webhook<'_> = Raw::of(export.line).read();
+    let webhook: Webhook<'_> = export.record.read();
     let payload = &webhook.payload;
     match payload.resource_type.get() {
-        Some("workflow_run") => match payload.resource.get() {
-            Some(resource) => run::read(export, resource, draft),
-            None => run::read_object(export, &payload.object, draft),
-        },
+        Some("workflow_run") if payload.resource.get().is_some() => {
+            run::read(export, payload.resource, draft)
+        }
+        Some("workflow_run") => run::read_object(export, &payload.object, draft),
         Some("check") => check::read_object(export, &webhook, draft),
         _ => {
             let message = "the webhook is about one step of a verification, and about none as a whole";

@@ -119,7 +119,7 @@ impl Payment<'_> {
         }
         metadata.text("source_status", self.source_status.as_deref());
         if let Some(metadata) = metadata.finish() {
-            draft.json(F::Metadata.id(), &metadata);
+            draft.made(F::Metadata.id(), &metadata);
         }
     }
 }

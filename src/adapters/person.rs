@@ -74,18 +74,16 @@ pub(super) fn no_verdict(member: &str) -> Issue {
 impl Person<'_> {
     /// Writes the record as cells; what it says beyond them goes to `metadata`.
     pub(super) fn write(self, mut metadata: Metadata, export: &Export<'_>, draft: &mut Draft<'_>) {
-        let mut texts = [
+        for (field, text) in [
             (F::ExternalId, &self.external_id),
             (F::VendorData, &self.vendor_data),
             (F::DocumentSubtype, &self.document_subtype),
-            (F::LivenessScore, &self.liveness_score),
-            (F::FaceMatchScore, &self.face_match_score),
             (F::Address, &self.address),
             (F::PlaceOfBirth, &self.place_of_birth),
+            (F::LivenessScore, &self.liveness_score),
+            (F::FaceMatchScore, &self.face_match_score),
             (F::Email, &self.email),
-        ];
-        texts.sort_by_key(|(field, _)| *field as u8);
-        for (field, text) in texts {
+        ] {
             put(draft, field.id(), text.as_deref().filter(|text| normal::given(text).is_some()));
         }
         if let Some(status) = self.status {
@@ -109,7 +107,7 @@ impl Person<'_> {
         }
         metadata.text("source_status", self.source_status.as_deref());
         if let Some(metadata) = metadata.finish() {
-            draft.json(F::Metadata.id(), &metadata);
+            draft.made(F::Metadata.id(), &metadata);
         }
     }
 

@@ -7,8 +7,8 @@ mod transaction;
 
 use super::{
     draft::Draft,
-    registry::{Export, bad_json},
-    shape::{self, Raw},
+    registry::Export,
+    shape::{self, List, Raw},
 };
 use crate::domain::{
     import::ImportType,
@@ -24,17 +24,17 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
     let top = &export.top;
     let is_bare = top.has("type") && top.object("attributes").is_some();
     let is_one = top.object("data").is_some_and(|data| data.has("type") && data.has("attributes"));
-    let is_list = top.get("data").is_some_and(|raw| raw.starts_with('['));
+    let is_list = top.get("data").get().is_some_and(|raw| raw.starts_with('['));
     (is_bare || is_one || is_list).then(|| read_resource(export, is_bare, draft))
 }
 
 fn read_resource(export: &Export<'_>, is_bare: bool, draft: &mut Draft<'_>) -> Result<(), Issue> {
     let mut envelope = match is_bare {
-        true => Envelope { data: Raw::of(export.line), ..Envelope::default() },
-        false => shape::read::<Envelope<'_>>(export.line, draft).map_err(|error| bad_json(&error))?,
+        true => Envelope { data: export.record, ..Envelope::default() },
+        false => shape::read::<Envelope<'_>>(export.record, draft),
     };
     if envelope.data.get().is_some_and(|raw| raw.starts_with('[')) {
-        let items: Vec<Raw<'_>> = envelope.data.read();
+        let items: List<'_, Raw<'_>> = envelope.data.read();
         let [item] = items[..] else {
             let message = format!("the record lists {} resources, and a line holds one", items.len());
             return Err(Issue::of_record(IssueCode::InvalidValue, message));

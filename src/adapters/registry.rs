@@ -7,12 +7,15 @@ use super::{
     idenfy, incode, jumio, metamap,
     normal::fold,
     onfido, persona,
-    shape::Top,
+    shape::{Raw, Top, Tree},
     sumsub, trulioo, veriff,
 };
-use crate::domain::{
-    import::{ImportSpec, ImportType, ProviderOptions},
-    issue::{Issue, IssueCode},
+use crate::{
+    canonical::arena::Arena,
+    domain::{
+        import::{ImportSpec, ImportType, ProviderOptions},
+        issue::{Issue, IssueCode},
+    },
 };
 
 /// A provider with a form of its own.
@@ -41,23 +44,28 @@ pub enum Provider {
     Example,
 }
 
+/// Source labels of the providers, the likeliest first.
+const LABELS: &[(&str, Provider)] = &[
+    ("sumsub", Provider::Sumsub),
+    ("metamap", Provider::MetaMap),
+    ("veriff", Provider::Veriff),
+    ("onfido", Provider::Onfido),
+    ("persona", Provider::Persona),
+    ("trulioo", Provider::Trulioo),
+    ("jumio", Provider::Jumio),
+    ("incode", Provider::Incode),
+    ("idenfy", Provider::Idenfy),
+    #[cfg(test)]
+    ("example", Provider::Example),
+];
+
 impl Provider {
     /// The provider of a source label.
     pub fn of(label: &str) -> Option<Self> {
-        Some(match fold(label).as_str() {
-            "sumsub" => Self::Sumsub,
-            "metamap" | "mati" => Self::MetaMap,
-            "veriff" => Self::Veriff,
-            "onfido" => Self::Onfido,
-            "persona" => Self::Persona,
-            "trulioo" => Self::Trulioo,
-            "jumio" => Self::Jumio,
-            "incode" => Self::Incode,
-            "idenfy" => Self::Idenfy,
-            #[cfg(test)]
-            "example" => Self::Example,
-            _ => return None,
-        })
+        match fold(label).as_str() {
+            "mati" => Some(Self::MetaMap),
+            folded => LABELS.iter().find(|(label, _)| *label == folded).map(|(_, provider)| *provider),
+        }
     }
 
     /// Whether names and numbers of its records may hold signs that nobody sees: what a camera read, or
@@ -93,10 +101,13 @@ impl Native {
     }
 }
 
+/// The name of what holds links of the customer's own, beside the provider's members or columns.
+const SIDECAR: &str = "_media";
+
 /// A line on its way into the open row.
 pub(super) struct Export<'a> {
-    /// The line; empty where the record is no JSON.
-    pub(super) line: &'a str,
+    /// The record; nothing where it is no JSON.
+    pub(super) record: Raw<'a>,
     /// Its members.
     pub(super) top: Top<'a>,
     /// How it is read.
@@ -120,16 +131,6 @@ impl Export<'_> {
     }
 }
 
-/// The issue of a line that is JSON for some and not for others.
-pub(super) fn bad_json(error: &serde_json::Error) -> Issue {
-    let text = error.to_string();
-    let what = text.split(" at line ").next().unwrap_or_default();
-    Issue::of_record(
-        IssueCode::BadJson,
-        format!("the line cannot be read: {what} at column {}", error.column()),
-    )
-}
-
 /// Reads a line that is a record of the provider's own; nothing when it is none, and so to be read as a
 /// canonical record. A canonical record has a key that no provider uses.
 pub fn read(native: &Native, line: &str, draft: &mut Draft<'_>) -> Option<Result<(), Issue>> {
@@ -137,29 +138,51 @@ pub fn read(native: &Native, line: &str, draft: &mut Draft<'_>) -> Option<Result
     if line.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with("\"external_id\"")) {
         return None;
     }
-    let top = Top::read(line)?;
+    let tree = Tree::read(line)?;
+    let (record, top) = (tree.raw(), Top::of(tree.root())?);
     if top.has_exactly("external_id") {
         return None;
     }
-    let sidecar = top.get("_media").and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
-    let export = Export { line, top, native, sidecar };
-    let read = match native.provider {
-        Provider::Sumsub => sumsub::read(&export, draft),
-        Provider::MetaMap => metamap::read(&export, draft),
-        Provider::Veriff => veriff::read(&export, draft),
-        Provider::Onfido => onfido::read(&export, draft),
-        Provider::Persona => persona::read(&export, draft),
-        Provider::Trulioo => trulioo::read(&export, draft),
-        Provider::Incode => incode::read(&export, draft),
-        Provider::Jumio => jumio::read(&export, draft),
-        Provider::Idenfy => idenfy::read(&export, draft),
-        #[cfg(test)]
-        Provider::Example => super::example::read(&export, draft),
-    };
-    match read {
+    let export = Export { record, top, native, sidecar: top.get(SIDECAR).read() };
+    match read_own(&export, draft) {
         Some(read) => Some(strictly(native, draft, read)),
         None => unknown(&export).map(Err),
     }
+}
+
+/// Reads a record of the provider's own; nothing where it is in none of its forms.
+fn read_own(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<(), Issue>> {
+    match export.native.provider {
+        Provider::Sumsub => sumsub::read(export, draft),
+        Provider::MetaMap => metamap::read(export, draft),
+        Provider::Veriff => veriff::read(export, draft),
+        Provider::Onfido => onfido::read(export, draft),
+        Provider::Persona => persona::read(export, draft),
+        Provider::Trulioo => trulioo::read(export, draft),
+        Provider::Incode => incode::read(export, draft),
+        Provider::Jumio => jumio::read(export, draft),
+        Provider::Idenfy => idenfy::read(export, draft),
+        #[cfg(test)]
+        Provider::Example => super::example::read(export, draft),
+    }
+}
+
+/// What whoever sent a record without its key, and without naming a provider, should know: whose own form it is in.
+/// Nothing where it is in nobody's. Every provider is asked, so this is for records that have failed.
+pub fn whose(import_type: ImportType, line: &str) -> Option<String> {
+    let tree = Tree::read(line)?;
+    let (record, top) = (tree.raw(), Top::of(tree.root())?);
+    let is_in_form_of = |provider: Provider| {
+        let native = Native { provider, import_type, options: ProviderOptions::default(), as_of: None };
+        let (mut arena, mut cells, mut warnings) = (Arena::default(), Vec::new(), Vec::new());
+        let export = Export { record, top, native: &native, sidecar: Sidecar::default() };
+        read_own(&export, &mut Draft::new(&mut arena, &mut cells, &mut warnings)).is_some()
+    };
+    let labels = LABELS.iter().filter(|(_, provider)| is_in_form_of(*provider)).map(|(label, _)| *label);
+    let labels: Vec<_> = labels.collect();
+    let told =
+        || format!("the record looks like one of {}; name that provider in the import", labels.join(" or "));
+    (!labels.is_empty()).then(told)
 }
 
 /// The issue of a record that is in no form of the provider's, and no canonical one either: it has no key.
@@ -186,7 +209,11 @@ fn strictly(native: &Native, draft: &Draft<'_>, read: Result<(), Issue>) -> Resu
 #[derive(Debug, Clone)]
 pub struct NativeSheet {
     native: Native,
-    columns: Vec<Option<sumsub::sheet::Put>>,
+    width: usize,
+    /// Columns that are members of the provider's record.
+    members: Vec<(usize, sumsub::sheet::Put)>,
+    /// The column with links of the customer's own.
+    sidecar: Option<usize>,
 }
 
 impl NativeSheet {
@@ -200,33 +227,40 @@ impl NativeSheet {
 
     /// Resolves a header; nothing when it is not that of the provider's own CSV.
     pub fn resolve(native: &Native, header: &[&str]) -> Option<Self> {
-        let columns = match native.provider {
+        let puts = match native.provider {
             Provider::Sumsub => sumsub::sheet::columns(header)?,
             _ => return None,
         };
-        Some(Self { native: native.clone(), columns })
+        let members = puts.into_iter().enumerate().filter_map(|(column, put)| Some((column, put?)));
+        Some(Self {
+            native: native.clone(),
+            width: header.len(),
+            members: members.collect(),
+            sidecar: header.iter().position(|name| *name == SIDECAR),
+        })
     }
 
-    /// How many columns are known.
-    pub fn known(&self) -> usize {
-        self.columns.iter().flatten().count()
-    }
-
-    /// Whether a column is read.
-    pub fn reads(&self, column: usize) -> bool {
-        self.columns.get(column).is_some_and(Option::is_some)
+    /// The columns that are read.
+    pub fn columns(&self) -> impl Iterator<Item = usize> {
+        self.members.iter().map(|(column, _)| *column).chain(self.sidecar)
     }
 
     /// How many cells a record must have.
-    pub fn width(&self) -> usize {
-        self.columns.len()
+    pub const fn width(&self) -> usize {
+        self.width
     }
 
-    /// Reads a record into the open row. `cells` are those of the columns that are read, in their order.
-    pub fn read<'a>(&self, cells: impl Iterator<Item = &'a str>, draft: &mut Draft<'_>) -> Result<(), Issue> {
-        let export =
-            Export { line: "", top: Top::default(), native: &self.native, sidecar: Sidecar::default() };
-        let read = sumsub::sheet::read(&export, self.columns.iter().flatten().copied().zip(cells), draft);
+    /// Reads a record into the open row, by its cells of the columns that are read.
+    pub fn read<'a>(&self, cell: impl Fn(usize) -> &'a str, draft: &mut Draft<'_>) -> Result<(), Issue> {
+        let sidecar = self.sidecar.and_then(|column| Tree::read(cell(column)));
+        let export = Export {
+            record: Raw::default(),
+            top: Top::default(),
+            native: &self.native,
+            sidecar: sidecar.as_ref().map(|tree| tree.raw().read()).unwrap_or_default(),
+        };
+        let members = self.members.iter().map(|(column, put)| (*put, cell(*column)));
+        let read = sumsub::sheet::read(&export, members, draft);
         strictly(&self.native, draft, read)
     }
 }

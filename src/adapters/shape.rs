@@ -2,20 +2,20 @@
 //!
 //! A member of another JSON type than its provider documents is absent, and told by name. Keys are
 //! compared without case, `_`, `-` and blanks, because the same record comes in kebab, snake and camel
-//! case. Numbers keep the digits they were written with.
+//! case. Numbers keep the digits they were written with. A line is gone over once ([`Tree`]), and shapes are
+//! read from what was found.
 
+mod key;
+mod scan;
 mod top;
+mod tree;
 
-use std::{borrow::Cow, fmt};
-
-use serde::{
-    Deserialize,
-    de::{Deserializer, IgnoredAny, Visitor},
-};
-use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use super::normal;
+pub(super) use key::{Ends, is_same};
 pub(super) use top::Top;
+pub(super) use tree::{Key, Tree, Value};
 
 /// Whether a member was there, and was what it should be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,7 +30,10 @@ pub(super) enum Found {
 }
 
 /// What can stand behind a key of a shape.
-pub(super) trait Part {
+pub(super) trait Part<'a>: Default {
+    /// Reads it from any value.
+    fn read_from(value: Value<'a>) -> Self;
+
     /// Whether it was there, and says something.
     fn is_there(&self) -> bool;
 
@@ -40,15 +43,23 @@ pub(super) trait Part {
 
 /// A text, or a number or truth value as it was written.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Leaf<'a> {
-    text: Option<Cow<'a, str>>,
-    found: Found,
+pub(super) enum Leaf<'a> {
+    /// Absent, null or blank.
+    #[default]
+    Nothing,
+    /// Of another JSON type.
+    Wrong,
+    /// What it says, without blanks around it.
+    Text(Cow<'a, str>),
 }
 
 impl<'a> Leaf<'a> {
     /// What it says, without blanks around it.
     pub(super) fn get(&self) -> Option<&str> {
-        self.text.as_deref()
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Nothing | Self::Wrong => None,
+        }
     }
 
     /// What it says, for a record that borrows it.
@@ -58,7 +69,10 @@ impl<'a> Leaf<'a> {
 
     /// What it says, for whoever outlives it.
     pub(super) fn take(self) -> Option<Cow<'a, str>> {
-        self.text
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Nothing | Self::Wrong => None,
+        }
     }
 
     /// Whether it is `true`.
@@ -69,14 +83,11 @@ impl<'a> Leaf<'a> {
     /// A leaf of that text.
     pub(super) fn of(text: Cow<'a, str>) -> Self {
         let text = match text {
-            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-            Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
-            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+            Cow::Borrowed(text) => Cow::Borrowed(normal::trimmed(text)),
+            Cow::Owned(text) if normal::trimmed(&text).len() == text.len() => Cow::Owned(text),
+            Cow::Owned(text) => Cow::Owned(normal::trimmed(&text).to_owned()),
         };
-        match text.is_empty() {
-            true => Self::default(),
-            false => Self { text: Some(text), found: Found::Yes },
-        }
+        if text.is_empty() { Self::Nothing } else { Self::Text(text) }
     }
 }
 
@@ -91,29 +102,36 @@ fn is_nothing(raw: &str) -> bool {
     }
 }
 
-impl<'de> Deserialize<'de> for Leaf<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let wrong = Self { text: None, found: Found::Wrong };
-        Ok(match raw.as_bytes() {
-            _ if is_nothing(raw) => Self::default(),
-            [b'"', ..] if !raw.contains('\\') => Self::of(Cow::Borrowed(&raw[1..raw.len() - 1])),
-            [b'"', ..] => serde_json::from_str(raw)
-                .or_else(|_| serde_json::from_str(&normal::storable_json(raw)))
-                .map_or(wrong, |text| Self::of(Cow::Owned(text))),
-            [b'{' | b'[', ..] => wrong,
-            _ => Self::of(Cow::Borrowed(raw)),
-        })
+/// Whether a value is an object with members, or stands for none.
+pub(super) fn found(value: Value<'_>) -> Found {
+    match value.text() {
+        raw if is_nothing(raw) => Found::No,
+        raw if raw.starts_with('{') => Found::Yes,
+        _ if matches!(Leaf::read_from(value), Leaf::Nothing) => Found::No,
+        _ => Found::Wrong,
     }
 }
 
-impl Part for Leaf<'_> {
+impl<'a> Part<'a> for Leaf<'a> {
+    fn read_from(value: Value<'a>) -> Self {
+        let raw = value.text();
+        match raw.as_bytes() {
+            _ if is_nothing(raw) => Self::Nothing,
+            [b'"', ..] if !value.is_escaped() => Self::of(Cow::Borrowed(&raw[1..raw.len() - 1])),
+            [b'"', ..] => serde_json::from_str(raw)
+                .or_else(|_| serde_json::from_str(&normal::storable_json(raw)))
+                .map_or(Self::Wrong, |text| Self::of(Cow::Owned(text))),
+            [b'{' | b'[', ..] => Self::Wrong,
+            _ => Self::of(Cow::Borrowed(raw)),
+        }
+    }
+
     fn is_there(&self) -> bool {
-        self.found == Found::Yes
+        matches!(self, Self::Text(_))
     }
 
     fn tell_wrong(&self, name: &'static str, wrong: &mut Vec<&'static str>) {
-        if self.found == Found::Wrong {
+        if matches!(self, Self::Wrong) {
             wrong.push(name);
         }
     }
@@ -121,17 +139,31 @@ impl Part for Leaf<'_> {
 
 /// Any JSON that is not looked into here.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Raw<'a>(Option<&'a str>);
+pub(super) struct Raw<'a> {
+    text: Option<&'a str>,
+    /// What can be read from it; nothing where the text was not gone over.
+    value: Option<Value<'a>>,
+}
 
 impl<'a> Raw<'a> {
+    /// JSON of that text, to be kept as it is.
+    pub(super) fn of(text: &'a str) -> Self {
+        Self { text: Some(text).filter(|text| !is_nothing(text)), value: None }
+    }
+
     /// It as it was written, unless it says nothing.
     pub(super) const fn get(&self) -> Option<&'a str> {
-        self.0
+        self.text
+    }
+
+    /// Its members, where it is an object.
+    pub(super) fn top(&self) -> Top<'a> {
+        self.value.and_then(Top::of).unwrap_or_default()
     }
 
     /// The value at the end of a path of keys, unless it says nothing.
     pub(super) fn dig(&self, path: &[&str]) -> Self {
-        path.iter().fold(*self, |raw, key| Self(raw.0.and_then(|raw| Top::read(raw)?.get(key))))
+        path.iter().fold(*self, |raw, key| raw.top().get(key))
     }
 
     /// It as a text.
@@ -139,27 +171,32 @@ impl<'a> Raw<'a> {
         self.read::<Leaf<'a>>().take()
     }
 
-    /// JSON of that text.
-    pub(super) fn of(raw: &'a str) -> Self {
-        Self(Some(raw).filter(|raw| !is_nothing(raw)))
+    /// The JSON of a text, as which some write an object or a list.
+    pub(super) fn encoded(&self) -> Option<Tree<'a>> {
+        Tree::read(self.text()?)
+    }
+
+    /// What [`encoded`](Self::encoded) gave, else it itself.
+    pub(super) fn decoded<'t>(&self, encoded: &'t Option<Tree<'a>>) -> Raw<'t> {
+        encoded.as_ref().map_or(*self, Tree::raw)
     }
 
     /// It read as another shape.
-    pub(super) fn read<T: Deserialize<'a> + Default>(&self) -> T {
-        self.0.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default()
+    pub(super) fn read<T: Part<'a>>(&self) -> T {
+        self.value.map(T::read_from).unwrap_or_default()
     }
 }
 
-impl<'de> Deserialize<'de> for Raw<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        Ok(Self(Some(raw).filter(|raw| !is_nothing(raw))))
+impl<'a> Part<'a> for Raw<'a> {
+    fn read_from(value: Value<'a>) -> Self {
+        match value.text() {
+            text if is_nothing(text) => Self::default(),
+            text => Self { text: Some(text), value: Some(value) },
+        }
     }
-}
 
-impl Part for Raw<'_> {
     fn is_there(&self) -> bool {
-        self.0.is_some()
+        self.text.is_some()
     }
 
     fn tell_wrong(&self, _: &'static str, _: &mut Vec<&'static str>) {}
@@ -175,7 +212,7 @@ pub(super) struct List<'a, T> {
 
 impl<T> Default for List<'_, T> {
     fn default() -> Self {
-        Self { items: Vec::new(), raw: Raw(None), found: Found::No }
+        Self { items: Vec::new(), raw: Raw::default(), found: Found::No }
     }
 }
 
@@ -190,7 +227,7 @@ impl<T> std::ops::Deref for List<'_, T> {
 impl<'a, T> List<'a, T> {
     /// A list of these.
     pub(super) fn of(items: Vec<T>) -> Self {
-        Self { found: if items.is_empty() { Found::No } else { Found::Yes }, items, raw: Raw(None) }
+        Self { found: if items.is_empty() { Found::No } else { Found::Yes }, items, raw: Raw::default() }
     }
 
     /// Its items.
@@ -204,81 +241,24 @@ impl<'a, T> List<'a, T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<'de, T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Raw::deserialize(deserializer)?;
-        let Some(text) = raw.get() else { return Ok(Self::default()) };
-        let items = match text.starts_with('[') {
-            true => serde_json::from_str::<Vec<T>>(text),
-            false => serde_json::from_str(text).map(|item| vec![item]),
+impl<'a, T: Part<'a>> Part<'a> for List<'a, T> {
+    fn read_from(value: Value<'a>) -> Self {
+        let raw = Raw::read_from(value);
+        let items = match raw.get() {
+            None => return Self::default(),
+            Some(text) if text.starts_with('[') => value.items().map(T::read_from).collect(),
+            Some(_) => vec![T::read_from(value)],
         };
-        Ok(match items {
-            Ok(items) => Self { items, raw, found: Found::Yes },
-            Err(_) => Self { found: Found::Wrong, ..Self::default() },
-        })
+        Self { items, raw, found: Found::Yes }
     }
-}
 
-impl<T: Part> Part for List<'_, T> {
     fn is_there(&self) -> bool {
         self.found == Found::Yes
     }
 
     fn tell_wrong(&self, name: &'static str, wrong: &mut Vec<&'static str>) {
-        if self.found == Found::Wrong {
-            wrong.push(name);
-        }
         self.items.iter().for_each(|item| item.tell_wrong(name, wrong));
     }
-}
-
-/// A key, borrowed where it has no escapes.
-pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Key<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Key<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Borrowed(key)))
-            }
-
-            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
-                Ok(Key(Cow::Owned(key.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Read)
-    }
-}
-
-/// Whether two keys are the same but for case, `_`, `-` and blanks.
-pub(super) fn is_same(key: &str, other: &str) -> bool {
-    fn letters(text: &str) -> impl Iterator<Item = u8> {
-        text.bytes().filter(|byte| !matches!(byte, b'_' | b'-' | b' ')).map(|byte| byte.to_ascii_lowercase())
-    }
-    // Most keys of a record are compared with all members of its shape, and differ in their first letter.
-    let may_be = match (key.as_bytes().first(), other.as_bytes().first()) {
-        (Some(a), Some(b)) if a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric() => {
-            a.eq_ignore_ascii_case(b)
-        }
-        _ => true,
-    };
-    may_be && (key == other || letters(key).eq(letters(other)))
-}
-
-/// Reads what stands where an object should, and is none.
-pub(super) fn skip_seq<'de, A: serde::de::SeqAccess<'de>>(mut seq: A) -> Result<Found, A::Error> {
-    let mut found = Found::No;
-    while seq.next_element::<IgnoredAny>()?.is_some() {
-        found = Found::Wrong;
-    }
-    Ok(found)
 }
 
 /// Makes a struct that reads an object's known members and takes anything:
@@ -295,51 +275,16 @@ macro_rules! shape {
             pub(in crate::adapters) found: $crate::adapters::shape::Found,
         }
 
-        impl<'de> serde::Deserialize<'de> for $name<'de> {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                use $crate::adapters::shape::{Found, Key, is_same, skip_seq};
-                struct Read;
-                impl Read {
-                    fn wrong<'a, E>() -> Result<$name<'a>, E> {
-                        Ok($name { found: Found::Wrong, ..$name::default() })
-                    }
+        impl<'a> $crate::adapters::shape::Part<'a> for $name<'a> {
+            fn read_from(value: $crate::adapters::shape::Value<'a>) -> Self {
+                use $crate::adapters::shape::{Ends, Part, found};
+                let mut shape = Self { found: found(value), ..Self::default() };
+                for (key, value) in value.members() {
+                    $(if $((key.ends() == const { Ends::of($key) } && key.is($key)))||+ { shape.$field = Part::read_from(value); } else)+ {}
                 }
-                impl<'de> serde::de::Visitor<'de> for Read {
-                    type Value = $name<'de>;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("anything")
-                    }
-
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name<'de>, A::Error> {
-                        let mut shape = $name::default();
-                        while let Some(Key(key)) = map.next_key()? {
-                            shape.found = Found::Yes;
-                            $(if $(is_same(&key, $key))||+ { shape.$field = map.next_value()?; } else)+ {
-                                map.next_value::<serde::de::IgnoredAny>()?;
-                            }
-                        }
-                        Ok(shape)
-                    }
-
-                    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<$name<'de>, A::Error> {
-                        Ok($name { found: skip_seq(seq)?, ..$name::default() })
-                    }
-
-                    fn visit_unit<E>(self) -> Result<$name<'de>, E> { Ok($name::default()) }
-                    fn visit_bool<E>(self, _: bool) -> Result<$name<'de>, E> { Self::wrong() }
-                    fn visit_i64<E>(self, _: i64) -> Result<$name<'de>, E> { Self::wrong() }
-                    fn visit_u64<E>(self, _: u64) -> Result<$name<'de>, E> { Self::wrong() }
-                    fn visit_f64<E>(self, _: f64) -> Result<$name<'de>, E> { Self::wrong() }
-                    fn visit_str<E>(self, text: &str) -> Result<$name<'de>, E> {
-                        if text.trim().is_empty() { Ok($name::default()) } else { Self::wrong() }
-                    }
-                }
-                deserializer.deserialize_any(Read)
+                shape
             }
-        }
 
-        impl $crate::adapters::shape::Part for $name<'_> {
             fn is_there(&self) -> bool {
                 self.found == $crate::adapters::shape::Found::Yes
             }
@@ -361,16 +306,13 @@ macro_rules! shape {
 }
 pub(super) use shape;
 
-/// Reads a shape from a line and tells of members with the wrong type.
-pub(super) fn read<'a, T: Deserialize<'a> + Part>(
-    text: &'a str,
-    draft: &mut super::draft::Draft<'_>,
-) -> Result<T, serde_json::Error> {
-    let shape: T = serde_json::from_str(text)?;
+/// Reads a record as a shape and tells of members with the wrong type.
+pub(super) fn read<'a, T: Part<'a>>(record: Raw<'a>, draft: &mut super::draft::Draft<'_>) -> T {
+    let shape: T = record.read();
     let mut wrong = Vec::new();
     shape.tell_wrong("record", &mut wrong);
     draft.warn_of_types(&wrong);
-    Ok(shape)
+    shape
 }
 
 #[cfg(test)]
@@ -385,8 +327,8 @@ mod tests {
     }
 
     fn wrong(text: &str) -> Vec<&'static str> {
-        let mut wrong = Vec::new();
-        serde_json::from_str::<Outer<'_>>(text).expect("JSON").tell_wrong("record", &mut wrong);
+        let (tree, mut wrong) = (Tree::read(text).expect("JSON"), Vec::new());
+        Outer::read_from(tree.root()).tell_wrong("record", &mut wrong);
         wrong
     }
 
@@ -394,7 +336,8 @@ mod tests {
     fn members_are_found_in_any_spelling_and_numbers_keep_their_digits() {
         let text =
             r#"{"ID":" \u00e9 ","inner-part":{"sum":0.512345678901234567},"list":{"amount":true},"x":[1]}"#;
-        let outer: Outer<'_> = serde_json::from_str(text).expect("JSON");
+        let tree = Tree::read(text).expect("JSON");
+        let outer = Outer::read_from(tree.root());
         assert_eq!(outer.id.get(), Some("é"));
         assert_eq!(outer.inner.amount.get(), Some("0.512345678901234567"));
         assert!(outer.list[0].amount.is_true());

@@ -10,7 +10,7 @@ mod transaction;
 use super::{
     draft::Draft,
     normal::{Verdict, fold},
-    registry::{Export, bad_json},
+    registry::Export,
     shape,
 };
 use crate::{
@@ -47,9 +47,9 @@ fn read_applicant(
     draft: &mut Draft<'_>,
 ) -> Result<(), Issue> {
     let bundle = if is_bundle {
-        shape::read::<Bundle<'_>>(export.line, draft).map_err(|error| bad_json(&error))?
+        shape::read::<Bundle<'_>>(export.record, draft)
     } else if is_list {
-        let listed = shape::read::<Listed<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+        let listed = shape::read::<Listed<'_>>(export.record, draft);
         let [item] = &listed.list.items[..] else {
             let message =
                 format!("the record lists {} applicants, and a line holds one", listed.list.items.len());
@@ -57,7 +57,7 @@ fn read_applicant(
         };
         Bundle { applicant: item.read(), ..Bundle::default() }
     } else {
-        let applicant = shape::read::<Applicant<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+        let applicant = shape::read::<Applicant<'_>>(export.record, draft);
         Bundle { applicant, ..Bundle::default() }
     };
     read_bundle(export, &bundle, draft)
@@ -116,7 +116,8 @@ fn verdict_of<'a>(applicant: &'a Applicant<'a>, options: &ProviderOptions) -> Op
     let Some(state) = state else {
         return answer.map(|answer| Verdict { status: answered(answer), word: answer.into() });
     };
-    let status = match (fold(state).as_str(), answer) {
+    let folded = fold(state);
+    let status = match (folded.as_str(), answer) {
         ("completed" | "approved" | "rejected" | "resubmissionrequested", Some(answer)) => answered(answer),
         ("completed", None) => Some(SessionStatus::Expired),
         // The words of the dashboard, which are those of its files.
@@ -130,7 +131,7 @@ fn verdict_of<'a>(applicant: &'a Applicant<'a>, options: &ProviderOptions) -> Op
         }
         _ => None,
     };
-    let word = answer.filter(|_| fold(state) == "completed").map(|answer| format!("{state} {answer}"));
+    let word = answer.filter(|_| folded == "completed").map(|answer| [state, " ", answer].concat());
     Some(Verdict { status, word: word.map_or(state.into(), Into::into) })
 }
 

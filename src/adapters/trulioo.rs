@@ -16,7 +16,7 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
     let is_record = top.has("TransactionID") && top.has("Record");
     let is_step = top.has("transactionType") && top.has("datasourceResults");
     let is_client = top.has("flowData") && top.has("profileType");
-    if top.word("type").is_some_and(|kind| kind == "EVENT_CALLBACK") {
+    if top.get("type").text().as_deref() == Some("EVENT_CALLBACK") {
         let message =
             "the event says that something happened, and holds no verdict; export the client that it names";
         return Some(Err(Issue::of_record(IssueCode::InvalidValue, message)));
@@ -24,8 +24,8 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
     if !is_record && !is_step && !is_client {
         return None;
     }
-    let product =
-        top.word("ProductName").or_else(|| top.word("profileType")).unwrap_or_default().to_lowercase();
+    let product = top.get("ProductName").text().or_else(|| top.get("profileType").text());
+    let product = product.unwrap_or_default().to_lowercase();
     let is_company = product.contains("business") || product.contains("company");
     let (import_type, what) = match is_company {
         true => (ImportType::BusinessVerification, "a company"),

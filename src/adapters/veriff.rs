@@ -8,7 +8,7 @@ use super::{
     metadata::Metadata,
     normal::{self, Verdict, fold},
     person::{Person, no_id, no_verdict},
-    registry::{Export, bad_json},
+    registry::Export,
     shape::{self, Leaf, List, Part, Raw, shape},
 };
 use crate::{
@@ -124,11 +124,11 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
     let top = &export.top;
     let decided = |top: &shape::Top<'_>| {
         top.object("verification").is_some_and(|inner| inner.has("vendorData") || inner.has("code"))
-            || (top.has("verification") && top.get("verification").is_none() && top.has("status"))
+            || (top.has("verification") && top.get("verification").get().is_none() && top.has("status"))
     };
     let is_bundle = top.object("decision").is_some_and(|decision| decision.has("verification"));
     let is_event = top.has("feature") && top.has("action") && top.has("code");
-    if top.word("eventType").is_some_and(|kind| kind == "fullauto") && top.has("sessionId") {
+    if top.get("eventType").text().as_deref() == Some("fullauto") && top.has("sessionId") {
         return Some(full_auto::read(export, draft));
     }
     if top.has("checkType") && top.has("matchStatus") {
@@ -144,9 +144,9 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Option<Result<
 fn read_decision(export: &Export<'_>, is_bundle: bool, draft: &mut Draft<'_>) -> Result<(), Issue> {
     export.must_be(ImportType::UserVerification, "a verification of a person")?;
     let bundle = if is_bundle {
-        shape::read::<Bundle<'_>>(export.line, draft).map_err(|error| bad_json(&error))?
+        shape::read::<Bundle<'_>>(export.record, draft)
     } else {
-        let decision = shape::read::<Decision<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+        let decision = shape::read::<Decision<'_>>(export.record, draft);
         Bundle { decision, ..Bundle::default() }
     };
     let Decision { verification, .. } = &bundle.decision;

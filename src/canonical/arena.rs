@@ -30,6 +30,11 @@ impl Text {
         self.len == 0
     }
 
+    /// How many bytes it has.
+    pub const fn len(self) -> usize {
+        self.len as usize
+    }
+
     /// A part of the piece, by bytes.
     pub fn part(self, range: std::ops::Range<usize>) -> Self {
         Self::at(self.start() + range.start, range.len())

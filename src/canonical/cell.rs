@@ -11,6 +11,9 @@ pub struct Cell {
     pub value: Value,
 }
 
+/// How deep what adapters make may be nested.
+pub const MADE_DEPTH: usize = 33;
+
 /// A value that is there and not blank.
 #[derive(Debug, Clone, Copy)]
 pub enum Value {
@@ -20,13 +23,15 @@ pub enum Value {
     EncodedJson(Text),
     /// A native JSON object, array, true or false, as it was written.
     Json(Text),
+    /// An object that an adapter has made: JSON that can be kept, nested at most [`MADE_DEPTH`] deep.
+    Made(Text),
 }
 
 impl Value {
     /// Its text, of whatever kind.
     pub const fn text(self) -> Text {
         match self {
-            Self::Text(text) | Self::EncodedJson(text) | Self::Json(text) => text,
+            Self::Text(text) | Self::EncodedJson(text) | Self::Json(text) | Self::Made(text) => text,
         }
     }
 }

@@ -76,8 +76,9 @@ impl ImportService for Service {
         &self,
         request: Request<pb::PreviewImportRequest>,
     ) -> Answer<pb::PreviewImportResponse> {
-        self.auth.member(Call::of(&request), Role::Importer).await?;
-        Ok(Response::new(preview::run(request.into_inner(), *self.imports.limits()).await?))
+        let application = self.auth.application(Call::of(&request), Role::Importer).await?;
+        let limits = self.imports.limits(application).await?;
+        Ok(Response::new(preview::run(request.into_inner(), limits).await?))
     }
 
     async fn get_import(&self, request: Request<pb::GetImportRequest>) -> Answer<pb::GetImportResponse> {

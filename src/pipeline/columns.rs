@@ -63,7 +63,7 @@ impl Columns {
             return Some(fields().count());
         }
         let native = NativeSheet::resolve(self.native.as_ref()?, header)?;
-        Some(native.known())
+        Some(native.columns().count())
     }
 
     /// Resolves a header of at most `limit` columns: by the mapping, if there is one; else it is canonical, or
@@ -107,7 +107,7 @@ impl Sheet {
     pub(super) fn fields(&self) -> usize {
         match self {
             Self::Canonical(header) => header.fields(),
-            Self::Native(sheet) => sheet.known(),
+            Self::Native(sheet) => sheet.columns().count(),
             Self::Mapped(plan, _) => plan.sources().len(),
         }
     }
@@ -116,7 +116,7 @@ impl Sheet {
     pub fn ignored(&self, header: &[String]) -> Vec<String> {
         let reads = |(place, column): &(usize, &String)| match self {
             Self::Canonical(header) => header.field(*place).is_some(),
-            Self::Native(sheet) => sheet.reads(*place),
+            Self::Native(sheet) => sheet.columns().any(|column| column == *place),
             Self::Mapped(plan, _) => MappedSheet::reads(plan, column),
         };
         let ignored = header.iter().enumerate().filter(|column| !reads(column));

@@ -100,12 +100,11 @@ fn cell<'t>(record: &ByteRecord, text: &'t str, column: usize) -> Option<&'t str
 }
 
 fn read_native(rows: &mut Rows, record: &ByteRecord, text: &str, schema: &Schema, sheet: &NativeSheet) {
-    let read = || (0..sheet.width()).filter(|column| sheet.reads(*column));
-    if read().any(|column| cell(record, text, column).is_none()) {
+    if !text.is_ascii() && sheet.columns().any(|column| cell(record, text, column).is_none()) {
         return rows.refuse(not_utf8());
     }
-    let cells = read().map(|column| cell(record, text, column).unwrap_or_default());
-    drafted::fill(rows, schema, true, |draft| Some(sheet.read(cells, draft).err().into_iter().collect()));
+    let cell = |column| cell(record, text, column).unwrap_or_default();
+    drafted::fill(rows, schema, true, |draft| Some(sheet.read(cell, draft).err().into_iter().collect()));
 }
 
 fn read_mapped(

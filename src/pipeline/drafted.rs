@@ -25,7 +25,7 @@ pub(super) fn fill(
     let limit = rows.cell_bytes;
     let mut at = first;
     while let Some(cell) = rows.cells.get(at) {
-        if rows.arena.get(cell.value.text()).len() <= limit {
+        if cell.value.text().len() <= limit {
             at += 1;
             continue;
         }

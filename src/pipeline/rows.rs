@@ -84,7 +84,7 @@ impl Rows {
 
     /// Adds a cell to the open row.
     pub(super) fn add(&mut self, schema: &Schema, field: FieldId, value: Value) {
-        let bytes = self.arena.get(value.text()).len();
+        let bytes = value.text().len();
         if bytes > self.cell_bytes {
             let message =
                 format!("has {bytes} bytes, and {} are allowed (limit cell_bytes)", self.cell_bytes);

@@ -4,12 +4,15 @@ use chrono::{DateTime, Utc};
 
 use super::rows::Rows;
 use crate::{
-    adapters::generic::Adapter,
+    adapters::{
+        generic::Adapter,
+        registry::{self, Provider},
+    },
     canonical::{schema::Schema, schema_of},
     domain::{
         ids::ApplicationId,
         import::ImportSpec,
-        issue::{Issue, WARNINGS_OF_A_ROW},
+        issue::{Issue, IssueCode, WARNINGS_OF_A_ROW},
         limits::Limits,
         lines::LineCounter,
     },
@@ -59,6 +62,7 @@ pub(super) fn transform(
         if !issues.is_empty() || !faults.is_empty() {
             issues.retain(|issue| !faults.iter().any(|fault| issue.is_within(fault)));
             faults.append(&mut issues);
+            tell_whose(&mut faults, spec, schema, &rows.source[rows.span(row)]);
             failures.add(&rows, row, faults);
             continue;
         }
@@ -81,6 +85,20 @@ pub(super) fn transform(
     let (failures, warnings) = (failures.list, warned.list);
     let duplicates = keep_first_of_each_key(&mut records);
     Batch { arena: rows.arena, rows: count, records, duplicates, failures, warnings, media }
+}
+
+/// Tells of a record that has no key whose own it looks like, where the import names no provider that has a form.
+fn tell_whose(faults: &mut [Issue], spec: &ImportSpec, schema: &Schema, record: &[u8]) {
+    let is_of_key = |name: &str| schema.keys.iter().any(|key| schema.spec(*key).name == name);
+    let no_key = |fault: &&mut Issue| fault.code == IssueCode::Required.as_str() && is_of_key(&fault.field);
+    if spec.mapping.is_none()
+        && Provider::of(&spec.provider).is_none()
+        && let Some(fault) = faults.iter_mut().find(no_key)
+        && let Ok(record) = std::str::from_utf8(record)
+        && let Some(whose) = registry::whose(spec.import_type, record)
+    {
+        fault.message = format!("{}: {whose}", fault.message);
+    }
 }
 
 /// Sorts by key, which is the order in which the database locks them, and takes out rows whose key
@@ -161,5 +179,8 @@ impl Told {
 
 /// A text that every database can keep, of at most 255 characters.
 fn storable(text: &str) -> String {
+    if text.len() <= 255 && !text.contains('\0') {
+        return text.to_owned();
+    }
     text.chars().map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c }).take(255).collect()
 }

@@ -181,6 +181,12 @@ impl Store {
         .await
     }
 
+    /// The limits an application has of its own.
+    pub async fn own_limits(&self, id: ApplicationId) -> Result<LimitSettings, Error> {
+        let row = application::Entity::find_by_id(id.0).one(&self.db).await?;
+        limit_settings(&row.ok_or(Refusal::NotFound("application"))?)
+    }
+
     /// Lists applications in the order they were made, those behind `after` only.
     pub async fn list_applications(
         &self,

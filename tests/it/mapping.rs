@@ -19,6 +19,7 @@ on_both_databases!(
     the_example_of_the_page_is_read_as_it_says,
     json_lines_are_read_by_paths,
     companies_and_transactions_are_mapped_too,
+    status_rules_are_mapped_too,
     odd_values_fail_their_row_or_are_left_out,
     all_that_is_wrong_with_a_mapping_is_told_at_once,
     mapped_rows_are_retried_exported_and_erased,
@@ -168,6 +169,58 @@ async fn companies_and_transactions_are_mapped_too(database: Database) {
     let found = listed.expect("a list").into_inner().transactions.remove(0);
     assert_eq!((found.txn_id.as_str(), found.amount.as_str()), ("t-1", "15"));
     assert_eq!(found.direction(), pb::TransactionDirection::Outbound);
+}
+
+async fn status_rules_are_mapped_too(database: Database) {
+    let server = Server::start(database).await;
+    let tenant = server.tenant().await;
+    let rules = fields(&json!([
+        {"field": "external_id", "sources": ["no"]},
+        {"field": "feature", "sources": ["about.check"], "values": {"paper": "OCR", "face": "FACE_MATCH"}},
+        {"field": "field", "sources": ["about.path"]},
+        {"field": "operator", "sources": ["is"], "values": {"<": "less_than", "one of": "in"}},
+        {"field": "value", "sources": ["than"]},
+        {"field": "status", "sources": ["then"], "values": {"stop": "Declined"}, "otherwise": "In Review"},
+        {"field": "priority", "sources": ["rank"]}
+    ]));
+    let spec = spec_of(&server, &tenant, ImportType::StatusRules).await;
+    let spec = pb::ImportSpec { mapping: Some(rules), ..spec };
+    let file = concat!(
+        r#"{"no":1,"about":{"check":"paper","path":"kyc.age"},"is":"<","than":18,"then":"stop","rank":2}"#,
+        "\n",
+        r#"{"no":2,"about":{"check":"face","path":"face_match.score"},"is":"<","than":60.5,"then":"look"}"#,
+        "\n",
+        r#"{"no":3,"about":{"check":"paper","path":"kyc.issuing_state"},"is":"one of","than":["PRK","SYR"],"then":"stop","rank":1}"#,
+        "\n",
+        r#"{"no":4,"about":{"check":"palm","path":"kyc.age"},"is":"<","than":18,"then":"stop"}"#,
+        "\n",
+    );
+    let import = tenant.import_as(spec.clone(), file).await.expect("an import");
+    let errors = tenant.row_errors(&import.uuid).await;
+    assert_eq!(counters(&import), (3, 0, 1), "{errors:?}");
+    assert_eq!((errors[0].row_number, errors[0].issues[0].field.as_str()), (4, "feature"));
+    let request = pb::ListStatusRulesRequest { workflow_id: tenant.workflow.clone(), ..Default::default() };
+    let listed = tenant.client.workflows().list_status_rules(request).await.expect("a list").into_inner();
+    let found: Vec<_> = listed
+        .status_rules
+        .iter()
+        .map(|rule| {
+            let value = format!("{:?}", rule.value.as_ref().and_then(|value| value.kind.clone()));
+            (rule.external_id(), rule.feature.as_str(), rule.operator.as_str(), value, rule.status())
+        })
+        .collect();
+    let (declined, review) = (pb::RuleStatus::Declined, pb::RuleStatus::InReview);
+    assert_eq!(found.len(), 3, "{found:?}");
+    let rule = |id: &str| found.iter().find(|rule| rule.0 == id).expect("a rule");
+    assert_eq!((rule("1").1, rule("1").2, rule("1").4), ("OCR", "less_than", declined));
+    assert_eq!((rule("2").1, rule("2").2, rule("2").4), ("FACE_MATCH", "less_than", review));
+    assert_eq!((rule("3").1, rule("3").2, rule("3").4), ("OCR", "in", declined));
+    for (id, told) in [("1", "NumberValue(18.0)"), ("2", "NumberValue(60.5)"), ("3", "StringValue(\"SYR\")")]
+    {
+        assert!(rule(id).3.contains(told), "{:?}", rule(id));
+    }
+    let again = tenant.import_as(spec, file).await.expect("an import");
+    assert_eq!(counters(&again), (0, 3, 1), "the same rows are the same rules");
 }
 
 const ODD: &str = "id,outcome,born,mail\na,Approved,1/2/1990,ana@example.com\nb,Approved,1990-02-01,ben@example.com\n\

@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use crate::{
     harness::{Database, Server, Tenant, assert_refused, gzip, plain_csv},
+    limits::set_limits,
     on_both_databases,
     shell::Shell,
 };
@@ -14,6 +15,7 @@ on_both_databases!(
     a_preview_tells_what_the_import_then_does,
     a_beginning_is_enough,
     what_stops_a_source_is_told,
+    a_preview_has_the_limits_of_its_application,
     previews_have_bounds_and_need_a_role,
     a_providers_own_csv_is_told_by_its_header,
     the_program_shows_previews,
@@ -112,6 +114,20 @@ async fn what_stops_a_source_is_told(database: Database) {
     let seen = preview(&tenant, tenant.spec(), large, true, 0).await.expect("a preview");
     assert_eq!(outcomes(&seen), [RowOutcome::Failed, RowOutcome::Created]);
     assert_eq!(seen.rows[0].issues[0].code(), pb::IssueCode::RecordTooLarge);
+}
+
+async fn a_preview_has_the_limits_of_its_application(database: Database) {
+    let server = Server::start(database).await;
+    let (tenant, other) = (server.tenant().await, server.tenant().await);
+    let limits = pb::ApplicationLimits { cell_bytes: Some(16), ..Default::default() };
+    set_limits(&server, &tenant, limits).await;
+    let file = format!("external_id,first_name\n1,{}\n2,Bo\n", "x".repeat(17));
+    for (tenant, first) in [(&tenant, RowOutcome::Failed), (&other, RowOutcome::Created)] {
+        let seen = preview(tenant, tenant.spec(), file.clone(), true, 0).await.expect("a preview");
+        assert_eq!(outcomes(&seen), [first, RowOutcome::Created]);
+        let import = tenant.import(&file).await;
+        assert_eq!(import.failed_count, i64::from(first == RowOutcome::Failed), "as an import says");
+    }
 }
 
 async fn previews_have_bounds_and_need_a_role(database: Database) {

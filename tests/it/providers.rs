@@ -176,6 +176,42 @@ fn canonical_rows_of_a_provider_are_read_as_such() {
 }
 
 #[test]
+fn a_record_without_its_provider_says_whose_it_looks_like() {
+    let told = |row: &Value, provider: &str| {
+        let end = format!("the record looks like one of {provider}; name that provider in the import");
+        let issues = row["issues"].as_array().cloned().unwrap_or_default();
+        issues.iter().any(|issue| issue["message"].as_str().is_some_and(|message| message.ends_with(&end)))
+    };
+    for sample in SAMPLES {
+        for row in read_lines("generic", sample.import_type, &sample.lines()) {
+            // Onfido's runs and Sumsub's webhooks both name an applicant.
+            let is_unsure = sample.file == "onfido" && told(&row, "sumsub or onfido");
+            assert!(is_unsure || told(&row, sample.provider), "{}: {row}", sample.file);
+        }
+    }
+    let nobodys = [r#"{"id":"a","status":"Approved"}"#.to_owned()];
+    let row = &read_lines("generic", ImportType::UserVerification, &nobodys)[0];
+    assert_eq!(row["issues"][0]["message"], "must be given", "{row}");
+}
+
+#[test]
+fn a_csv_has_links_of_the_customer_in_a_column() {
+    let links = [r#""{""front"":""https://media.example.net/f.jpg"",""video"":7}""#, "", "nothing"];
+    let row = |links: &str| format!("a,completed,{links},GREEN\n");
+    let text = "applicantId,applicantStatus,_media,reviewAnswer\n".to_owned() + &links.map(row).concat();
+    let rows = read_sheet("sumsub", ImportType::UserVerification, &text);
+    assert_eq!(rows[0]["cells"]["front_image_url"], "https://media.example.net/f.jpg", "{rows:?}");
+    for row in &rows {
+        assert_eq!(
+            (&row["cells"]["status"], &row["issues"]),
+            (&Value::from("Approved"), &Value::Null),
+            "{row}"
+        );
+    }
+    assert_eq!(rows[1]["cells"], rows[2]["cells"], "what holds no links says nothing");
+}
+
+#[test]
 fn links_of_the_customer_come_before_those_of_the_provider() {
     for sample in SAMPLES.iter().filter(|sample| sample.import_type == ImportType::UserVerification) {
         let line = &sample.lines()[0];

@@ -7,7 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use crate::{
     canonical::{
         arena::{Arena, Text},
-        cell::{Cell, Value},
+        cell::{Cell, MADE_DEPTH, Value},
         date::{parse_date, parse_timestamp},
         decimal::{self, DecimalFault, Precision},
         json::{self, JsonFault, JsonType},
@@ -252,7 +252,8 @@ impl Reader<'_> {
 
     fn json(&mut self, cell: Cell, wanted: JsonType, message: &str) -> Option<Text> {
         let text = match cell.value {
-            Value::Json(text) | Value::EncodedJson(text) => text.trim(self.arena),
+            Value::Made(text) if self.max_depth >= MADE_DEPTH => return Some(text),
+            Value::Json(text) | Value::EncodedJson(text) | Value::Made(text) => text.trim(self.arena),
             Value::Text(_) => return self.refuse(cell, IssueCode::WrongType, message),
         };
         match json::check(self.arena.get(text), wanted, self.max_depth) {
@@ -279,7 +280,7 @@ impl Reader<'_> {
         let text = self.arena.get(cell.value.text());
         let mut list = TagList::with_capacity(text.len());
         match cell.value {
-            Value::Json(_) | Value::EncodedJson(_) => {
+            Value::Json(_) | Value::EncodedJson(_) | Value::Made(_) => {
                 if let Err(fault) = json::check(text, JsonType::Texts, self.max_depth) {
                     return self.refuse_json(cell, &fault, WANTED);
                 }

@@ -2,12 +2,7 @@
 
 use super::shapes::{Identification, Status};
 use crate::{
-    adapters::{
-        metadata::Metadata,
-        normal,
-        person::Person,
-        shape::{Leaf, Top},
-    },
+    adapters::{metadata::Metadata, normal, person::Person, shape::Leaf},
     canonical::status::FeatureStatus,
 };
 
@@ -44,7 +39,7 @@ pub(super) fn add(
     });
     let aml =
         record.aml_check.overall.get().or(status.aml.get()).map(screened).or_else(|| normal::worst(old));
-    let has_bill = record.steps.read::<Top<'_>>().members().any(|(step, _)| step.contains("UTILITY_BILL"));
+    let has_bill = record.steps.top().members().any(|(step, _)| step.contains("UTILITY_BILL"));
     let address = record.address.status.get().or(status.steps.get().filter(|_| has_bill));
     let address = address.map(|word| match word {
         "VERIFIED" | "VALID" => FeatureStatus::Approved,

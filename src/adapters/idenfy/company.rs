@@ -9,7 +9,7 @@ use crate::{
         metadata::{self, Metadata},
         normal::{Verdict, fold, without_query},
         person::{no_id, no_verdict},
-        registry::{Export, bad_json},
+        registry::Export,
         shape::{self, Leaf, List, Part, shape},
     },
     canonical::status::SessionStatus,
@@ -89,12 +89,12 @@ shape! {
 
 /// Reads a company.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
-    let mut case = shape::read::<Case<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let mut case = shape::read::<Case<'_>>(export.record, draft);
     if !case.company.is_there() {
-        case.company = serde_json::from_str(export.line).map_err(|error| bad_json(&error))?;
+        case.company = export.record.read();
     }
     if !case.meta.is_there() {
-        case.meta = serde_json::from_str(export.line).map_err(|error| bad_json(&error))?;
+        case.meta = export.record.read();
     }
     let Case { company: details, meta, .. } = &case;
     let verdict = verdict_of(meta);

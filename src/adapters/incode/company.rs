@@ -11,7 +11,7 @@ use crate::{
         metadata::Metadata,
         normal::joined,
         person::{no_id, no_verdict},
-        registry::{Export, bad_json},
+        registry::Export,
         shape::{self, Leaf},
     },
     domain::{import::ImportType, issue::Issue},
@@ -20,7 +20,7 @@ use crate::{
 /// Reads a company.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     export.must_be(ImportType::BusinessVerification, "a company")?;
-    let session = shape::read::<Session<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let session = shape::read::<Session<'_>>(export.record, draft);
     let business = &session.company.request;
     let verdict = verdict_of(&session);
     let status = verdict.as_ref().map(|verdict| draft.judge(verdict));

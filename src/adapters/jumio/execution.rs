@@ -9,7 +9,7 @@ use crate::{
         metadata::{self, Metadata},
         normal::{self, Verdict, fold, joined},
         person::{Person, no_id, no_verdict},
-        registry::{Export, bad_json},
+        registry::Export,
         shape::{self, Leaf, List, Part, Raw, shape},
     },
     canonical::status::{FeatureStatus, SessionStatus},
@@ -113,7 +113,7 @@ shape! {
 
 /// Reads an execution. A callback that one was processed says nothing of how.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
-    let record = shape::read::<Execution<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let record = shape::read::<Execution<'_>>(export.record, draft);
     let Execution { workflow, capabilities, .. } = &record;
     let is_processed = workflow.status.get().map(fold).as_deref() == Some("processed");
     if record.callback_sent_at.get().is_some() && is_processed && !record.decision.is_there() {

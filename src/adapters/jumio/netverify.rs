@@ -9,7 +9,7 @@ use crate::{
         metadata::Metadata,
         normal::{self, Verdict, fold, joined},
         person::{Person, no_id, no_verdict},
-        registry::{Export, bad_json},
+        registry::Export,
         shape::{self, Leaf, List, Raw, shape},
     },
     canonical::status::{FeatureStatus, SessionStatus},
@@ -88,22 +88,14 @@ shape! {
     }
 }
 
-/// The JSON of a member, which some write as a text of it.
-fn inner(raw: Raw<'_>) -> Cow<'_, str> {
-    match raw.text() {
-        Some(text) => text,
-        None => Cow::Borrowed(raw.get().unwrap_or_default()),
-    }
-}
-
 /// States of papers, such as bank statements, that were only read.
 const NO_VERDICTS: [&str; 3] = ["uploaded", "extracted", "discarded"];
 
 /// Reads a scan.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
-    let mut scan = shape::read::<Scan<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let mut scan = shape::read::<Scan<'_>>(export.record, draft);
     if export.top.has("jumioIdScanReference") {
-        let flat = Raw::of(export.line);
+        let flat = export.record;
         (scan.document, scan.transaction, scan.verification) = (flat.read(), flat.read(), flat.read());
     }
     let Scan { document, transaction, verification, .. } = &scan;
@@ -111,9 +103,10 @@ pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Iss
         let message = "the scan is of a paper that was read and not verified; it holds no verdict";
         return Err(Issue::of_record(IssueCode::InvalidValue, message));
     }
-    let (identity, reject) = (inner(verification.identity), inner(verification.reject));
-    let identity: Identity<'_> = serde_json::from_str(&identity).unwrap_or_default();
-    let reject: Reject<'_> = serde_json::from_str(&reject).unwrap_or_default();
+    // What stands inside a callback's members is written as texts of JSON.
+    let (identity, reject) = (verification.identity.encoded(), verification.reject.encoded());
+    let identity: Identity<'_> = verification.identity.decoded(&identity).read();
+    let reject: Reject<'_> = verification.reject.decoded(&reject).read();
     let verdict = verdict_of(document, transaction, &identity);
     let mut metadata = Metadata::default();
     let mut person = Person {
@@ -199,9 +192,9 @@ fn add_document<'a>(person: &mut Person<'a>, document: &'a Document<'a>) {
     person.issuing_state = given(&document.country);
     person.date_of_issue = given(&document.issuing_date);
     person.expiration_date = given(&document.expiry);
-    let text = inner(document.address);
+    let encoded = document.address.encoded();
     let Address { formatted, line1, line2, city, subdivision, postal_code, country, .. } =
-        serde_json::from_str(&text).unwrap_or_default();
+        document.address.decoded(&encoded).read();
     let parts = [&line1, &line2, &city, &subdivision, &postal_code, &country].map(Leaf::get);
     person.address = formatted.get().map(str::to_owned).or_else(|| joined(parts)).map(Cow::Owned);
     person.document_status = document.status.get().map(|word| match fold(word).as_str() {

@@ -8,7 +8,6 @@ use crate::{
         metadata::Metadata,
         normal,
         person::{Person, Pick},
-        shape::Top,
     },
     canonical::status::FeatureStatus,
 };
@@ -57,8 +56,8 @@ pub(super) fn add<'a>(
     for code in verification.steps.iter().chain(of_documents).filter_map(|step| step.error.code.get()) {
         metadata.reason(code);
     }
-    let expired = verification.computed.dig(&["isDocumentExpired", "data"]).read::<Top<'_>>();
-    if expired.members().any(|(_, raw)| raw == "true") {
+    let expired = verification.computed.dig(&["isDocumentExpired", "data"]).top();
+    if expired.members().any(|(_, raw)| raw.get() == Some("true")) {
         metadata.reason("DOCUMENT_EXPIRED");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         metadata::Metadata,
         normal::{self, Verdict, fold},
         person::{Person, no_id, no_verdict},
-        registry::{Export, bad_json},
+        registry::Export,
         shape::{self, Part},
     },
     canonical::status::SessionStatus,
@@ -21,9 +21,9 @@ use crate::{
 /// Reads a check, or one with what belongs to it.
 pub(super) fn read(export: &Export<'_>, is_bundle: bool, draft: &mut Draft<'_>) -> Result<(), Issue> {
     let mut bundle = if is_bundle {
-        shape::read::<Bundle<'_>>(export.line, draft).map_err(|error| bad_json(&error))?
+        shape::read::<Bundle<'_>>(export.record, draft)
     } else {
-        let check = shape::read::<Check<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+        let check = shape::read::<Check<'_>>(export.record, draft);
         Bundle { check, ..Bundle::default() }
     };
     if bundle.reports.is_empty() {

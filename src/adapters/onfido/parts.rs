@@ -9,7 +9,7 @@ use crate::{
         metadata::Metadata,
         normal::{self, fold, joined},
         person::{Person, Pick},
-        shape::{Leaf, Part, Raw, Top},
+        shape::{Leaf, Part, Raw},
     },
     canonical::{document::DocumentType, status::FeatureStatus},
 };
@@ -51,8 +51,8 @@ impl<'a> Parts<'a> {
     /// Sorts the output of a workflow, whose keys are anybody's, by what its parts look like.
     pub(super) fn of_output(output: Raw<'a>) -> Self {
         let mut parts = Self::default();
-        for (_, raw) in output.read::<Top<'a>>().into_members() {
-            let report: Report<'a> = Raw::of(raw).read();
+        for (_, raw) in output.top().members() {
+            let report: Report<'a> = raw.read();
             let has = |key: &str| report.breakdown.dig(&[key]).get().is_some();
             let properties = &report.properties;
             if properties.issuer.get().is_some() || properties.issue_date.get().is_some() {
@@ -65,7 +65,7 @@ impl<'a> Parts<'a> {
             {
                 parts.face = Some(report);
             } else {
-                let form: Applicant<'a> = Raw::of(raw).read();
+                let form: Applicant<'a> = raw.read();
                 if form.first_name.get().is_some() && form.dob.get().is_some() {
                     parts.capture = form;
                 }
@@ -208,14 +208,13 @@ fn result_status(result: &str) -> FeatureStatus {
 /// Paths of a breakdown whose result is not clear, and what stands out beneath them.
 fn tell_breakdown(path: &str, breakdown: Raw<'_>, depth: usize, metadata: &mut Metadata) {
     let Some(depth) = depth.checked_sub(1) else { return };
-    for (key, raw) in breakdown.read::<Top<'_>>().members() {
-        let node: Node<'_> = Raw::of(raw).read();
-        let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    for (key, raw) in breakdown.top().members() {
+        let node: Node<'_> = raw.read();
+        let path = if path.is_empty() { key.into_owned() } else { format!("{path}.{key}") };
         if node.result.get().is_some_and(|result| result != "clear") {
             metadata.reason(path.clone());
-            for (property, raw) in node.properties.read::<Top<'_>>().members() {
-                let is_odd =
-                    Raw::of(raw).text().is_some_and(|word| matches!(&*word, "consider" | "unidentified"));
+            for (property, raw) in node.properties.top().members() {
+                let is_odd = raw.text().is_some_and(|word| matches!(&*word, "consider" | "unidentified"));
                 if is_odd {
                     metadata.reason(format!("{path}.{property}"));
                 }

@@ -11,16 +11,16 @@ use crate::{
         metadata::Metadata,
         normal::{self, Verdict, fold},
         person::{Person, no_id, no_verdict},
-        registry::{Export, bad_json},
-        shape::{self, Leaf},
+        registry::Export,
+        shape::{self, Leaf, Raw},
     },
     canonical::status::SessionStatus,
     domain::issue::Issue,
 };
 
 /// Reads a run.
-pub(super) fn read(export: &Export<'_>, text: &str, draft: &mut Draft<'_>) -> Result<(), Issue> {
-    let run = shape::read::<Run<'_>>(text, draft).map_err(|error| bad_json(&error))?;
+pub(super) fn read(export: &Export<'_>, record: Raw<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
+    let run = shape::read::<Run<'_>>(record, draft);
     write(export, &run, draft)
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     adapters::{
         normal::fold,
-        shape::{Leaf, List, Raw, Top, is_same, shape},
+        shape::{Leaf, List, Raw, is_same, shape},
     },
     canonical::status::FeatureStatus,
 };
@@ -119,8 +119,8 @@ impl<'a> Record<'a> {
     /// Reads a resource and what came with it.
     pub(super) fn new(resource: Resource<'a>, included: Vec<Resource<'a>>) -> Self {
         let inquiry: Inquiry<'a> = resource.attributes.read();
-        let value = |(name, raw)| (name, Raw::of(raw).read::<Valued<'a>>().value);
-        let fields = inquiry.fields.read::<Top<'a>>().into_members().map(value).collect();
+        let value = |(name, raw): (_, Raw<'a>)| (name, raw.read::<Valued<'a>>().value);
+        let fields = inquiry.fields.top().members().map(value).collect();
         let mut findings: Vec<(Cow<'a, str>, Verification<'a>)> = included
             .iter()
             .filter_map(|part| Some((part.kind.clone().take()?, part)))

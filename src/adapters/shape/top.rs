@@ -1,88 +1,57 @@
 //! The members of an object, looked through by key: to tell what a record is, and for objects whose
 //! keys are anybody's.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use serde::{
-    Deserialize,
-    de::{Deserializer, Error as _, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
-
-use super::{Key, is_nothing, is_same};
+use super::{Ends, Key, Part, Raw, Value};
 
 /// Members of an object, by key, in the order they stand in.
-#[derive(Debug, Default)]
-pub(in crate::adapters) struct Top<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::adapters) struct Top<'a>(Option<Value<'a>>);
 
 impl<'a> Top<'a> {
-    /// Reads an object; nothing when the text is another thing.
-    pub(in crate::adapters) fn read(text: &'a str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-
-    /// Whether one of its keys is exactly that.
-    pub(in crate::adapters) fn has_exactly(&self, key: &str) -> bool {
-        self.0.iter().any(|(name, _)| name == key)
-    }
-
-    /// The value of a key, unless it says nothing.
-    pub(in crate::adapters) fn get(&self, key: &str) -> Option<&'a str> {
-        let found = self.0.iter().find(|(name, _)| is_same(name, key))?;
-        Some(found.1.get()).filter(|raw| !is_nothing(raw))
-    }
-
-    /// Whether it has a key, whatever it says.
-    pub(in crate::adapters) fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|(name, _)| is_same(name, key))
-    }
-
-    /// The object behind a key.
-    pub(in crate::adapters) fn object(&self, key: &str) -> Option<Self> {
-        Self::read(self.get(key)?)
-    }
-
-    /// The text behind a key.
-    pub(in crate::adapters) fn word(&self, key: &str) -> Option<String> {
-        serde_json::from_str(self.get(key)?).ok()
-    }
-
-    /// Its members, for whoever outlives it.
-    pub(in crate::adapters) fn into_members(self) -> impl Iterator<Item = (Cow<'a, str>, &'a str)> {
-        self.0.into_iter().map(|(key, value)| (key, value.get()))
+    /// The members of a value; nothing where it is no object.
+    pub(in crate::adapters) fn of(value: Value<'a>) -> Option<Self> {
+        let is_object = value.text().starts_with('{');
+        (is_object && value.members().take(MEMBERS + 1).count() <= MEMBERS).then_some(Self(Some(value)))
     }
 
     /// Its members.
-    pub(in crate::adapters) fn members(&self) -> impl Iterator<Item = (&str, &'a str)> {
-        self.0.iter().map(|(key, value)| (key.as_ref(), value.get()))
+    pub(in crate::adapters) fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Raw<'a>)> {
+        self.values().map(|(key, value)| (key.text(), Raw::read_from(value)))
+    }
+
+    fn values(self) -> impl Iterator<Item = (Key<'a>, Value<'a>)> {
+        self.0.into_iter().flat_map(Value::members)
+    }
+
+    fn find(self, key: &str) -> Option<Value<'a>> {
+        let ends = Ends::of(key);
+        self.values().find(|(name, _)| name.ends() == ends && name.is(key)).map(|(_, value)| value)
+    }
+
+    /// Whether one of its keys is exactly that.
+    pub(in crate::adapters) fn has_exactly(self, key: &str) -> bool {
+        let ends = Ends::of(key);
+        self.values().any(|(name, _)| name.ends() == ends && name.text() == key)
+    }
+
+    /// Whether it has a key, whatever it says.
+    pub(in crate::adapters) fn has(self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    /// The value of a key, unless it says nothing.
+    pub(in crate::adapters) fn get(self, key: &str) -> Raw<'a> {
+        self.find(key).map(Raw::read_from).unwrap_or_default()
+    }
+
+    /// The members of an object that has any behind a key.
+    pub(in crate::adapters) fn object(self, key: &str) -> Option<Self> {
+        let raw = self.get(key);
+        raw.get().filter(|text| text.starts_with('{')).map(|_| raw.top())
     }
 }
 
-impl<'de> Deserialize<'de> for Top<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Top<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Top<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(Key(key)) = map.next_key()? {
-                    // A map of thousands of keys is no record of anybody.
-                    if members.len() > MEMBERS {
-                        return Err(A::Error::custom("too many members"));
-                    }
-                    members.push((key, map.next_value()?));
-                }
-                Ok(Top(members))
-            }
-        }
-        deserializer.deserialize_map(Read)
-    }
-}
-
-/// Most members of an object whose keys are looked through.
+/// Most members of an object whose keys are looked through: a map of thousands of keys is no record of anybody.
 const MEMBERS: usize = 1_000;

@@ -10,7 +10,7 @@ use crate::{
         normal::{self, fold, joined},
         person::{Person, Pick, no_id, no_verdict},
         registry::Export,
-        shape::{Leaf, Part, Top},
+        shape::{Leaf, Part},
     },
     canonical::{
         document::DocumentType,
@@ -188,9 +188,8 @@ fn completed_at<'a>(applicant: &'a Applicant<'a>) -> Pick<'a> {
 /// telling one that has a number.
 fn primary(bundle: &Bundle<'_>) -> Option<usize> {
     let documents = &bundle.applicant.info.id_docs;
-    let steps: Top<'_> = bundle.steps.read();
-    let accepted = steps.members().find_map(|(step, raw)| {
-        let step: Step<'_> = step.starts_with("IDENTITY").then(|| serde_json::from_str(raw).ok())??;
+    let accepted = bundle.steps.top().members().find_map(|(step, raw)| {
+        let step: Step<'_> = step.starts_with("IDENTITY").then(|| raw.read())?;
         let is_accepted = step.result.answer.get().map(fold).as_deref() == Some("green");
         step.kind.get().filter(|_| is_accepted).map(str::to_owned)
     });
@@ -236,13 +235,13 @@ fn address(info: &Info<'_>) -> Option<String> {
 
 /// What became of each check, by its step, by its inspection, or by a label that tells of it.
 fn add_checks(person: &mut Person<'_>, bundle: &Bundle<'_>, metadata: &mut Metadata) {
-    let steps: Top<'_> = bundle.steps.read();
+    let steps = bundle.steps.top();
     let step = |names: &[&str]| {
         let of_it = steps
             .members()
             .filter(|(step, _)| names.contains(&step.trim_end_matches(|c: char| c.is_ascii_digit())));
         normal::worst(of_it.map(|(_, raw)| {
-            let step: Step<'_> = serde_json::from_str(raw).unwrap_or_default();
+            let step: Step<'_> = raw.read();
             checked(step.result.answer.get())
         }))
     };

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     adapters::{
         draft::Draft,
+        normal::trimmed,
         registry::Export,
         shape::{Leaf, List, Raw},
     },
@@ -103,8 +104,9 @@ pub(in crate::adapters) fn read<'a>(
     cells: impl Iterator<Item = (Put, &'a str)>,
     draft: &mut Draft<'_>,
 ) -> Result<(), Issue> {
-    let mut applicant = Applicant::default();
+    let mut bundle = Bundle::default();
     // Of two columns for one member, one is often blank.
-    cells.filter(|(_, cell)| !cell.trim().is_empty()).for_each(|(put, cell)| put(&mut applicant, cell));
-    read_bundle(export, &Bundle { applicant, ..Bundle::default() }, draft)
+    let told = cells.filter(|(_, cell)| !trimmed(cell).is_empty());
+    told.for_each(|(put, cell)| put(&mut bundle.applicant, cell));
+    read_bundle(export, &bundle, draft)
 }

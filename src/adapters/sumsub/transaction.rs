@@ -8,7 +8,7 @@ use crate::{
         normal::{fold, spaced},
         payment::{Party, Payment, score},
         person::{no_id, no_verdict},
-        registry::{Export, bad_json},
+        registry::Export,
         shape::{self, Leaf, List, Raw, shape},
     },
     canonical::{
@@ -99,7 +99,7 @@ shape! {
 /// Reads a transaction.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     export.must_be(ImportType::Transactions, "a transaction")?;
-    let transaction = shape::read::<Transaction<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let transaction = shape::read::<Transaction<'_>>(export.record, draft);
     let Transaction { data, review, .. } = &transaction;
     let info = &data.info;
     let state = review.status.get().or(review.result.answer.get());

@@ -10,8 +10,8 @@ use crate::{
         metadata::Metadata,
         normal::{self, Verdict, fold, joined},
         person::{Person, Pick, no_id, no_verdict},
-        registry::{Export, bad_json},
-        shape::{self, Leaf, List, Raw, Top, shape},
+        registry::Export,
+        shape::{self, Leaf, List, Raw, shape},
     },
     canonical::status::{FeatureStatus, SessionStatus},
     domain::{import::ImportType, issue::Issue},
@@ -79,16 +79,10 @@ impl Form<'_> {
 
 /// Reads a client.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
-    let client = shape::read::<Client<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
-    let flows: Vec<Flow<'_>> =
-        client.flows.read::<Top<'_>>().into_members().map(|(_, raw)| Raw::of(raw).read()).collect();
-    let form = Form(
-        flows
-            .iter()
-            .flat_map(|flow| flow.fields.read::<Top<'_>>().into_members())
-            .map(|(_, raw)| Raw::of(raw).read())
-            .collect(),
-    );
+    let client = shape::read::<Client<'_>>(export.record, draft);
+    let flows: Vec<Flow<'_>> = client.flows.top().members().map(|(_, raw)| raw.read()).collect();
+    let form =
+        Form(flows.iter().flat_map(|flow| flow.fields.top().members()).map(|(_, raw)| raw.read()).collect());
     let verdict = client.status.get().map(|word| Verdict { status: status_of(word), word: word.into() });
     let mut metadata = Metadata::default();
     metadata.flag("status_manually_changed", client.changed.is_true());
@@ -173,8 +167,8 @@ fn tell(form: &Form<'_>, flows: &[Flow<'_>], details: &[Transaction<'_>], metada
     metadata.text("transaction_record_id", services.clone().find_map(|service| service.info.record_id.get()));
     let mut aml: Vec<_> = details.iter().flat_map(|read| record::tell_sources(read, metadata)).collect();
     let watchlists: Vec<(_, Watchlist<'_>)> = services
-        .flat_map(|service| service.watchlists.read::<Top<'_>>().into_members())
-        .map(|(name, raw)| (name, Raw::of(raw).read()))
+        .flat_map(|service| service.watchlists.top().members())
+        .map(|(name, raw)| (name, raw.read()))
         .collect();
     let found = watchlists.iter().filter_map(|(name, list)| Some((name, list.status.get()?)));
     aml.extend(found.clone().map(|(_, status)| record::screened(status)));
@@ -183,9 +177,8 @@ fn tell(form: &Form<'_>, flows: &[Flow<'_>], details: &[Transaction<'_>], metada
     }
     metadata.raw("watchlist_hits", watchlists.iter().find_map(|(_, list)| list.hits.get()));
     metadata.texts("checks", &[("aml", normal::worst(aml).map(FeatureStatus::as_str))]);
-    for (_, raw) in flows.iter().flat_map(|flow| flow.files.read::<Top<'_>>().into_members()) {
-        let file = Raw::of(raw);
-        let id = file.dig(&["id"]).text().or_else(|| file.text());
+    for (_, raw) in flows.iter().flat_map(|flow| flow.files.top().members()) {
+        let id = raw.dig(&["id"]).text().or_else(|| raw.text());
         metadata.media(&[("kind", Some("file")), ("id", id.as_deref())]);
     }
 }

@@ -10,8 +10,8 @@ use crate::{
         metadata::Metadata,
         normal::fold,
         person::{no_id, no_verdict},
-        registry::{Export, bad_json},
-        shape::{Leaf, List, Raw, Top, shape},
+        registry::Export,
+        shape::{Leaf, List, Raw, shape},
     },
     domain::issue::Issue,
 };
@@ -51,15 +51,11 @@ impl<'a> Told<'a> {
     /// Those a list names; one that was cut off names nobody.
     fn people(&self, name: &str) -> Vec<Member<'static>> {
         let raw = self.raw(name);
-        let text = raw.text();
-        let json = text.as_deref().or(raw.get()).unwrap_or_default();
-        let list = match Top::read(json) {
-            Some(top) => {
-                top.members().map(|(_, raw)| raw).find(|raw| raw.starts_with('[')).unwrap_or_default()
-            }
-            None => json,
-        };
-        let people: Vec<Somebody<'_>> = serde_json::from_str(list).unwrap_or_default();
+        let encoded = raw.encoded();
+        let told = raw.decoded(&encoded);
+        let is_list = |raw: &Raw<'_>| raw.get().is_some_and(|text| text.starts_with('['));
+        let list = [told].into_iter().chain(told.top().members().map(|(_, raw)| raw)).find(is_list);
+        let people: List<'_, Somebody<'_>> = list.unwrap_or_default().read();
         let owned = |leaf: &Leaf<'_>| leaf.get().map(|text| Cow::Owned(text.to_owned()));
         let member = |one: &Somebody<'_>| Member {
             name: owned(&one.name),
@@ -74,9 +70,8 @@ impl<'a> Told<'a> {
 
 /// Reads a company.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
-    let parse = |error| bad_json(&error);
-    let transaction: Transaction<'_> = serde_json::from_str(export.line).map_err(parse)?;
-    let told: Told<'_> = serde_json::from_str(export.line).map_err(parse)?;
+    let transaction: Transaction<'_> = export.record.read();
+    let told: Told<'_> = export.record.read();
     let verdict = record::verdict_of(&transaction);
     let status = verdict.as_ref().map(|verdict| draft.judge(verdict));
     let mut metadata = Metadata::default();

@@ -9,7 +9,7 @@ use crate::{
         metadata::Metadata,
         normal::{self, Verdict, fold, joined},
         person::{Person, Pick, no_id, no_verdict},
-        registry::{Export, bad_json},
+        registry::Export,
         shape::{self, Leaf, List, Part, is_same, shape},
     },
     canonical::{
@@ -165,7 +165,7 @@ impl Source<'_> {
 
 /// Reads a transaction.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
-    let transaction = shape::read::<Transaction<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let transaction = shape::read::<Transaction<'_>>(export.record, draft);
     let verdict = verdict_of(&transaction);
     let mut metadata = Metadata::default();
     let mut person = Person {
@@ -235,16 +235,14 @@ pub(super) fn add_person<'a>(
     });
     person.full_name =
         pick(appended("FullName")).or_else(|| pick(transaction.input(&["FullName", "ISOLatin1Name"])));
-    let date = |of: &str| {
-        let part = |name: &str| {
-            appended(&format!("{name}Of{of}")).or_else(|| transaction.input(&[&format!("{name}Of{of}")]))
-        };
-        let (year, month, day) = (part("Year")?, part("Month")?, part("Day")?);
+    let date = |[year, month, day]: [&str; 3]| {
+        let part = |name: &str| appended(name).or_else(|| transaction.input(&[name]));
+        let (year, month, day) = (part(year)?, part(month)?, part(day)?);
         Some(Cow::Owned(format!("{year:0>4}-{month:0>2}-{day:0>2}")))
     };
-    person.date_of_birth = date("Birth");
-    person.date_of_issue = date("Issue");
-    person.expiration_date = date("Expiry");
+    person.date_of_birth = date(["YearOfBirth", "MonthOfBirth", "DayOfBirth"]);
+    person.date_of_issue = date(["YearOfIssue", "MonthOfIssue", "DayOfIssue"]);
+    person.expiration_date = date(["YearOfExpiry", "MonthOfExpiry", "DayOfExpiry"]);
     person.gender = pick(appended("Gender").or_else(|| transaction.input(&["Gender"])));
     // Some sources tell the country in words of their own.
     let nationality = appended("Nationality");

@@ -7,7 +7,7 @@ use crate::{
         metadata::Metadata,
         normal::Verdict,
         person::{Person, no_id, no_verdict},
-        registry::{Export, bad_json},
+        registry::Export,
         shape::{self, Leaf, List, shape},
     },
     domain::{import::ImportType, issue::Issue},
@@ -68,7 +68,7 @@ shape! {
 /// Reads a full-auto webhook.
 pub(super) fn read(export: &Export<'_>, draft: &mut Draft<'_>) -> Result<(), Issue> {
     export.must_be(ImportType::UserVerification, "a verification of a person")?;
-    let webhook = shape::read::<FullAuto<'_>>(export.line, draft).map_err(|error| bad_json(&error))?;
+    let webhook = shape::read::<FullAuto<'_>>(export.record, draft);
     let Verification { decision, score, person: holder, document, insights, .. } = &webhook.data.verification;
     let word = decision.get();
     let verdict =
