@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use carryover::{
-    administration::Administration,
+    administration::{Administration, NewApiKey},
     domain::{
         ids::{ImportId, WorkflowId},
         import::{Import, ImportSpec, ImportStatus, ImportType, MediaPolicy, OnExisting, StartMode},
@@ -77,8 +77,13 @@ impl Parts {
         administration.change_application(Caller::SERVER, application, change).await.expect("changed");
         let kind = WorkflowKind::User;
         let workflow = administration.create_workflow(Caller::SERVER, application, "people", kind).await;
-        let key =
-            administration.create_api_key(Caller::SERVER, Some(application), Role::Operator, "key").await;
+        let new = NewApiKey {
+            application_id: Some(application),
+            role: Role::Operator,
+            name: "key",
+            certificate_name: None,
+        };
+        let key = administration.create_api_key(Caller::SERVER, new).await;
         let caller = Caller {
             key: Some(key.expect("a key").0.id),
             application: Some(application),
