@@ -132,7 +132,8 @@ impl Tenant {
         let workflow = admin.workflows().create_workflow(request).await?.into_inner().workflow;
         let client = async || {
             let (application_id, role) = (id.clone(), pb::Role::Importer as i32);
-            let request = pb::CreateApiKeyRequest { application_id, role, name: "load".into() };
+            let request =
+                pb::CreateApiKeyRequest { application_id, role, name: "load".into(), ..Default::default() };
             let key = admin.admin().create_api_key(request).await?.into_inner().key;
             Client::connect(&args.server, &key).await.map_err(|error| Status::unavailable(error.to_string()))
         };
