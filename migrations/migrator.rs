@@ -14,6 +14,7 @@ mod m0009_revert_failures;
 mod m0010_media;
 mod m0011_row_warnings;
 mod m0012_media_links;
+mod m0013_media_deletions;
 
 /// All migrations in order.
 pub(crate) struct Migrator;
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_media::Migration),
             Box::new(m0011_row_warnings::Migration),
             Box::new(m0012_media_links::Migration),
+            Box::new(m0013_media_deletions::Migration),
         ]
     }
 }

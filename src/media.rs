@@ -88,8 +88,9 @@ impl MediaFetcher {
     ) -> io::Result<Self> {
         let (in_flight, lease) = (InFlight::new(&settings), settings.lease);
         let puts = Semaphore::new(PUTS_AT_A_TIME);
-        let downloader = Arc::new(Downloader { guard, objects, spool: Spool::open(spool)?, puts, settings });
-        Ok(Self { store, feed, metrics, downloader, in_flight, owner: clock::new_id(), lease })
+        let (owner, spool) = (clock::new_id(), Spool::open(spool)?);
+        let downloader = Downloader { guard, store: store.clone(), owner, objects, spool, puts, settings };
+        Ok(Self { store, feed, metrics, downloader: Arc::new(downloader), in_flight, owner, lease })
     }
 
     /// Starts it; it ends when `stop` is cancelled, and what is not fetched then is another's.

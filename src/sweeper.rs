@@ -53,13 +53,13 @@ pub struct Sweeper {
 impl Sweeper {
     /// Starts it; it ends when `stop` is cancelled.
     pub fn spawn(self, tasks: &TaskTracker, stop: CancellationToken) {
+        tasks.spawn(sweep_media(self.erasure.clone(), self.settings.every, stop.clone()));
         tasks.spawn(async move {
             while stop.run_until_cancelled(tokio::time::sleep(self.settings.every)).await.is_some() {
                 self.fail_abandoned_uploads().await;
                 self.delete_expired_sources().await;
                 self.forget_row_tallies().await;
                 self.erasure.resume().await;
-                self.erasure.sweep_media().await;
                 self.feed_standing_retries().await;
             }
         });
@@ -151,5 +151,12 @@ impl Sweeper {
         self.store.mark_source_deleted(application, id, clock::now()).await?;
         // An erasure may have stored a segment in between; from here on none does.
         Ok(self.objects.delete_source(application, id).await?)
+    }
+}
+
+/// Goes over the object store for media that nothing names. There may be very many, and nothing else waits for that.
+async fn sweep_media(erasure: Erasure, every: Duration, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+        erasure.sweep_media(&stop).await;
     }
 }

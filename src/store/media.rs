@@ -4,6 +4,7 @@
 //! rows leads: whoever fetches holds that one, and the others wait for what comes of it.
 
 mod claim;
+mod deletions;
 mod settle;
 
 use std::{collections::HashMap, fmt};
@@ -14,6 +15,8 @@ use sea_orm::{
     sea_query::{Expr, LockBehavior, LockType, Query},
 };
 use uuid::Uuid;
+
+pub use deletions::Announced;
 
 use super::{
     Store,

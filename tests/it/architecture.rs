@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("feed", &["domain"]),
     ("clock", &[]),
     ("fault_points", &[]),
-    ("media", &["clock", "domain", "fault_points", "feed", "guard", "metrics", "objects", "store"]),
+    ("media", &["clock", "domain", "error", "fault_points", "feed", "guard", "metrics", "objects", "store"]),
     ("relay", &["clock", "domain", "feed", "store"]),
     ("reverter", &["clock", "domain", "fault_points", "feed", "store"]),
     ("pipeline", &["adapters", "canonical", "domain", "fault_points", "store"]),
