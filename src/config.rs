@@ -305,6 +305,7 @@ impl ServeArgs {
             image_bytes: self.media.image_bytes,
             image_pixels: self.media.image_pixels,
             video_bytes: self.media.video_bytes,
+            per_application: usize::from(self.media.per_application),
             lease: Duration::from_secs(self.work.lease_seconds),
         }
     }

@@ -114,7 +114,8 @@ impl Store {
             }
             after.application = job.application_id;
             after.jobs.insert(job.application_id, job.id);
-            if busy.jobs.contains(&ImportId(job.id)) {
+            let application = ApplicationId(job.application_id);
+            if busy.jobs.contains(&ImportId(job.id)) || busy.has_its_share(application, &claimed.downloads) {
                 continue;
             }
             match self.claim_of_job(claimer, job, after, busy, &mut claimed).await {
