@@ -205,7 +205,11 @@ pub struct LimitArgs {
     #[arg(long, env = "CARRYOVER_HANDSHAKE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub handshake_seconds: u64,
 
-    /// Seconds in which a peer must take something of what waits for it
+    /// Media that are read from this server at a time over links to it, half of them by one peer
+    #[arg(long, env = "CARRYOVER_MAX_MEDIA_READERS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub max_media_readers: u32,
+
+    /// Seconds in which a peer must take something of what waits for it, or its connection is closed
     #[arg(long, env = "CARRYOVER_STALL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub stall_seconds: u64,
 
@@ -280,6 +284,7 @@ impl ServeArgs {
                 handshake: Duration::from_secs(self.limits.handshake_seconds),
                 stall: Duration::from_secs(self.limits.stall_seconds),
             },
+            media_readers: self.limits.max_media_readers as usize,
             reflection: !self.no_reflection,
             certificate: files.map(|(file, key)| Certificate::from_pem_files(file, key)).transpose()?,
         })
@@ -300,12 +305,12 @@ impl ServeArgs {
             at_a_time: usize::from(self.media.at_a_time),
             per_host: usize::from(self.media.per_host),
             per_import: usize::from(self.media.per_import),
+            per_application: usize::from(self.media.per_application),
             total_time: Duration::from_secs(self.media.seconds),
             attempts: self.media.attempts,
             image_bytes: self.media.image_bytes,
             image_pixels: self.media.image_pixels,
             video_bytes: self.media.video_bytes,
-            per_application: usize::from(self.media.per_application),
             lease: Duration::from_secs(self.work.lease_seconds),
         }
     }

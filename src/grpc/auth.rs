@@ -13,6 +13,7 @@ use tonic::{
 };
 
 use super::{
+    connection::Peer,
     permits,
     rates::{Rates, Use},
 };
@@ -38,9 +39,10 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn of<T>(request: &Request<T>) -> Self {
+        let peer = request.extensions().get::<Peer>().and_then(|peer| peer.address);
         Self {
             key: key(request.metadata()).map(str::to_owned),
-            peer: request.remote_addr().map(|address| permits::peer(address.ip())),
+            peer: peer.map(|address| permits::peer(address.ip())),
             // What was not told apart is bound as what is rarer.
             using: request.extensions().get().copied().unwrap_or(Use::Write),
         }

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -11,7 +12,8 @@ use tokio::{
     net::TcpStream,
     time::Sleep,
 };
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::transport::server::Connected;
 
 use super::{
     accept::Connections,
@@ -26,7 +28,8 @@ const HANDSHAKE_BYTES: usize = 24;
 /// A connection; its end gives the permit back.
 pub(super) struct Connection {
     socket: Socket,
-    peer: TcpConnectInfo,
+    peer: Peer,
+    hung_up: Pin<Box<WaitForCancellationFutureOwned>>,
     /// None once it is over.
     handshake: Option<Handshake>,
     /// When a peer must have taken something at last, while nothing more can be sent. The keepalive of
@@ -34,6 +37,15 @@ pub(super) struct Connection {
     stalled: Option<Pin<Box<Sleep>>>,
     bounds: Connections,
     _permit: Permit,
+}
+
+/// Who is at the other end, as every request over a connection knows.
+#[derive(Clone)]
+pub(super) struct Peer {
+    /// Its address, unless it had gone before anybody asked.
+    pub(super) address: Option<SocketAddr>,
+    /// Ends the connection, with all that goes on over it.
+    pub(super) hang_up: CancellationToken,
 }
 
 struct Handshake {
@@ -49,11 +61,12 @@ impl Connection {
         permit: Permit,
         bounds: Connections,
     ) -> Self {
-        let peer = socket.connect_info();
+        let peer = Peer { address: socket.peer_addr().ok(), hang_up: CancellationToken::new() };
+        let hung_up = Box::pin(peer.hang_up.clone().cancelled_owned());
         let socket = Socket::new(socket, certificate);
         let deadline = Box::pin(tokio::time::sleep(bounds.handshake));
         let handshake = Some(Handshake { missing_bytes: HANDSHAKE_BYTES, deadline });
-        Self { socket, peer, handshake, stalled: None, bounds, _permit: permit }
+        Self { socket, peer, hung_up, handshake, stalled: None, bounds, _permit: permit }
     }
 
     /// What a write came to, or an error when none has come to anything for too long.
@@ -65,6 +78,9 @@ impl Connection {
         if written.is_ready() {
             self.stalled = None;
             return written;
+        }
+        if self.hung_up.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let patience = self.bounds.stall;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
@@ -78,6 +94,9 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.hung_up.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         if let Some(handshake) = &mut self.handshake {
@@ -122,7 +141,7 @@ impl AsyncWrite for Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Self::ConnectInfo {
         self.peer.clone()

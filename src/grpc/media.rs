@@ -1,9 +1,9 @@
 //! Stored media for whoever has a link, by plain HTTP on the port of gRPC.
 
 mod range;
+mod reader;
 
 use std::{
-    net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -24,12 +24,12 @@ use tonic::{
             CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_RANGE, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
         },
     },
-    transport::server::TcpConnectInfo,
 };
 use tower::Service;
 use tracing::error;
 
 use super::{
+    connection::Peer,
     permits,
     rates::{Rates, Use},
 };
@@ -40,11 +40,13 @@ use crate::{
     links::{self, Links, Medium, Opened},
 };
 use range::Part;
+pub(super) use reader::Readers;
 
 /// What media are served from, and how often.
 pub(super) struct Door {
     pub(super) links: Links,
     pub(super) rates: Arc<Rates>,
+    pub(super) readers: Readers,
 }
 
 /// Answers requests for media, and hands all others on.
@@ -72,14 +74,9 @@ where
             Some(door) if request.uri().path().starts_with(links::PREFIX) => {
                 let (door, (asked, _)) = (door.clone(), request.into_parts());
                 let answer = async move {
-                    let peer = asked.extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
+                    let peer = asked.extensions.get::<Peer>();
                     let link = asked.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-                    let answer = door.answer(
-                        &asked.method,
-                        &link,
-                        &asked.headers,
-                        peer.map(|peer| permits::peer(peer.ip())),
-                    );
+                    let answer = door.answer(&asked.method, &link, &asked.headers, peer);
                     Ok(answer.await.unwrap_or_else(Into::into))
                 };
                 Either::Right(answer.boxed())
@@ -108,6 +105,8 @@ enum Refused {
         /// When there is one again.
         wait: Duration,
     },
+    /// As many are read as may be.
+    Busy,
     /// The object store does not answer.
     Unavailable,
 }
@@ -118,7 +117,7 @@ impl Door {
         method: &Method,
         link: &str,
         headers: &HeaderMap,
-        peer: Option<IpAddr>,
+        peer: Option<&Peer>,
     ) -> Result<Response<Body>, Refused> {
         let with_body = match *method {
             Method::GET => true,
@@ -126,6 +125,7 @@ impl Door {
             _ => return Err(Refused::Method),
         };
         let medium = self.open(link, peer)?;
+        let reader = with_body.then(|| self.readers.admit(peer).ok_or(Refused::Busy)).transpose()?;
         let size = self.links.size(&medium).await?.ok_or(Refused::Gone)?;
         // There is no validator that a condition could name.
         let range = headers.get(RANGE).filter(|_| !headers.contains_key(IF_RANGE));
@@ -145,16 +145,18 @@ impl Door {
             let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
             headers.extend(HeaderValue::try_from(text).ok().map(|text| (CONTENT_RANGE, text)));
         }
-        if with_body {
+        if let Some(reader) = reader {
             let bytes = self.links.read(&medium, range).await?.ok_or(Refused::Gone)?;
-            *response.body_mut() = Body::new(StreamBody::new(bytes.map(|bytes| bytes.map(Frame::data))));
+            let bytes = reader.read(bytes).map(|bytes| bytes.map(Frame::data));
+            *response.body_mut() = Body::new(StreamBody::new(bytes));
         }
         Ok(response)
     }
 
     /// What a link leads to. Who has one has as much as who has a key, and is bound alike.
-    fn open(&self, link: &str, peer: Option<IpAddr>) -> Result<Medium, Refused> {
-        let now = Instant::now();
+    fn open(&self, link: &str, peer: Option<&Peer>) -> Result<Medium, Refused> {
+        let (now, peer) = (Instant::now(), peer.and_then(|peer| peer.address));
+        let peer = peer.map(|address| permits::peer(address.ip()));
         self.rates.check_peer(peer, Some(link), now)?;
         match self.links.open(link, clock::now()) {
             Opened::Good(medium) => {
@@ -195,6 +197,7 @@ impl From<Refused> for Response<Body> {
             Refused::TooMany { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many requests; try again later\n")
             }
+            Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many media are being read; try again\n"),
             Refused::Unavailable => {
                 (StatusCode::SERVICE_UNAVAILABLE, "the storage does not answer; try again\n")
             }
@@ -217,7 +220,7 @@ impl From<Refused> for Response<Body> {
             Refused::TooMany { wait } => {
                 headers.insert(RETRY_AFTER, (wait.as_secs() + 1).into());
             }
-            Refused::Unavailable => {
+            Refused::Busy | Refused::Unavailable => {
                 headers.insert(RETRY_AFTER, 1.into());
             }
             Refused::Link | Refused::Gone => {}
