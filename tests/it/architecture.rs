@@ -49,6 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "clock",
             "domain",
             "error",
+            "fault_points",
             "feed",
             "guard",
             "intake",
