@@ -11,7 +11,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::harness::{ADMIN_KEY, Database, assert_adds_up, new_database};
+use crate::{
+    harness::{ADMIN_KEY, Database, assert_adds_up, new_database},
+    waits::eventually,
+};
 
 /// Starts the program itself on a folder; gives it and the address it tells.
 pub async fn serve(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) -> (Child, String) {
@@ -21,26 +24,35 @@ pub async fn serve(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) 
 
 /// The same for one that may die before it listens.
 async fn try_serve(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Option<(Child, String)> {
+    let mut child =
+        program(folder, flags, environment).stderr(std::process::Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let address = loop {
+        if let Some(address) = address(&lines.next_line().await.expect("text")?) {
+            break address;
+        }
+    };
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    Some((child, address))
+}
+
+fn program(folder: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Command {
     // A file that may grow no further is to be an error, as on a full disk, and not a signal.
-    let mut child = Command::new("sh")
+    let mut command = Command::new("sh");
+    command
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_carryover")])
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder)
         .args(flags)
         .envs(environment.iter().copied())
-        .stderr(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("it starts");
-    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
-    let address = loop {
-        let line = lines.next_line().await.expect("text")?;
-        if let Some(rest) = line.split_once("serves gRPC on ") {
-            break rest.1.split(' ').next().expect("an address").to_owned();
-        }
-    };
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    Some((child, address))
+        .kill_on_drop(true);
+    command
+}
+
+/// Where a process says that it listens, if it does in this line.
+fn address(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("serves gRPC on ")?;
+    rest.split(' ').next().map(str::to_owned)
 }
 
 /// What outlives processes: a folder, a database, and a tenant in it.
@@ -106,13 +118,27 @@ impl World {
 
     /// Starts a process; nothing when it died before it listened.
     pub async fn start(&self, flags: &[&str], environment: &[(&str, &str)]) -> Option<(Child, String)> {
+        try_serve(self.folder.path(), &self.all_flags(flags), environment).await
+    }
+
+    /// Starts a process whose log goes to a file.
+    pub async fn start_with_log(&self, log: &Path) -> (Child, String) {
+        let file = std::fs::File::create(log).expect("a file");
+        let child = program(self.folder.path(), &self.all_flags(&[]), &[]).stderr(file).spawn();
+        let address = eventually("it says where it listens", async || {
+            std::fs::read_to_string(log).expect("text").lines().find_map(address)
+        });
+        (child.expect("it starts"), address.await)
+    }
+
+    fn all_flags<'f>(&'f self, flags: &[&'f str]) -> Vec<&'f str> {
         let mut all = vec!["--admin-key", ADMIN_KEY];
         if let Some(url) = self.database_url.as_deref().filter(|_| !flags.contains(&"--database-url")) {
             all.extend(["--database-url", url, "--database-connections", "4"]);
         }
         all.extend(self.flags.iter().map(String::as_str));
         all.extend(flags);
-        try_serve(self.folder.path(), &all, environment).await
+        all
     }
 
     pub fn spec(&self) -> pb::ImportSpec {
