@@ -14,6 +14,7 @@ mod m0009_revert_failures;
 mod m0010_media;
 mod m0011_row_warnings;
 mod m0012_media_links;
+mod m0013_media_deletions;
 mod m0014_certificate_names;
 mod m0016_traces;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0010_media::Migration),
             Box::new(m0011_row_warnings::Migration),
             Box::new(m0012_media_links::Migration),
+            Box::new(m0013_media_deletions::Migration),
             Box::new(m0014_certificate_names::Migration),
             Box::new(m0016_traces::Migration),
         ]

@@ -296,6 +296,7 @@ impl ServeArgs {
             at_a_time: usize::from(self.media.at_a_time),
             per_host: usize::from(self.media.per_host),
             per_import: usize::from(self.media.per_import),
+            per_application: usize::from(self.media.per_application),
             total_time: Duration::from_secs(self.media.seconds),
             attempts: self.media.attempts,
             image_bytes: self.media.image_bytes,

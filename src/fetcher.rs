@@ -25,6 +25,10 @@ const AT_A_TIME: usize = 4;
 /// How often in a row the fetching of a source may bring nothing new.
 const ATTEMPTS: u32 = 6;
 
+/// Bytes that a try must have brought for the next to follow at once when it breaks off. One that brings less is
+/// waited behind, so that nobody is asked without end for next to nothing.
+const PROGRESS: i64 = 1 << 20;
+
 /// Wait after the first failure; each later one doubles it.
 const BACKOFF: Duration = Duration::from_secs(1);
 
@@ -97,17 +101,35 @@ impl Fetcher {
 
     /// Fetches what is missing of a source, and holds the fetch meanwhile.
     async fn bring(&self, fetch: &mut SourceFetch) -> Result<(), FetchFailure> {
-        let Some(import) = self.store.find_import(fetch.application, fetch.import).await? else {
-            return Ok(());
-        };
-        if is_over(&import) {
-            return Ok(());
-        }
-        fetch.committed_size = import.committed_size;
         let holding = fetch.clone();
         tokio::select! {
-            brought = self.imports.fetch_source(import, fetch, &self.metrics) => brought,
+            brought = self.try_while_it_gets_on(fetch) => brought,
             () = self.hold(holding) => Ok(()),
+        }
+    }
+
+    async fn try_while_it_gets_on(&self, fetch: &mut SourceFetch) -> Result<(), FetchFailure> {
+        loop {
+            let Some(import) = self.store.find_import(fetch.application, fetch.import).await? else {
+                return Ok(());
+            };
+            if is_over(&import) {
+                return Ok(());
+            }
+            fetch.committed_size = import.committed_size;
+            let failure = match self.imports.fetch_source(import, fetch, &self.metrics).await {
+                Err(FetchFailure::Fetch(error)) if error.is_transient() && error.retry_after().is_none() => {
+                    error
+                }
+                brought => return brought,
+            };
+            let import = self.store.find_import(fetch.application, fetch.import).await?;
+            if import.is_none_or(|import| import.committed_size - fetch.committed_size < PROGRESS) {
+                return Err(FetchFailure::Fetch(failure));
+            }
+            info!(import.id = %fetch.import, reason = failure.code(), "a source broke off; it is gone on with");
+            self.metrics.fetch_ended(FetchEnd::GoneOn);
+            fetch.attempts = 0;
         }
     }
 

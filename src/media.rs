@@ -1,6 +1,6 @@
 //! Fetches, in the background, the media that imported rows link to.
 //!
-//! Turns go round over imports and hosts; whoever is at a bound, or does not answer, is passed over and holds
+//! Turns go round over applications, imports and hosts; whoever is at a bound, or does not answer, is passed over and holds
 //! nobody else up. What is fetched goes to a file without a name, is looked at, is stored under its hash, and
 //! only then is known to the database, which takes what came of many at a time.
 
@@ -50,6 +50,8 @@ pub struct MediaSettings {
     pub per_host: usize,
     /// How many of these for one import.
     pub per_import: usize,
+    /// How many of these for one application.
+    pub per_application: usize,
     /// How long a server may keep the fetching of one waiting in all.
     pub total_time: Duration,
     /// How often one is tried.
@@ -88,8 +90,9 @@ impl MediaFetcher {
     ) -> io::Result<Self> {
         let (in_flight, lease) = (InFlight::new(&settings), settings.lease);
         let puts = Semaphore::new(PUTS_AT_A_TIME);
-        let downloader = Arc::new(Downloader { guard, objects, spool: Spool::open(spool)?, puts, settings });
-        Ok(Self { store, feed, metrics, downloader, in_flight, owner: clock::new_id(), lease })
+        let (owner, spool) = (clock::new_id(), Spool::open(spool)?);
+        let downloader = Downloader { guard, store: store.clone(), owner, objects, spool, puts, settings };
+        Ok(Self { store, feed, metrics, downloader: Arc::new(downloader), in_flight, owner, lease })
     }
 
     /// Starts it; it ends when `stop` is cancelled, and what is not fetched then is another's.

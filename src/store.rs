@@ -57,7 +57,7 @@ pub use error::Error;
 pub use examine::{Examined, Schema, examine_postgres, examine_sqlite};
 pub use fetches::SourceFetch;
 pub use imports::{ImportPage, NewImport, NewRetry};
-pub use media::{BusyMedia, ClaimedMedia, Download, MediaCursor, MediaOutcome, StoredMedium};
+pub use media::{Announced, BusyMedia, ClaimedMedia, Download, MediaCursor, MediaOutcome, StoredMedium};
 pub use notices::Notices;
 pub use pools::Queue;
 pub use profiles::{BusinessProfile, Profile, SessionCounts, UserProfile};

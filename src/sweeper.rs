@@ -54,13 +54,14 @@ impl Sweeper {
     /// Starts it; it ends when `stop` is cancelled.
     pub fn spawn(self, tasks: &TaskTracker, stop: CancellationToken) {
         self.metrics.sweeper_begins();
+        let (erasure, metrics) = (self.erasure.clone(), self.metrics.clone());
+        tasks.spawn(sweep_media(erasure, metrics, self.settings.every, stop.clone()));
         tasks.spawn(async move {
             while stop.run_until_cancelled(tokio::time::sleep(self.settings.every)).await.is_some() {
                 self.fail_abandoned_uploads().await;
                 self.delete_expired_sources().await;
                 self.forget_row_tallies().await;
                 self.resume_erasures().await;
-                self.sweep_media().await;
                 self.feed_standing_retries().await;
             }
         });
@@ -126,13 +127,6 @@ impl Sweeper {
         self.metrics.swept(Sweep::Erasures, well);
     }
 
-    /// Deletes media that nothing names.
-    async fn sweep_media(&self) {
-        let Swept { count, well } = self.erasure.sweep_media().await;
-        self.metrics.media_swept(count);
-        self.metrics.swept(Sweep::Media, well);
-    }
-
     async fn forget_row_tallies(&self) {
         let forgotten = self.store.forget_row_tallies(clock::now()).await;
         self.metrics.swept(Sweep::Leftovers, forgotten.is_ok());
@@ -166,5 +160,14 @@ impl Sweeper {
         self.store.mark_source_deleted(application, id, clock::now()).await?;
         // An erasure may have stored a segment in between; from here on none does.
         Ok(self.objects.delete_source(application, id).await?)
+    }
+}
+
+/// Goes over the object store for media that nothing names. There may be very many, and nothing else waits for that.
+async fn sweep_media(erasure: Erasure, metrics: Metrics, every: Duration, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+        let Swept { count, well } = erasure.sweep_media(&stop).await;
+        metrics.media_swept(count);
+        metrics.swept(Sweep::Media, well);
     }
 }

@@ -31,6 +31,10 @@ pub struct MediaArgs {
     #[arg(long = "media-per-import", env = "CARRYOVER_MEDIA_PER_IMPORT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     pub per_import: u16,
 
+    /// Of these, for one application, so that its slow servers leave room for others
+    #[arg(long = "media-per-application", env = "CARRYOVER_MEDIA_PER_APPLICATION", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
+    pub per_application: u16,
+
     /// Seconds that a server may keep the fetching of one medium waiting in all
     #[arg(long = "media-seconds", env = "CARRYOVER_MEDIA_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub seconds: u64,

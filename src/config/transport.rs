@@ -71,7 +71,11 @@ pub struct TransportArgs {
     #[arg(long, env = "CARRYOVER_HANDSHAKE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub handshake_seconds: u64,
 
-    /// Seconds in which a peer must take something of what waits for it
+    /// Media that are read from this server at a time over links to it, half of them by one peer
+    #[arg(long, env = "CARRYOVER_MAX_MEDIA_READERS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub max_media_readers: u32,
+
+    /// Seconds in which a peer must take something of what waits for it, or its connection is closed
     #[arg(long, env = "CARRYOVER_STALL_SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub stall_seconds: u64,
 
@@ -112,6 +116,7 @@ impl TransportArgs {
                 stream: unless_zero(self.max_stream_seconds),
                 unread: Duration::from_secs(self.stream_idle_seconds),
             },
+            media_readers: self.max_media_readers as usize,
             connections: Connections {
                 total: self.max_connections as usize,
                 per_peer: self.max_connections_per_peer as usize,

@@ -47,10 +47,12 @@ pub fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or_default()
 }
 
-/// The host of a URL, with its port where it has one: media of one host wait for each other, not for others.
+/// The host of a URL, with its port where that is not the usual one: media of one host wait for each other, not for
+/// others.
 pub fn host_of(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default().to_lowercase()
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    host.strip_suffix(":443").unwrap_or(host).to_lowercase()
 }
 
 #[cfg(test)]
@@ -62,6 +64,10 @@ mod tests {
         for (url, host) in [
             ("https://cdn.example.com/a/b.jpg?token=1", "cdn.example.com"),
             ("HTTPS://CDN.Example.com:8443", "cdn.example.com:8443"),
+            ("https://cdn.example.com:443/a", "cdn.example.com"),
+            ("https://cdn.example.com:8443/a:443", "cdn.example.com:8443"),
+            ("https://[2001:db8::443]/a", "[2001:db8::443]"),
+            ("https://[2001:db8::443]:443", "[2001:db8::443]"),
             ("https://cdn.example.com?x=/y", "cdn.example.com"),
             ("https://cdn.example.com#/y", "cdn.example.com"),
         ] {

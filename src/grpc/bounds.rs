@@ -18,14 +18,13 @@ use tonic::{
     Status,
     body::Body,
     codegen::http::{HeaderMap, Request, Response},
-    transport::server::TcpConnectInfo,
 };
 use tower::{Layer, Service};
 
 use super::{
     methods::{Method, Way},
-    permits,
     places::{Holder, Place, Places},
+    tls::Peer,
 };
 use crate::domain::refusal::Refusal;
 
@@ -135,8 +134,8 @@ where
         let (bounds, place) = (self.bound.bounds, self.bound.places.begin());
         // Whoever needs a key has a place when it is known; a question about health is never one too many.
         if method.keyless && method.way == Way::Answers {
-            let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
-            if let Err(refusal) = place.take(Holder::Peer(peer.map(|peer| permits::peer(peer.ip())))) {
+            let peer = Peer::of(request.extensions()).and_then(|peer| peer.address);
+            if let Err(refusal) = place.take(Holder::Peer(peer)) {
                 return future::ready(Ok(Status::from(refusal).into_http())).boxed();
             }
         }

@@ -12,6 +12,7 @@ use tokio::{
     net::TcpStream,
     time::Sleep,
 };
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use super::{
@@ -28,6 +29,7 @@ const HANDSHAKE_BYTES: usize = 24;
 pub(super) struct Connection {
     socket: Socket,
     peer: Peer,
+    hung_up: Pin<Box<WaitForCancellationFutureOwned>>,
     /// None once it is over.
     handshake: Option<Handshake>,
     /// When a peer must have taken something at last, while nothing more can be sent. The keepalive of
@@ -51,11 +53,12 @@ impl Connection {
         bounds: Connections,
     ) -> Self {
         let address = socket.peer_addr().ok().map(|address| permits::peer(address.ip()));
-        let peer = Peer { address, shown: Shown::default() };
+        let peer = Peer { address, shown: Shown::default(), hang_up: CancellationToken::new() };
+        let hung_up = Box::pin(peer.hang_up.clone().cancelled_owned());
         let socket = Socket::new(socket, certificate, peer.shown.clone());
         let deadline = Box::pin(tokio::time::sleep(bounds.handshake));
         let handshake = Some(Handshake { missing_bytes: HANDSHAKE_BYTES, deadline });
-        Self { socket, peer, handshake, stalled: None, bounds, _permit: permit }
+        Self { socket, peer, hung_up, handshake, stalled: None, bounds, _permit: permit }
     }
 
     /// What a write came to, or an error when none has come to anything for too long.
@@ -67,6 +70,9 @@ impl Connection {
         if written.is_ready() {
             self.stalled = None;
             return written;
+        }
+        if self.hung_up.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let patience = self.bounds.stall;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
@@ -80,6 +86,9 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.hung_up.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         if let Some(handshake) = &mut self.handshake {

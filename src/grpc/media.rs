@@ -1,9 +1,9 @@
 //! Stored media for whoever has a link, by plain HTTP on the port of gRPC.
 
 mod range;
+mod reader;
 
 use std::{
-    net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -28,12 +28,7 @@ use tonic::{
 use tower::Service;
 use tracing::error;
 
-use super::{
-    methods::Use,
-    places::{Holder, Places},
-    rates::Rates,
-    tls::Peer,
-};
+use super::{methods::Use, rates::Rates, tls::Peer};
 use crate::{
     clock,
     domain::refusal::Refusal,
@@ -41,12 +36,13 @@ use crate::{
     links::{self, Links, Medium, Opened},
 };
 use range::Part;
+pub(super) use reader::Readers;
 
 /// What media are served from, and how often.
 pub(super) struct Door {
     pub(super) links: Links,
     pub(super) rates: Arc<Rates>,
-    pub(super) places: Places,
+    pub(super) readers: Readers,
 }
 
 /// Answers requests for media, and hands all others on.
@@ -74,7 +70,7 @@ where
             Some(door) if request.uri().path().starts_with(links::PREFIX) => {
                 let (door, (asked, _)) = (door.clone(), request.into_parts());
                 let answer = async move {
-                    let peer = Peer::of(&asked.extensions).and_then(|peer| peer.address);
+                    let peer = Peer::of(&asked.extensions);
                     let link = asked.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
                     let answer = door.answer(&asked.method, &link, &asked.headers, peer);
                     Ok(answer.await.unwrap_or_else(Into::into))
@@ -105,7 +101,9 @@ enum Refused {
         /// When there is one again.
         wait: Duration,
     },
-    /// The object store does not answer, or the server has too much to do.
+    /// As many are read as may be.
+    Busy,
+    /// The object store does not answer.
     Unavailable,
 }
 
@@ -115,7 +113,7 @@ impl Door {
         method: &Method,
         link: &str,
         headers: &HeaderMap,
-        peer: Option<IpAddr>,
+        peer: Option<&Peer>,
     ) -> Result<Response<Body>, Refused> {
         let with_body = match *method {
             Method::GET => true,
@@ -123,8 +121,7 @@ impl Door {
             _ => return Err(Refused::Method),
         };
         let medium = self.open(link, peer)?;
-        let place = self.places.begin();
-        place.take(Holder::Peer(peer))?;
+        let reader = with_body.then(|| self.readers.admit(peer).ok_or(Refused::Busy)).transpose()?;
         let stored = self.links.find(&medium).await?.ok_or(Refused::Gone)?;
         let size = stored.size();
         // There is no validator that a condition could name.
@@ -145,21 +142,17 @@ impl Door {
             let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
             headers.extend(HeaderValue::try_from(text).ok().map(|text| (CONTENT_RANGE, text)));
         }
-        if with_body {
+        if let Some(reader) = reader {
             let bytes = self.links.read(stored, range).await?.ok_or(Refused::Gone)?;
-            let frames = bytes.map(move |bytes| {
-                // It is kept until the last byte is sent.
-                let _ = &place;
-                bytes.map(Frame::data)
-            });
-            *response.body_mut() = Body::new(StreamBody::new(frames));
+            let bytes = reader.read(bytes).map(|bytes| bytes.map(Frame::data));
+            *response.body_mut() = Body::new(StreamBody::new(bytes));
         }
         Ok(response)
     }
 
     /// What a link leads to. Who has one has as much as who has a key, and is bound alike.
-    fn open(&self, link: &str, peer: Option<IpAddr>) -> Result<Medium, Refused> {
-        let now = Instant::now();
+    fn open(&self, link: &str, peer: Option<&Peer>) -> Result<Medium, Refused> {
+        let (now, peer) = (Instant::now(), peer.and_then(|peer| peer.address));
         self.rates.check_peer(peer, Some(link), now)?;
         match self.links.open(link, clock::now()) {
             Opened::Good(medium) => {
@@ -200,7 +193,10 @@ impl From<Refused> for Response<Body> {
             Refused::TooMany { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "too many requests; try again later\n")
             }
-            Refused::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "it cannot be served now; try again\n"),
+            Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "too many media are being read; try again\n"),
+            Refused::Unavailable => {
+                (StatusCode::SERVICE_UNAVAILABLE, "the storage does not answer; try again\n")
+            }
         };
         let body = http_body_util::Full::new(text.into());
         let mut response = Response::new(Body::new(body));
@@ -220,7 +216,7 @@ impl From<Refused> for Response<Body> {
             Refused::TooMany { wait } => {
                 headers.insert(RETRY_AFTER, (wait.as_secs() + 1).into());
             }
-            Refused::Unavailable => {
+            Refused::Busy | Refused::Unavailable => {
                 headers.insert(RETRY_AFTER, 1.into());
             }
             Refused::Link | Refused::Gone => {}

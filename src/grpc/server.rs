@@ -25,7 +25,7 @@ use super::{
     explain::explain,
     health, import_service,
     measure::Measure,
-    media::{Door, MediaService},
+    media::{Door, MediaService, Readers},
     pb::{
         self, admin_service_server::AdminServiceServer, entity_service_server::EntityServiceServer,
         import_service_server::ImportServiceServer, session_service_server::SessionServiceServer,
@@ -73,6 +73,8 @@ pub struct Transport {
     pub calls: CallBounds,
     /// Bounds of connections.
     pub connections: Connections,
+    /// Media read at a time.
+    pub media_readers: usize,
     /// Whether the server tells what it can do.
     pub reflection: bool,
     /// What it shows to callers; without it nothing is encrypted.
@@ -119,7 +121,11 @@ pub async fn serve(
     let media = parts.map(|parts| {
         let links = parts.links.clone();
         add_services(&mut routes, parts, &transport, rates.clone(), &metrics, &stop);
-        Arc::new(Door { links, rates, places })
+        Arc::new(Door {
+            links,
+            rates,
+            readers: Readers::new(transport.media_readers, transport.connections.stall),
+        })
     });
     if transport.reflection {
         routes.add_service(reflection().build_v1()?.max_decoding_message_size(QUESTION_BYTES));

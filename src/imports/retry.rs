@@ -1,6 +1,7 @@
 //! Taking failed rows of an import up again, as an import of their own.
 //!
-//! A retry of media has no source and no rows: it takes over what failed from its parent, and ends with that.
+//! A retry of media has no source and no rows: it takes over what failed from its parent, step by step, and ends with
+//! that.
 //! Its source is made of the parent's: the same header, and the rows that are meant, or what corrects them.
 //! It is fed to the intake like any upload, in the background. The bytes are the same every time, so whoever
 //! comes after a feeder that died goes on where that one stood.
@@ -15,6 +16,7 @@ use futures_util::StreamExt;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use tracing::{Instrument, Span, info, warn};
+use uuid::Uuid;
 
 use super::{
     Imports,
@@ -32,6 +34,7 @@ use crate::{
         refusal::{FieldViolation, Refusal, Role},
     },
     error::Error,
+    fault_points,
     intake::{Finish, Opened, Piece},
     store::{Caller, NewImport, NewRetry},
     telemetry,
@@ -111,7 +114,7 @@ impl Imports {
     pub async fn feed_retry(&self, child: Import) {
         let (application, id) = (child.application_id, child.id);
         let Err(error) = self.feed(child).await else {
-            info!(import.id = %id, "source of a retry stored");
+            info!(import.id = %id, "a retry was fed");
             return;
         };
         warn!(import.id = %id, error = &error as &dyn std::error::Error, "a retry was not fed to its end");
@@ -144,6 +147,9 @@ impl Imports {
             return Ok(());
         }
         let parent = self.get(application, child.parent.ok_or(Refusal::NotFound("import"))?).await?;
+        if rows.failed_media {
+            return self.take_over_media(&child, parent.id).await;
+        }
         let corrections = self.store.corrections(application, child.id).await?;
         let wanted = self.wanted(&parent, &rows, corrections).await?;
         // What is meant is told by row errors, and they go with the source.
@@ -171,6 +177,19 @@ impl Imports {
             room.send(Piece::Finish(Finish { size, sha256: None }));
         }
         upload.outcome().await.map(drop)
+    }
+
+    /// Takes over what the parent has of media, until there is no more.
+    async fn take_over_media(&self, child: &Import, parent: ImportId) -> Result<(), Error> {
+        let mut next = Some(Uuid::nil());
+        while let Some(from) = next
+            && !self.intake.is_stopping()
+        {
+            next = self.store.take_over_media(child, parent, from, clock::now()).await?;
+            fault_points::reach("media_taken_over");
+            self.feed.changed(child.id);
+        }
+        Ok(())
     }
 
     /// What to take of each row of the parent.

@@ -105,6 +105,11 @@ impl Intake {
         self.tasks.spawn(work);
     }
 
+    /// Whether that work is to end where it stands.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// Bounds of a source.
     pub fn limits(&self) -> &Limits {
         &self.limits

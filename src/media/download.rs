@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use tokio::{sync::Semaphore, task};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use uuid::Uuid;
 
 use super::{
     MediaSettings,
@@ -14,10 +15,12 @@ use super::{
     spool::{Spool, Spooled},
 };
 use crate::{
-    clock, fault_points,
+    clock,
+    error::Error,
+    fault_points,
     guard::{Ask, FetchError, Guard},
     objects::Objects,
-    store::{Download, MediaOutcome, StoredMedium},
+    store::{Announced, Download, MediaOutcome, Store, StoredMedium},
 };
 
 /// Wait of a medium after its first failure; each later one doubles it.
@@ -32,6 +35,9 @@ const OWN_WAIT: Duration = Duration::from_secs(2);
 /// What downloads are made with.
 pub(super) struct Downloader {
     pub(super) guard: Guard,
+    pub(super) store: Store,
+    /// Who holds what is downloaded.
+    pub(super) owner: Uuid,
     pub(super) objects: Objects,
     pub(super) spool: Spool,
     pub(super) puts: Semaphore,
@@ -163,24 +169,38 @@ impl Downloader {
         stop: &CancellationToken,
     ) -> End {
         loop {
-            let put = async {
-                let _room = self.puts.acquire().await;
-                let Spooled { sha256, file, .. } = spooled;
-                self.objects.put_medium(download.application, sha256, medium.media_type, file).await
-            };
-            let Err(error) = put.await else {
-                fault_points::reach("medium_stored");
-                return End::Settled(MediaOutcome::Stored(medium));
-            };
-            warn!(
-                import.id = %download.job,
-                error = &error as &dyn std::error::Error,
-                "a medium is not stored yet"
-            );
+            match self.put(download, spooled, medium.media_type).await {
+                Ok(Announced::Free) => {
+                    fault_points::reach("medium_stored");
+                    return End::Settled(MediaOutcome::Stored(medium));
+                }
+                Ok(Announced::Lost) => return End::Released,
+                Ok(Announced::BeingDeleted) => {}
+                Err(error) => warn!(
+                    import.id = %download.job,
+                    error = &error as &dyn std::error::Error,
+                    "a medium is not stored yet"
+                ),
+            }
             if stop.run_until_cancelled(tokio::time::sleep(OWN_WAIT)).await.is_none() {
                 return End::Released;
             }
         }
+    }
+
+    /// Puts it into the object store, if it may be.
+    async fn put(
+        &self,
+        download: &Download,
+        Spooled { sha256, file, .. }: &Spooled,
+        media_type: &'static str,
+    ) -> Result<Announced, Error> {
+        let announced = self.store.announce_medium(self.owner, download, sha256, clock::now()).await?;
+        if announced == Announced::Free {
+            let _room = self.puts.acquire().await;
+            self.objects.put_medium(download.application, sha256, media_type, file).await?;
+        }
+        Ok(announced)
     }
 
     /// Tries again later what may pass by itself.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{MediaSettings, hosts::Hosts};
 use crate::{
     clock,
-    domain::ids::ImportId,
+    domain::ids::{ApplicationId, ImportId},
     guard::FetchError,
     store::{BusyMedia, Download, Store},
 };
@@ -26,6 +26,7 @@ pub(super) struct InFlight(Arc<Inner>);
 struct Inner {
     at_a_time: usize,
     per_import: usize,
+    per_application: usize,
     state: Mutex<State>,
     landed: Notify,
 }
@@ -48,6 +49,7 @@ impl InFlight {
         Self(Arc::new(Inner {
             at_a_time: settings.at_a_time,
             per_import: settings.per_import,
+            per_application: settings.per_application,
             state: Mutex::new(state),
             landed: Notify::new(),
         }))
@@ -71,15 +73,22 @@ impl InFlight {
         self.0.landed.notified().await;
     }
 
-    /// What is at its bound.
+    /// What is at its bound, and what comes near it.
     pub(super) fn busy(&self) -> BusyMedia {
         let state = self.state();
         let mut jobs = HashMap::<ImportId, usize>::new();
-        for (job, ..) in state.downloads.keys() {
-            *jobs.entry(*job).or_default() += 1;
+        let mut applications = HashMap::<ApplicationId, usize>::new();
+        for download in state.downloads.values() {
+            *jobs.entry(download.job).or_default() += 1;
+            *applications.entry(download.application).or_default() += 1;
         }
         let jobs = jobs.into_iter().filter(|(_, count)| *count >= self.0.per_import);
-        BusyMedia { hosts: state.hosts.busy(Instant::now()), jobs: jobs.map(|(job, _)| job).collect() }
+        BusyMedia {
+            hosts: state.hosts.busy(Instant::now()),
+            jobs: jobs.map(|(job, _)| job).collect(),
+            applications,
+            per_application: self.0.per_application,
+        }
     }
 
     /// Renews the leases of what is in flight, until the last of it has ended.

@@ -78,6 +78,8 @@ label! {
     FetchEnd {
         /// The source is stored.
         Stored = "stored",
+        /// It broke off far behind where it began, and is gone on with at once.
+        GoneOn = "gone_on",
         /// It is tried again later.
         PutOff = "put_off",
         /// It failed its import.

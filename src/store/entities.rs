@@ -7,6 +7,7 @@ pub(super) mod business_session;
 pub(super) mod erasure;
 pub(super) mod import;
 pub(super) mod link_key;
+pub(super) mod media_deletion;
 pub(super) mod medium;
 pub(super) mod row_correction;
 pub(super) mod row_error;

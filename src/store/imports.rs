@@ -263,7 +263,8 @@ impl Store {
                 if let Some(NewRetry { parent, rows, corrections }) = retry {
                     event = event.with("parent_import_id", parent.to_string());
                     if rows.failed_media {
-                        retries::take_over_media(tx, application, (parent, id), &mut row, now).await?;
+                        retries::begin_with_media(&store, tx, application, (parent, id), &mut row, now)
+                            .await?;
                     }
                     row.parent_id = Set(Some(parent.0));
                     row.retry = Set(Some(serde_json::to_value(rows).map_err(|_| Error::Corrupt("retry"))?));

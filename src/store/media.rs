@@ -4,6 +4,7 @@
 //! rows leads: whoever fetches holds that one, and the others wait for what comes of it.
 
 mod claim;
+mod deletions;
 mod settle;
 
 use std::{collections::HashMap, fmt};
@@ -14,6 +15,8 @@ use sea_orm::{
     sea_query::{Expr, LockBehavior, LockType, Query},
 };
 use uuid::Uuid;
+
+pub use deletions::Announced;
 
 use super::{
     Store,
@@ -96,12 +99,36 @@ pub struct MediaCursor {
 }
 
 /// What is to be passed over because as much of it is fetched as may be.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BusyMedia {
     /// Hosts, as [`Download::host`] names them.
     pub hosts: Vec<String>,
     /// Jobs.
     pub jobs: Vec<ImportId>,
+    /// How many downloads there are of each application. One look may take several of one, each of another job.
+    pub applications: HashMap<ApplicationId, usize>,
+    /// How many there may be.
+    pub per_application: usize,
+}
+
+impl Default for BusyMedia {
+    /// Nothing is.
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            jobs: Vec::new(),
+            applications: HashMap::new(),
+            per_application: usize::MAX,
+        }
+    }
+}
+
+impl BusyMedia {
+    /// Whether an application has all it may have, with what was claimed since.
+    fn has_its_share(&self, application: ApplicationId, claimed: &[Download]) -> bool {
+        let since = claimed.iter().filter(|download| download.application == application).count();
+        self.applications.get(&application).copied().unwrap_or(0) + since >= self.per_application
+    }
 }
 
 /// What came of a look for media.

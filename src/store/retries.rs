@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
+    QueryOrder, QuerySelect, Value, sea_query::Expr,
 };
-
 use uuid::Uuid;
 
 use super::{
-    Store,
+    Bulk, Store, audit,
+    commit::COMPLETE,
     control::is_active,
-    entities::{import, medium, row_correction},
+    entities::{import, row_correction},
     error::Error,
-    imports::{ACTIVE, changed},
+    imports::{self, ACTIVE, changed},
 };
 use crate::domain::{
     ids::{ApplicationId, ImportId},
@@ -63,45 +63,107 @@ pub(super) async fn forget_corrections(
     Ok(())
 }
 
+/// Media that one transaction takes over.
+const MEDIA: usize = 1_000;
+
+/// Media of `$2`, not stored, that `$3` takes over, from the URL `$4` on. Whoever takes others over at the same time
+/// is waited for, so that fewer than asked for are the last. PostgreSQL may ask a query behind IN again for each row,
+/// and a limit within it is none.
+const TAKE_OVER: &str = "WITH meant AS MATERIALIZED \
+    (SELECT record_id, import_id, slot FROM media WHERE application_id = $1 AND job_id = $2 AND url_id >= $4 \
+     AND state <> 'STORED' AND url IS NOT NULL ORDER BY url_id LIMIT {limit} {lock}) \
+    UPDATE media SET job_id = $3, state = 'PENDING', leads = FALSE, attempts = 0, due_at = $5, \
+    owner = NULL, epoch = epoch + 1, coming_sha256 = NULL, reason = NULL, message = NULL \
+    WHERE application_id = $1 AND job_id = $2 \
+    AND (record_id, import_id, slot) IN (SELECT record_id, import_id, slot FROM meant) RETURNING url_id";
+
+/// What a transaction took over.
+struct Taken {
+    count: usize,
+    /// The URL that the next one begins at; none when nothing is left.
+    next: Option<Uuid>,
+}
+
+async fn take_some(
+    store: &Store,
+    tx: &DatabaseTransaction,
+    application: ApplicationId,
+    (parent, id): (ImportId, ImportId),
+    from: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Taken, Error> {
+    let lock = match store.bulk {
+        Bulk::Postgres(_) => "FOR UPDATE",
+        Bulk::Sqlite(_) => "",
+    };
+    let take = TAKE_OVER.replace("{limit}", &MEDIA.to_string()).replace("{lock}", lock);
+    let values = [application.0, parent.0, id.0, from].map(Value::from).into_iter().chain([now.into()]);
+    let taken = tx.query_all_raw(store.statement(&take, values)).await?;
+    let urls: Result<Vec<Uuid>, _> = taken.iter().map(|row| row.try_get("", "url_id")).collect();
+    let last = urls?.into_iter().max();
+    Ok(Taken { count: taken.len(), next: last.filter(|_| taken.len() == MEDIA) })
+}
+
 /// Takes media over from an import that has ended: those that failed, and those that nobody came to. The retry
-/// that is to be written has no rows; it is in work from here on, and ends with them.
-pub(super) async fn take_over_media(
+/// that is to be written has no rows; it is in work from here on, and ends with them. Where there are many,
+/// [`Store::take_over_media`] goes on.
+pub(super) async fn begin_with_media(
+    store: &Store,
     tx: &DatabaseTransaction,
     application: ApplicationId,
     (parent, id): (ImportId, ImportId),
     retry: &mut import::ActiveModel,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    use medium::Column;
-    let nothing = || Expr::value(Option::<String>::None);
-    let taken = medium::Entity::update_many()
-        .col_expr(Column::JobId, Expr::value(id.0))
-        .col_expr(Column::State, Expr::value("PENDING"))
-        .col_expr(Column::Leads, Expr::value(false))
-        .col_expr(Column::Attempts, Expr::value(0))
-        .col_expr(Column::DueAt, Expr::value(now))
-        .col_expr(Column::Owner, Expr::value(Option::<Uuid>::None))
-        .col_expr(Column::Epoch, Expr::col(Column::Epoch).add(1))
-        .col_expr(Column::Reason, nothing())
-        .col_expr(Column::Message, nothing())
-        .filter(Column::ApplicationId.eq(application.0))
-        .filter(Column::JobId.eq(parent.0))
-        .filter(Column::State.ne("STORED"))
-        .filter(Column::Url.is_not_null())
-        .exec(tx)
-        .await?;
-    let count = i64::try_from(taken.rows_affected).unwrap_or(i64::MAX);
-    if count == 0 {
+    let taken = take_some(store, tx, application, (parent, id), Uuid::nil(), now).await?;
+    if taken.count == 0 {
         return Err(Refusal::NothingToRetry.into());
     }
     retry.status = Set(ImportStatus::Processing.as_str().to_owned());
-    retry.upload_finished = Set(true);
+    retry.upload_finished = Set(taken.next.is_none());
     retry.started_at = Set(Some(now));
-    retry.media_pending_count = Set(count);
+    retry.media_pending_count = Set(taken.count as i64);
     Ok(())
 }
 
 impl Store {
+    /// Takes some more media over from a retry's parent, those from the URL `from` on; gives where to go on. With
+    /// the last of them the retry may end.
+    pub async fn take_over_media(
+        &self,
+        retry: &Import,
+        parent: ImportId,
+        from: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Uuid>, Error> {
+        use import::Column;
+        let (store, application, id) = (self.clone(), retry.application_id, retry.id);
+        self.write(move |tx| {
+            Box::pin(async move {
+                let taken = take_some(&store, tx, application, (parent, id), from, now).await?;
+                let pending = Expr::col(Column::MediaPendingCount).add(taken.count as i64);
+                let counted = changed(now)
+                    .col_expr(Column::MediaPendingCount, pending)
+                    .col_expr(Column::UploadFinished, Expr::value(taken.next.is_none()))
+                    .col_expr(Column::Feedings, Expr::value(0))
+                    .filter(is_active(application, id))
+                    .filter(Column::UploadFinished.eq(false))
+                    .exec(tx)
+                    .await?;
+                if counted.rows_affected == 0 {
+                    // It has ended, or another took the last of them; what was taken here stays where it was.
+                    return Err(Refusal::UploadTakenOver.into());
+                }
+                let complete = store.statement(COMPLETE, [application.0.into(), id.0.into(), now.into()]);
+                if tx.execute_raw(complete).await?.rows_affected() == 1 {
+                    audit::record_end(tx, &imports::get(tx, application, id).await?, now).await?;
+                }
+                Ok(taken.next)
+            })
+        })
+        .await
+    }
+
     /// The rows a retry is to take instead of those of its parent.
     pub async fn corrections(
         &self,

@@ -16,14 +16,24 @@ use tokio::{
 };
 
 use crate::{
+    gateway::Gateway,
     harness::Database,
+    media::{JPEG, media, sha256},
     on_both_databases,
-    processes::{World, carry_on, create},
+    outside::{Outside, ok},
+    processes::{World, carry_on, create, get as get_import},
     sealed_objects::{NEW, OLD, key_file, keys},
+    stored,
     stored_media::{ask, get},
+    waits::eventually,
 };
 
-on_both_databases!(sources_live_in_a_bucket, sealed_sources_live_in_a_bucket);
+on_both_databases!(
+    sources_live_in_a_bucket,
+    sealed_sources_live_in_a_bucket,
+    a_medium_that_is_being_deleted_is_stored_again,
+    a_long_walk_over_media_holds_nothing_up,
+);
 
 /// A server with a bucket, gone with this.
 struct Bucket {
@@ -52,8 +62,12 @@ impl Bucket {
     }
 
     fn environment(&self) -> Vec<(&str, &str)> {
+        Self::environment_at(&self.endpoint)
+    }
+
+    fn environment_at(endpoint: &str) -> Vec<(&str, &str)> {
         vec![
-            ("AWS_ENDPOINT", &self.endpoint),
+            ("AWS_ENDPOINT", endpoint),
             ("AWS_ALLOW_HTTP", "true"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "key"),
@@ -115,6 +129,86 @@ async fn live_in_a_bucket(database: Database, flags: &[&str]) {
     let after: Vec<_> = bucket.keys().await.into_iter().filter(is_segment).collect();
     assert_eq!(after.len(), 2, "the old object is gone: {after:?}");
     assert_eq!(after.iter().filter(|key| before.contains(key)).count(), 1, "{after:?}");
+}
+
+/// Whoever deletes has looked, and nothing names the medium any more; then somebody comes to store the same.
+async fn a_medium_that_is_being_deleted_is_stored_again(database: Database) {
+    let mut bucket = Bucket::start().await;
+    let gateway =
+        Gateway::before(&bucket.endpoint, |line| line.starts_with("POST") && line.contains("delete")).await;
+    let environment = Bucket::environment_at(&gateway.endpoint);
+    let outside = Outside::answering(|_| ok(JPEG)).await;
+    let (owned, _roots) = outside.flags();
+    let mut flags: Vec<&str> = owned.iter().map(String::as_str).collect();
+    flags.extend(["--object-store", "s3://carryover/kept", "--media-default", "fetch"]);
+    let world = World::new_in(database, &flags, &environment).await;
+    let (_child, address) = world.start(&[], &environment).await.expect("it starts");
+    let client = world.client(&address).await.expect("it answers");
+    let file = |key: &str| {
+        let url = outside.url(&format!("/{key}.jpg"));
+        format!("external_id,vendor_data,front_image_url\n{key},{key},{url}\n").into_bytes()
+    };
+    let id = create(&client, world.spec()).await;
+    let import = carry_on(&client, &id, &file("ann")).await.expect("carried on");
+    assert_eq!(media(&import), (0, 1, 0));
+
+    gateway.close();
+    let erasing = client.clone();
+    let erasing = tokio::spawn(async move {
+        let request = pb::EraseUserRequest { vendor_data: "ann".to_owned() };
+        erasing.entities().erase_user(request).await
+    });
+    eventually("it is about to be deleted", async || (gateway.held() > 0).then_some(())).await;
+    let id = create(&client, world.spec()).await;
+    let importing = {
+        let (client, id, file) = (client.clone(), id.clone(), file("ben"));
+        tokio::spawn(async move { carry_on(&client, &id, &file).await })
+    };
+    eventually("it is fetched again", async || (outside.origin.requests().len() == 2).then_some(())).await;
+    // As long as nobody takes who heeds no deletion.
+    for _ in 0..40 {
+        if get_import(&client, &id).await.expect("an import").status() == pb::ImportStatus::Completed {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    gateway.open();
+    assert_eq!(erasing.await.expect("it ends").expect("erased").into_inner().media_count, 1);
+    let import = importing.await.expect("it ends").expect("carried on");
+    assert_eq!(media(&import), (0, 1, 0));
+    let keys = bucket.keys().await;
+    let is_there = keys.iter().any(|key| key.ends_with(&sha256(JPEG)));
+    assert!(is_there, "a row names it, and it is not in {keys:?}");
+    let left = "SELECT sha256 FROM media_deletions UNION ALL SELECT coming_sha256 FROM media WHERE coming_sha256 IS NOT NULL";
+    let path = world.folder.path().join("carryover.db");
+    assert_eq!(
+        stored::rows_in(world.database_url.as_deref(), &path, left).await.len(),
+        0,
+        "nothing waits any more"
+    );
+}
+
+async fn a_long_walk_over_media_holds_nothing_up(database: Database) {
+    let bucket = Bucket::start().await;
+    let gateway =
+        Gateway::before(&bucket.endpoint, |line| line.starts_with("GET") && line.contains("media%2F")).await;
+    let environment = Bucket::environment_at(&gateway.endpoint);
+    let flags =
+        ["--object-store", "s3://carryover/kept", "--sweep-seconds", "1", "--source-retention-days", "0"];
+    let world = World::new_in(database, &flags, &environment).await;
+    gateway.close();
+    let due = "UPDATE applications SET media_swept_at = NULL";
+    stored::execute_in(world.database_url.as_deref(), &world.folder.path().join("carryover.db"), due).await;
+    let (_child, address) = world.start(&[], &environment).await.expect("it starts");
+    let client = world.client(&address).await.expect("it answers");
+    eventually("the walk has begun", async || (gateway.held() > 0).then_some(())).await;
+    let id = create(&client, world.spec()).await;
+    carry_on(&client, &id, b"external_id\na\n").await.expect("carried on");
+    eventually("its source is deleted", async || {
+        get_import(&client, &id).await.expect("an import").source_deleted_at
+    })
+    .await;
+    gateway.open();
 }
 
 #[tokio::test]

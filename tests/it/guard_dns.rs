@@ -144,6 +144,40 @@ async fn b009_one_guard_keeps_no_answer() {
     assert_eq!(guard.get(&outside.url("/"), plain_ask()).await.map(drop), Err(ADDRESS));
 }
 
+/// Names that the machine's hosts file has lead where the name server says, or nowhere.
+#[tokio::test]
+async fn b020_the_hosts_file_is_not_read() {
+    let hosts = std::fs::read_to_string("/etc/hosts").expect("a hosts file");
+    let names =
+        hosts.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1));
+    let outside = Outside::named(|_| Reply::Code(3)).await;
+    for name in names {
+        let error = outside.fetch(&format!("https://{name}:{}/", outside.origin.port)).await.expect_err(name);
+        match error {
+            FetchError::Refused(_) => {}
+            error => {
+                assert_eq!(error, FetchError::DnsNotFound, "{name}");
+                assert_eq!(outside.dns.lookups(&name.to_lowercase()), 1, "{name} is asked for");
+            }
+        }
+    }
+    assert_eq!(outside.origin.connections(), 0);
+}
+
+/// Nothing is kept of names that are not there, so they take no memory, however many they are.
+#[tokio::test]
+async fn b027_names_that_are_not_found_are_forgotten() {
+    let outside = Outside::named(|_| Reply::Code(3)).await;
+    let guard = carryover::guard::Guard::new(outside.policy()).expect("a guard");
+    for name in (0..200).chain(0..200) {
+        let url = format!("https://n{name}.example.com:{}/", outside.origin.port);
+        assert_eq!(guard.get(&url, plain_ask()).await.map(drop), Err(FetchError::DnsNotFound));
+    }
+    for name in 0..200 {
+        assert_eq!(outside.dns.lookups(&format!("n{name}.example.com")), 2, "n{name} is asked for anew");
+    }
+}
+
 #[tokio::test]
 async fn b013_names_without_addresses_are_not_found() {
     refused(|_| Reply::Code(3), FetchError::DnsNotFound, "NXDOMAIN").await;

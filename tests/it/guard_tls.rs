@@ -1,9 +1,14 @@
 //! Who is on the other side: certificates, versions, and those that never say.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use carryover::guard::{FetchError, Guard, GuardError, Policy};
-use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    version::{TLS12, TLS13},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -35,6 +40,36 @@ async fn c011_certificates_that_prove_nothing() {
         assert_eq!((error.code(), error.is_transient()), ("TLS", false), "{flaw:?}");
         assert!(outside.origin.requests().is_empty(), "{flaw:?}: nothing is asked");
     }
+}
+
+/// Two certificates of one authority and one key: only how they are signed tells them apart.
+#[tokio::test]
+async fn c011_a_signature_with_sha_1_proves_nothing() {
+    /// A file of the fixtures.
+    macro_rules! fixture {
+        ($name:literal) => {
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tls/", $name)).as_slice()
+        };
+    }
+    let identity = |certificate: &'static [u8]| {
+        let chain = vec![CertificateDer::from_pem_slice(certificate).expect("a certificate")];
+        let key = PrivateKeyDer::from_pem_slice(fixture!("leaf.key")).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(rustls::ALL_VERSIONS)
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a certificate and its key");
+        Identity { config, roots: fixture!("root.pem").to_vec() }
+    };
+    assert_eq!(
+        showing(identity(fixture!("sha256.pem"))).await.fetch_usual().await.expect("served").bytes,
+        b"hello"
+    );
+    let outside = showing(identity(fixture!("sha1.pem"))).await;
+    let error = outside.fetch_usual().await.expect_err("no proof");
+    assert_eq!((error.code(), error.is_transient()), ("TLS", false), "{error:?}");
+    assert!(outside.origin.requests().is_empty(), "nothing is asked");
 }
 
 #[tokio::test]

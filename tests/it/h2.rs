@@ -166,8 +166,21 @@ pub fn call(stream: u32, flags: u8, path: &str, key: &str) -> Vec<u8> {
 /// A header as HPACK writes it literally, without an index and without Huffman codes.
 pub fn field(name: &str, value: &str) -> Vec<u8> {
     let text = |text: &str| {
-        let length = u8::try_from(text.len()).ok().filter(|length| *length < 127).expect("a short text");
-        [&[length], text.as_bytes()].concat()
+        let mut length = Vec::new();
+        match text.len() {
+            short @ 0..127 => length.push(short as u8),
+            // An integer with a prefix of seven bits.
+            long => {
+                let mut rest = long - 127;
+                length.push(127);
+                while rest >= 128 {
+                    length.push((rest % 128) as u8 | 128);
+                    rest /= 128;
+                }
+                length.push(rest as u8);
+            }
+        }
+        [&length, text.as_bytes()].concat()
     };
     [vec![0], text(name), text(value)].concat()
 }

@@ -15,6 +15,8 @@ use sqlx::Connection;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use crate::stored;
+
 /// Which database a server stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
@@ -127,17 +129,7 @@ impl Server {
 
     /// Runs a statement on the server's database, behind its back.
     pub async fn sql(&self, sql: &str) {
-        match self.database {
-            Database::Sqlite => {
-                let path = self.folder.path().join("carryover.db");
-                rusqlite::Connection::open(path).expect("open").execute_batch(sql).expect("runs");
-            }
-            Database::Postgres => {
-                let url = self.database_url.as_deref().expect("a URL");
-                let mut connection = sqlx::PgConnection::connect(url).await.expect("connects");
-                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("runs");
-            }
-        }
+        stored::execute_in(self.database_url.as_deref(), &self.path("carryover.db"), sql).await;
     }
 
     /// A new application that may import.

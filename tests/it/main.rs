@@ -38,6 +38,7 @@ mod fake_origin;
 mod floods;
 mod foreign_client;
 mod foreign_ids;
+mod gateway;
 mod golden;
 mod guard_dns;
 mod guard_http;

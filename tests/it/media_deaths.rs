@@ -5,14 +5,17 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use carryover::grpc::{client::Client, pb::ImportStatus};
+use carryover::grpc::{
+    client::Client,
+    pb::{ImportStatus, ListImportsRequest, RetryImportRequest},
+};
 
 use crate::{
     fake_origin::Step,
     harness::{Database, Tenant},
     media::{JPEG, begin, gate, image, media, objects, rows_of, server, sha256},
     on_both_databases,
-    outside::{Outside, ok, path},
+    outside::{Outside, no, ok, path},
     processes::{World, carry_on, create, get},
     stored,
     waits::eventually,
@@ -23,6 +26,7 @@ on_both_databases!(
     a_process_that_dies_between_object_and_row_leaves_no_gap,
     a_server_that_stops_gives_media_back,
     a_lost_lease_links_nothing,
+    a_process_that_dies_while_it_takes_media_over_is_followed,
     an_object_store_that_is_away_is_waited_for,
 );
 
@@ -154,8 +158,6 @@ async fn a_lost_lease_links_nothing(database: Database) {
     eventually("it is asked for", async || (asked.load(Ordering::SeqCst) == 1).then_some(())).await;
     server.sql("UPDATE media SET epoch = epoch + 1").await;
     open.send(true).expect("it waits");
-    let late = eventually("it is stored", async || objects(&server).remove(&tenant.application)).await;
-    assert_eq!(late, [sha256(&image(1))]);
     // A second import is settled behind it.
     let import = server.tenant().await.import(rows_of([outside.url("/b.jpg")])).await;
     assert_eq!(media(&import), (0, 1, 0));
@@ -164,6 +166,7 @@ async fn a_lost_lease_links_nothing(database: Database) {
     server.sql("UPDATE media SET owner = NULL, due_at = (SELECT min(created_at) FROM imports) WHERE state = 'PENDING'").await;
     let import = tenant.wait(&id).await;
     assert_eq!((import.status(), media(&import)), (ImportStatus::Completed, (0, 1, 0)));
+    assert_eq!(objects(&server)[&tenant.application], [sha256(&image(2))], "the first is not even put");
 }
 
 /// D014.
@@ -187,4 +190,50 @@ async fn an_object_store_that_is_away_is_waited_for(database: Database) {
     let import = tenant.wait(&id).await;
     assert_eq!((import.status(), media(&import)), (ImportStatus::Completed, (0, 3, 0)));
     assert_eq!(outside.origin.requests().len(), 3, "nothing is fetched twice for it");
+}
+
+async fn a_process_that_dies_while_it_takes_media_over_is_followed(database: Database) {
+    const ROWS: i64 = 3_300;
+    let mended = Arc::new(AtomicUsize::new(0));
+    let is_mended = mended.clone();
+    let outside = Outside::answering(move |_| match is_mended.load(Ordering::SeqCst) {
+        0 => no("404 Not Found", "X-A: b"),
+        _ => ok(JPEG),
+    });
+    let outside = outside.await;
+    let (world, _roots) = world(database, &outside).await;
+    let (mut child, address) = world.start(&[], &[]).await.expect("it starts");
+    let client = world.client(&address).await.expect("it answers");
+    let parent = create(&client, world.spec()).await;
+    let rows = rows_of((0..ROWS).map(|_| outside.url("/a.jpg")));
+    let import = carry_on(&client, &parent, rows.as_bytes()).await.expect("carried on");
+    assert_eq!(media(&import), (0, 0, ROWS));
+    child.kill().await.expect("ends");
+    mended.store(1, Ordering::SeqCst);
+
+    let dies = [("CARRYOVER_FAULT_POINT", "media_taken_over:1")];
+    let (mut child, address) = world.start(&[], &dies).await.expect("it starts");
+    let client = world.client(&address).await.expect("it answers");
+    let request = RetryImportRequest { import_id: parent.clone(), failed_media: true, ..Default::default() };
+    // Its answer may get lost with the process.
+    drop(client.imports().retry_import(request).await);
+    child.wait().await.expect("it dies");
+
+    let stood_still = match world.database_url {
+        Some(_) => "now() - interval '1 hour'",
+        None => "strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-1 hours')",
+    };
+    let age = format!("UPDATE imports SET updated_at = {stood_still} WHERE NOT upload_finished");
+    let path = world.folder.path().join("carryover.db");
+    let (_child, address) = world.start(&["--sweep-seconds", "1"], &[]).await.expect("it starts");
+    let client = world.client(&address).await.expect("it answers");
+    let retry = eventually("all of them are stored", async || {
+        // What is stored meanwhile makes it young again.
+        stored::execute_in(world.database_url.as_deref(), &path, &age).await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let listed = client.imports().list_imports(ListImportsRequest::default()).await;
+        let newest = listed.expect("a list").into_inner().imports.remove(0);
+        (newest.uuid != parent && newest.status() == ImportStatus::Completed).then_some(newest)
+    });
+    assert_eq!(media(&retry.await), (0, ROWS, 0));
 }

@@ -27,6 +27,7 @@ on_both_databases!(
     what_is_refused_is_not_asked_again,
     a_host_that_hangs_holds_nobody_up,
     an_import_with_much_to_fetch_holds_nobody_up,
+    an_application_with_many_imports_holds_nobody_up,
 );
 
 async fn what_passes_is_tried_again(database: Database) {
@@ -151,4 +152,38 @@ async fn an_import_with_much_to_fetch_holds_nobody_up(database: Database) {
     assert_eq!(outside.origin.requests().len(), 3 + 5);
     open.send(true).expect("it waits");
     assert_eq!(media(&much.wait(&id).await), (0, 50, 0));
+}
+
+async fn an_application_with_many_imports_holds_nobody_up(database: Database) {
+    let (open, closed) = gate();
+    let outside = Outside::answering(move |request| match path(request) {
+        name if name.starts_with("/much") => [vec![closed()], ok(JPEG)].concat(),
+        _ => ok(JPEG),
+    });
+    let outside = outside.await;
+    let flags = ["--media-at-a-time", "6", "--media-per-host", "6", "--media-per-import", "2"];
+    let flags = [&flags[..], &["--media-per-application", "5"]].concat();
+    let (server, _roots) = server(database, &outside, &flags).await;
+    let (much, little) = (server.tenant().await, server.tenant().await);
+    let request = carryover::grpc::pb::UpdateApplicationRequest {
+        application_id: much.application.clone(),
+        max_active_imports: Some(3),
+        ..Default::default()
+    };
+    server.admin.admin().update_application(request).await.expect("changed");
+    let mut imports = Vec::new();
+    for import in 0..3 {
+        let urls = (0..20).map(|n| outside.url(&format!("/much-{import}-{n}.jpg")));
+        // Records of its own: what another has imported is skipped.
+        let rows = rows_of(urls).replace("\nk", &format!("\n{import}-"));
+        imports.push(begin(&much, &rows).await);
+    }
+    eventually("it has its share", async || (outside.origin.requests().len() == 5).then_some(())).await;
+    let import = little.import(rows_of((0..5).map(|n| outside.url(&format!("/little-{n}.jpg"))))).await;
+    assert_eq!((import.status(), media(&import)), (ImportStatus::Completed, (0, 5, 0)));
+    assert_eq!(outside.origin.requests().len(), 5 + 5);
+    open.send(true).expect("it waits");
+    for import in imports {
+        assert_eq!(media(&much.wait(&import).await), (0, 20, 0));
+    }
 }

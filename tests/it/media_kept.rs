@@ -13,7 +13,7 @@ use crate::{
     limits::set_limits,
     media::{objects, sha256},
     on_both_databases, stored,
-    stored_media::{ORIGIN, get, put, put_unfetched, row},
+    stored_media::{self, ORIGIN, get, put, put_unfetched, row},
     waits::eventually,
 };
 
@@ -150,13 +150,16 @@ async fn media_that_nothing_names_are_found(database: Database) {
     tenant.import(row("p-1", "anna")).await;
     let session = sessions(&tenant).await.remove(0);
     put(&server, &tenant, &session, "portrait_image", "image/jpeg", b"named").await;
-    let [named, stray, young] =
-        [&b"named"[..], b"stray", b"young"].map(|bytes| object(&server, &tenant, bytes));
-    for file in [&stray, &young] {
+    put_unfetched(&server, &tenant, &session, "front_image", "PENDING", &session.import_id).await;
+    let coming = stored_media::bytea(&server, &sha256(b"coming"));
+    server.sql(&format!("UPDATE media SET coming_sha256 = {coming} WHERE state = 'PENDING'")).await;
+    let [named, coming, stray, young] =
+        [&b"named"[..], b"coming", b"stray", b"young"].map(|bytes| object(&server, &tenant, bytes));
+    for file in [&coming, &stray, &young] {
         std::fs::write(file, "x").expect("written");
     }
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 3_600);
-    for file in [&named, &stray] {
+    for file in [&named, &coming, &stray] {
         let opened = std::fs::File::options().write(true).open(file).expect("opens");
         opened.set_modified(long_ago).expect("set");
     }
@@ -164,6 +167,7 @@ async fn media_that_nothing_names_are_found(database: Database) {
     server.sql("UPDATE applications SET media_swept_at = NULL").await;
     eventually("it is deleted", async || (!stray.exists()).then_some(())).await;
     assert!(named.exists() && young.exists(), "somebody may be about to name the young one");
+    assert!(coming.exists(), "somebody is about to name this one");
     let count = "SELECT COUNT(*) FROM applications WHERE media_swept_at IS NULL";
     assert_eq!(stored::texts(&server, count).await, ["0"]);
 }

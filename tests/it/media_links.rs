@@ -3,6 +3,7 @@
 use carryover::grpc::pb;
 
 use crate::{
+    h2::{self, DATA, END_HEADERS, END_STREAM, HEADERS, Peer, RST_STREAM},
     harness::{Database, Server, Tenant},
     on_both_databases,
     stored_media::{ORIGIN, ask, get, put, row},
@@ -21,6 +22,8 @@ on_both_databases!(
     who_opens_too_many_links_waits,
     what_is_gone_or_away_is_told_apart,
     a_worker_serves_no_media,
+    no_more_media_are_read_at_a_time_than_may_be,
+    a_reader_that_takes_nothing_is_let_go,
 );
 
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0 of a face";
@@ -279,4 +282,52 @@ async fn a_worker_serves_no_media(database: Database) {
     let (_child, address) = crate::processes::serve(folder.as_ref(), &worker, &[]).await;
     let link = link.replace(&server.app.address.to_string(), &address.replace("http://", ""));
     assert_eq!(get(&link).await.status, 400);
+}
+
+/// Somebody who asks for a medium over HTTP/2 and takes no more of it than fits into the first window.
+async fn half_reader(server: &Server, link: &str) -> Peer {
+    let path = link.strip_prefix(&server.address()).expect("here");
+    let asked = [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "x")];
+    let block: Vec<u8> = asked.iter().flat_map(|(name, value)| h2::field(name, value)).collect();
+    let mut peer = Peer::connect(server.app.address).await;
+    assert!(peer.send(&h2::frame(HEADERS, END_HEADERS | END_STREAM, 1, &block)).await);
+    let mut taken = 0;
+    while taken < 65_535 {
+        let frame = peer.find(|frame| frame.kind == DATA).await.expect("bytes of it");
+        taken += frame.payload.len();
+    }
+    peer
+}
+
+async fn no_more_media_are_read_at_a_time_than_may_be(database: Database) {
+    // One peer may have half of them.
+    let server = Server::start_with(database, &["--max-media-readers", "4"]).await;
+    let tenant = server.tenant().await;
+    let (_, link) = portrait(&server, &tenant, &vec![7; 3_000_000]).await;
+    let mut first = half_reader(&server, &link).await;
+    let _second = half_reader(&server, &link).await;
+    let busy = get(&link).await;
+    assert_eq!((busy.status, busy.header("retry-after")), (503, "1"));
+    assert_eq!(busy.text(), "too many media are being read; try again\n");
+    assert_eq!(ask("HEAD", &link, "").await.status, 200, "what has no body takes no place");
+    assert_eq!(get(&format!("{link}0")).await.status, 403, "who has no link is told nothing else");
+    first.send(&h2::numbered(RST_STREAM, 1, 8)).await;
+    let read = eventually("there is room again", async || {
+        Some(get(&link).await).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(read.await.body.len(), 3_000_000);
+    assert!(first.is_served().await, "the connection goes on without the stream");
+}
+
+async fn a_reader_that_takes_nothing_is_let_go(database: Database) {
+    let server = Server::start_with(database, &["--max-media-readers", "1", "--stall-seconds", "1"]).await;
+    let tenant = server.tenant().await;
+    let (_, link) = portrait(&server, &tenant, &vec![7; 3_000_000]).await;
+    let mut peer = half_reader(&server, &link).await;
+    // It listens to the connection, but gives the stream no room.
+    peer.end().await;
+    let read = eventually("there is room again", async || {
+        Some(get(&link).await).filter(|answer| answer.status == 200)
+    });
+    assert_eq!(read.await.body.len(), 3_000_000);
 }

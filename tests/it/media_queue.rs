@@ -269,7 +269,11 @@ async fn one_host_or_job_holds_no_other_up(database: Database) {
         claimed.into_iter().for_each(|download| *seen.entry((download.job, download.host)).or_default() += 1);
     }
     assert_eq!(seen.len(), 6, "turns go over hosts: {seen:?}");
-    let busy = BusyMedia { hosts: vec![hosts[0].clone(), hosts[2].clone()], jobs: vec![ids[0]] };
+    let busy = BusyMedia {
+        hosts: vec![hosts[0].clone(), hosts[2].clone()],
+        jobs: vec![ids[0]],
+        ..BusyMedia::default()
+    };
     let claimed = fetcher.claim(&parts, &busy).await.downloads;
     let found: Vec<_> = claimed.iter().map(|download| (download.job, download.host.clone())).collect();
     assert_eq!(found, [(ids[1], hosts[1].clone())]);

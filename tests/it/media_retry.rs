@@ -24,6 +24,7 @@ on_both_databases!(
     what_failed_is_fetched_by_a_retry,
     what_fails_again_can_be_retried_again,
     what_a_cancelled_import_left_is_fetched,
+    many_media_are_taken_over_step_by_step,
     a_retry_of_media_is_asked_for_alone,
     a_retry_of_media_is_one_applications,
     the_program_retries_media,
@@ -128,6 +129,30 @@ async fn what_a_cancelled_import_left_is_fetched(database: Database) {
     for session in sessions(&tenant).await {
         assert!(front(&tenant, &session).await.is_some());
     }
+}
+
+async fn many_media_are_taken_over_step_by_step(database: Database) {
+    let (outside, mended) = outside().await;
+    let (server, _roots) = server(database, &outside, &[]).await;
+    let tenant = server.tenant().await;
+    // Two URLs, so that a step ends amid one; and what is stored is gone past.
+    let paths = (0..3_300).map(|row| ["/bad.jpg", "/bad-too.jpg", "/good.jpg"][row % 3]);
+    let parent = tenant.import(rows_of(paths.map(|path| outside.url(path)))).await;
+    assert_eq!(media(&parent), (0, 1_100, 2_200));
+    mended.store(true, Ordering::Relaxed);
+    let asked = outside.origin.requests().len();
+    let child = retry(&tenant, &parent.uuid, "").await.expect("a retry");
+    assert_eq!(
+        (media(&child), child.upload_finished),
+        ((1_000, 0, 0), false),
+        "the call takes a step of them"
+    );
+    let child = tenant.wait(&child.uuid).await;
+    assert_eq!((child.status(), media(&child)), (ImportStatus::Completed, (0, 2_200, 0)));
+    assert!(child.upload_finished);
+    assert_eq!(outside.origin.requests().len(), asked + 2, "each URL once");
+    let again = retry(&tenant, &parent.uuid, "").await;
+    assert_refused(again, Code::FailedPrecondition, "NOTHING_TO_RETRY");
 }
 
 async fn a_retry_of_media_is_asked_for_alone(database: Database) {

@@ -11,7 +11,12 @@ use tonic::{Code, Request, transport::Endpoint};
 use crate::{
     harness::{Database, Server, assert_refused, counters, reason, start},
     kinds::spec_of,
+    media::{JPEG, media, rows_of},
     on_both_databases,
+    outside::{Outside, no, ok, redirect},
+    processes::{World, carry_on, create, get},
+    stored,
+    waits::eventually,
 };
 
 on_both_databases!(
@@ -20,6 +25,7 @@ on_both_databases!(
     an_application_comes_from_the_key_alone,
     row_errors_show_no_secret,
     file_names_are_names_only,
+    tokens_of_links_are_kept_nowhere,
 );
 
 /// M001.
@@ -185,6 +191,61 @@ async fn file_names_are_names_only(database: Database) {
     assert_eq!(found.len(), 7, "{found:?}");
     let named = |path: &std::path::PathBuf| path.file_name().is_some_and(|name| name == "00000000");
     assert!(found.iter().all(named), "no file has a caller's name: {found:?}");
+}
+
+/// Links of providers hold tokens behind the path, which let anybody who has them see a person's documents.
+async fn tokens_of_links_are_kept_nowhere(database: Database) {
+    const TOKEN: &str = "T0KEN-MARKER";
+    let outside = Outside::answering(|request| match request.split(['?', ' ']).nth(1).unwrap_or_default() {
+        "/moved.jpg" => redirect(302, &format!("/b.jpg?signature={TOKEN}")),
+        "/missing.jpg" => no("404 Not Found", "X-A: b"),
+        "/busy.jpg" => no("503 Busy", "Retry-After: 0"),
+        "/page.jpg" => ok("<html></html>"),
+        _ => ok(JPEG),
+    });
+    let outside = outside.await;
+    let (owned, _roots) = outside.flags();
+    let mut flags: Vec<&str> = owned.iter().map(String::as_str).collect();
+    flags.extend(["--media-default", "fetch", "--media-attempts", "2", "--log", "carryover=trace,info"]);
+    let world = World::new(database, &flags).await;
+    let (_child, address) = world.start(&[], &[]).await.expect("it starts");
+    let client = world.client(&address).await.expect("it answers");
+    let paths = ["/a.jpg", "/moved.jpg", "/missing.jpg", "/busy.jpg", "/page.jpg"];
+    let link = |path: &str| format!("{}?token={TOKEN}#{TOKEN}", outside.url(path));
+    let rows =
+        rows_of(paths.iter().map(|path| link(path)).chain([format!("https://10.0.0.1/a.jpg?{TOKEN}")]));
+    let id = create(&client, world.spec()).await;
+    let import = carry_on(&client, &id, rows.as_bytes()).await.expect("carried on");
+    assert_eq!((media(&import), import.failed_count), ((0, 2, 3), 1), "the last is refused as it stands");
+    let spec = pb::ImportSpec { source_file_url: link("/missing.jpg"), ..world.spec() };
+    let by_url = create(&client, spec).await;
+    let status = async || {
+        let import = get(&client, &by_url).await.expect("an import");
+        (import.status() == pb::ImportStatus::Failed).then_some(())
+    };
+    eventually("it is not found", status).await;
+
+    let path = world.folder.path().join("carryover.db");
+    let rows = async |query: &str| stored::rows_in(world.database_url.as_deref(), &path, query).await;
+    let forgotten = async || rows("SELECT url FROM source_fetches").await.is_empty().then_some(());
+    eventually("where it was is forgotten", forgotten).await;
+
+    let log = world.told.lock().expect("no panic").clone();
+    assert!(log.contains("a medium is tried again"), "all is logged: {log}");
+    assert!(!log.contains(TOKEN), "{log}");
+    for query in [
+        "SELECT * FROM user_sessions",
+        "SELECT * FROM imports",
+        "SELECT * FROM row_errors",
+        "SELECT * FROM row_warnings",
+        "SELECT * FROM audit_events",
+        // A retry asks for what failed by its whole link, which goes with the source.
+        "SELECT * FROM media WHERE state = 'STORED'",
+        "SELECT reason, message, host FROM media",
+    ] {
+        let kept = serde_json::to_string(&rows(query).await).expect("JSON");
+        assert!(!kept.contains(TOKEN), "{query}: {kept}");
+    }
 }
 
 /// M018: what a shell shows of a server that cannot reach its database.

@@ -13,6 +13,7 @@ use crate::{
     fake_dns::{A, Question, Reply},
     fake_origin::Step,
     harness::{Database, Server, Tenant},
+    metrics::scrape,
     on_both_databases,
     outside::{HOME, Outside, PRIVATE, head, ok, path, redirect},
 };
@@ -24,6 +25,7 @@ on_both_databases!(
     what_passes_is_tried_again,
     a_broken_fetch_goes_on_where_it_was,
     a_server_without_ranges_is_asked_for_all_again,
+    a_source_that_gets_on_is_not_waited_for,
     a_source_that_breaks_off_again_and_again_gets_on,
     a_file_that_has_changed_is_not_mixed,
     nobody_uploads_into_it,
@@ -246,6 +248,41 @@ async fn a_source_that_breaks_off_again_and_again_gets_on(database: Database) {
     let import = fetched(&tenant, &outside.url("/people.csv")).await;
     assert_eq!((import.status(), import.created_count), (ImportStatus::Completed, 2 * PIECES as i64));
     assert_eq!(outside.origin.requests().len(), PIECES);
+}
+
+async fn a_source_that_gets_on_is_not_waited_for(database: Database) {
+    const PIECE: usize = 1_500_000;
+    let rows: String = (0..24).map(|row| format!("row-{row},Approved,{}\n", "x".repeat(200_000))).collect();
+    let file = format!("external_id,status,remark\n{rows}");
+    let size = file.len();
+    let outside = Outside::answering(move |request| {
+        let from = range(request).unwrap_or(0);
+        let part = format!("Content-Range: bytes {from}-{}/{size}", size - 1);
+        let status = if from == 0 { "200 OK" } else { "206 Partial Content" };
+        let length = format!("Content-Length: {}", size - from);
+        let begun = head(&[&format!("HTTP/1.1 {status}"), &length, &part, "ETag: \"one\""]);
+        let breaks = size.min(from + PIECE);
+        let mut steps = vec![begun, Step::Send(file.as_bytes()[from..breaks].to_vec())];
+        steps.extend((breaks < size).then_some(Step::Cut));
+        steps
+    });
+    let outside = outside.await;
+    let (server, _roots) = server(database, &outside, &["--metrics-listen", "127.0.0.1:0"]).await;
+    let tenant = server.tenant().await;
+    let import = fetched(&tenant, &outside.url("/people.csv")).await;
+    assert_eq!(
+        (import.status(), import.created_count),
+        (ImportStatus::Completed, 24),
+        "{:?}",
+        import.last_error
+    );
+    let tries = outside.origin.requests().len();
+    assert!(tries > size / PIECE, "{tries}");
+    let text = scrape(&server).await;
+    for (result, count) in [("gone_on", tries - 1), ("put_off", 0), ("stored", 1)] {
+        let line = format!("carryover_fetches_total{{result=\"{result}\"}} {count}\n");
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
 }
 
 async fn a_server_without_ranges_is_asked_for_all_again(database: Database) {

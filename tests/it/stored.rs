@@ -27,6 +27,17 @@ pub async fn rows_in(database_url: Option<&str>, path: &Path, sql: &str) -> Vec<
     }
 }
 
+/// Runs a statement on a PostgreSQL, or on the SQLite file at `path`.
+pub async fn execute_in(database_url: Option<&str>, path: &Path, sql: &str) {
+    match database_url {
+        Some(url) => {
+            let mut connection = sqlx::PgConnection::connect(url).await.expect("connects");
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.expect("runs");
+        }
+        None => rusqlite::Connection::open(path).expect("opens").execute_batch(sql).expect("runs"),
+    }
+}
+
 fn from_sqlite(path: &Path, sql: &str) -> Vec<Map<String, Value>> {
     let connection = rusqlite::Connection::open(path).expect("opens");
     let mut statement = connection.prepare(sql).expect("a statement");

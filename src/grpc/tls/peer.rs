@@ -7,6 +7,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use rustls::pki_types::CertificateDer;
+use tokio_util::sync::CancellationToken;
 use tonic::codegen::http::Extensions;
 use webpki::EndEntityCert;
 
@@ -23,6 +24,8 @@ pub(in crate::grpc) struct Peer {
     pub(in crate::grpc) address: Option<IpAddr>,
     /// What it showed in the handshake.
     pub(in crate::grpc) shown: Shown,
+    /// Ends the connection, with all that goes on over it.
+    pub(in crate::grpc) hang_up: CancellationToken,
 }
 
 impl Peer {

@@ -27,6 +27,7 @@ pub(crate) struct Model {
     pub(crate) due_at: DateTimeUtc,
     pub(crate) owner: Option<Uuid>,
     pub(crate) epoch: i64,
+    pub(crate) coming_sha256: Option<Vec<u8>>,
     pub(crate) sha256: Option<Vec<u8>>,
     pub(crate) size: Option<i64>,
     pub(crate) media_type: Option<String>,

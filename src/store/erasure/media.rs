@@ -1,6 +1,6 @@
-//! Media: what named them goes with the records, and what nothing names any more may be deleted.
+//! Media: what named them goes with the records, and whose objects are gone over for what nothing names.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Duration, Utc};
 use sea_orm::{
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// Sessions, or media, that are looked for at a time.
+/// Sessions that are looked for at a time.
 const CHUNK: usize = 500;
 
 /// Deletes what names the media of sessions, also of those that imports replaced since, and of versions of other
@@ -42,17 +42,20 @@ pub(super) async fn forget(
     let mut stored = BTreeSet::new();
     for which in which {
         let which = which.add(Column::ApplicationId.eq(application.0));
-        let hashes: Vec<Option<Vec<u8>>> = medium::Entity::find()
-            .filter(which.clone())
-            .filter(Column::Sha256.is_not_null())
-            .select_only()
-            .column(Column::Sha256)
-            .distinct()
-            .into_tuple()
-            .all(tx)
-            .await?;
-        for hash in hashes.into_iter().flatten() {
-            stored.insert(hash.try_into().map_err(|_| Error::Corrupt("media.sha256"))?);
+        // What was about to be stored when an import ended may be there, too.
+        for column in [Column::Sha256, Column::ComingSha256] {
+            let hashes: Vec<Option<Vec<u8>>> = medium::Entity::find()
+                .filter(which.clone())
+                .filter(column.is_not_null())
+                .select_only()
+                .column(column)
+                .distinct()
+                .into_tuple()
+                .all(tx)
+                .await?;
+            for hash in hashes.into_iter().flatten() {
+                stored.insert(hash.try_into().map_err(|_| Error::Corrupt("media.sha256"))?);
+            }
         }
         medium::Entity::delete_many().filter(which).exec(tx).await?;
     }
@@ -72,29 +75,6 @@ fn is_of_replaced(application: ApplicationId, vendor_data: &str) -> Expr {
 }
 
 impl Store {
-    /// Those of these media that nothing of the application names.
-    pub async fn unnamed_media(
-        &self,
-        application: ApplicationId,
-        media: &[[u8; 32]],
-    ) -> Result<Vec<[u8; 32]>, Error> {
-        let mut unnamed = Vec::new();
-        for media in media.chunks(CHUNK) {
-            let named: Vec<Option<Vec<u8>>> = medium::Entity::find()
-                .filter(Column::ApplicationId.eq(application.0))
-                .filter(Column::Sha256.is_in(media.iter().map(|sha256| sha256.to_vec())))
-                .select_only()
-                .column(Column::Sha256)
-                .distinct()
-                .into_tuple()
-                .all(&self.db)
-                .await?;
-            let named: HashSet<Vec<u8>> = named.into_iter().flatten().collect();
-            unnamed.extend(media.iter().filter(|sha256| !named.contains(sha256.as_slice())));
-        }
-        Ok(unnamed)
-    }
-
     /// An application whose media nobody has gone over for so long; it counts as gone over from here on.
     pub async fn claim_media_sweep(
         &self,

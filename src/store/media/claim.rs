@@ -114,7 +114,8 @@ impl Store {
             }
             after.application = job.application_id;
             after.jobs.insert(job.application_id, job.id);
-            if busy.jobs.contains(&ImportId(job.id)) {
+            let application = ApplicationId(job.application_id);
+            if busy.jobs.contains(&ImportId(job.id)) || busy.has_its_share(application, &claimed.downloads) {
                 continue;
             }
             match self.claim_of_job(claimer, job, after, busy, &mut claimed).await {
@@ -314,11 +315,13 @@ async fn wait_for(
         Bulk::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         Bulk::Sqlite(_) => "",
     };
+    // PostgreSQL may ask a query behind IN again for each row, and a limit within it is none.
     let wait = format!(
-        "UPDATE media SET due_at = $4 WHERE (application_id, record_id, import_id, slot) IN \
-         (SELECT application_id, record_id, import_id, slot FROM media \
+        "WITH due AS MATERIALIZED (SELECT application_id, record_id, import_id, slot FROM media \
           WHERE application_id = $1 AND job_id = $2 AND url_id = $3 AND state = 'PENDING' AND NOT leads \
-          AND due_at <= $5 LIMIT {ROWS} {lock})"
+          AND due_at <= $5 LIMIT {ROWS} {lock}) \
+         UPDATE media SET due_at = $4 WHERE (application_id, record_id, import_id, slot) IN \
+         (SELECT application_id, record_id, import_id, slot FROM due)"
     );
     let values = [group.application.into(), group.job.into(), group.url_id.into()];
     let values = values.into_iter().chain([leader.due_at.into(), now.into()]);

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait, QueryFilter,
-    QueryOrder, QuerySelect, sea_query::Expr,
+    QueryOrder, QuerySelect,
+    sea_query::{Expr, LockType},
 };
 use uuid::Uuid;
 
@@ -147,13 +148,15 @@ pub(super) async fn by_sibling(
     group: Group,
     now: DateTime<Utc>,
 ) -> Result<bool, Error> {
-    let sibling = medium::Entity::find()
+    let mut sibling = medium::Entity::find()
         .filter(group.rows())
         .filter(Expr::cust("state IN ('STORED', 'FAILED')"))
-        .limit(1)
-        .one(tx)
-        .await?;
-    let Some(known) = sibling.and_then(Known::of) else { return Ok(false) };
+        .limit(1);
+    if let Bulk::Postgres(_) = store.bulk {
+        // Until the others name its object, too, nobody deletes it.
+        sibling = sibling.lock(LockType::KeyShare);
+    }
+    let Some(known) = sibling.one(tx).await?.and_then(Known::of) else { return Ok(false) };
     let rows = waiting(store, tx, group, now).await?;
     let (application, job) = (ApplicationId(group.application), ImportId(group.job));
     if let Some(import) = lock_job(store, tx, application, job).await? {
@@ -261,6 +264,7 @@ impl<'j> Job<'j> {
         for rows in rows.chunks(WRITTEN) {
             let update = medium::Entity::update_many()
                 .col_expr(Column::Leads, Expr::value(false))
+                .col_expr(Column::ComingSha256, Expr::value(Option::<Vec<u8>>::None))
                 .col_expr(Column::Owner, Expr::value(Option::<Uuid>::None));
             let update = match known {
                 Known::Stored { sha256, size, media_type, width, height } => update
