@@ -45,7 +45,6 @@ const BOUNDS: &str = "
 
 /// Bounds on what callers do that have no flag, and the constants that hold them: the file, and what stands in it.
 const FIXED: &[(&str, &str, &str, &str)] = &[
-    ("Metadata of a call", "16 KiB", "src/grpc/server.rs", "HEADER_BYTES: u32 = 16 << 10"),
     (
         "Bytes on their way to the server on one connection",
         "32 MiB",
@@ -54,11 +53,13 @@ const FIXED: &[(&str, &str, &str, &str)] = &[
     ),
     ("Of these, in one call", "768 KiB", "src/grpc/server.rs", "STREAM_WINDOW_BYTES: u32 = 768 << 10"),
     (
-        "Time in which a connection must answer a ping",
-        "20 seconds, asked every 30",
+        "Calls of a connection that end by the peer's faults",
+        "1,024",
         "src/grpc/server.rs",
-        "KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20)",
+        "FAULTY_STREAMS: usize = 1024",
     ),
+    ("A question to reflection", "4 KiB", "src/grpc/server.rs", "QUESTION_BYTES: usize = 4 << 10"),
+    ("Names of a client's certificate", "32", "src/grpc/tls/peer.rs", "NAMES: usize = 32"),
     (
         "Chunks of an upload",
         "100,000 and one more for every 64 bytes",
