@@ -27,11 +27,10 @@ pub struct TlsArgs {
     )]
     pub client_ca: Option<PathBuf>,
 
-    /// Whether a client without a certificate is turned away in the handshake
+    /// Whether a client without a certificate is turned away in the handshake, where clients show any
     #[arg(
         long = "tls-client-auth",
         env = "CARRYOVER_TLS_CLIENT_AUTH",
-        requires = "client_ca",
         default_value = "required",
         value_enum,
         value_name = "WHEN"
