@@ -3,7 +3,7 @@
 use carryover::grpc::pb;
 
 use crate::{
-    h2::{self, DATA, END_HEADERS, END_STREAM, HEADERS, Peer, RST_STREAM},
+    h2::{self, ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, Peer, RST_STREAM, SETTINGS},
     harness::{Database, Server, Tenant},
     on_both_databases,
     stored_media::{ORIGIN, ask, get, put, row},
@@ -284,19 +284,35 @@ async fn a_worker_serves_no_media(database: Database) {
     assert_eq!(get(&link).await.status, 400);
 }
 
-/// Somebody who asks for a medium over HTTP/2 and takes no more of it than fits into the first window.
-async fn half_reader(server: &Server, link: &str) -> Peer {
+/// Asks for a medium over HTTP/2.
+async fn ask_for(server: &Server, peer: &mut Peer, link: &str) {
     let path = link.strip_prefix(&server.address()).expect("here");
     let asked = [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "x")];
     let block: Vec<u8> = asked.iter().flat_map(|(name, value)| h2::field(name, value)).collect();
-    let mut peer = Peer::connect(server.app.address).await;
     assert!(peer.send(&h2::frame(HEADERS, END_HEADERS | END_STREAM, 1, &block)).await);
+}
+
+/// Somebody who takes no more of a medium than fits into the first window.
+async fn half_reader(server: &Server, link: &str) -> Peer {
+    let mut peer = Peer::connect(server.app.address).await;
+    ask_for(server, &mut peer, link).await;
     let mut taken = 0;
     while taken < 65_535 {
         let frame = peer.find(|frame| frame.kind == DATA).await.expect("bytes of it");
         taken += frame.payload.len();
     }
     peer
+}
+
+/// Waits for the end of a connection that listens, and answers when it is asked whether it lives.
+async fn end_of(mut peer: Peer) {
+    for _ in 0..3 {
+        match peer.find(|frame| (frame.kind, frame.flags) == (PING, 0)).await {
+            Some(ping) => drop(peer.send(&h2::frame(PING, ACK, 0, &ping.payload)).await),
+            None => return,
+        }
+    }
+    panic!("it is still open");
 }
 
 async fn no_more_media_are_read_at_a_time_than_may_be(database: Database) {
@@ -323,9 +339,17 @@ async fn a_reader_that_takes_nothing_is_let_go(database: Database) {
     let server = Server::start_with(database, &["--max-media-readers", "1", "--stall-seconds", "1"]).await;
     let tenant = server.tenant().await;
     let (_, link) = portrait(&server, &tenant, &vec![7; 3_000_000]).await;
-    let mut peer = half_reader(&server, &link).await;
-    // It listens to the connection, but gives the stream no room.
-    peer.end().await;
+    end_of(half_reader(&server, &link).await).await;
+    // One that gives no room for a first byte: its windows begin at nothing.
+    let mut peer = Peer::connect(server.app.address).await;
+    peer.send(&h2::frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
+    let room = eventually("there is room again", async || {
+        Some(get(&link).await).filter(|answer| answer.status == 200)
+    });
+    room.await;
+    ask_for(&server, &mut peer, &link).await;
+    peer.find(|frame| frame.kind == HEADERS).await.expect("an answer");
+    end_of(peer).await;
     let read = eventually("there is room again", async || {
         Some(get(&link).await).filter(|answer| answer.status == 200)
     });
