@@ -193,8 +193,10 @@ async fn where_media_were_is_forgotten_with_the_source(database: Database) {
         stored::rows(&server, &format!("SELECT url FROM media WHERE application_id <> {id}")).await
     );
     assert_eq!(all.matches(ORIGIN).count(), 2, "those of another application are not: {all}");
-    let request =
-        pb::RetryImportRequest { import_id: imports.remove(0), failed_media: true, ..Default::default() };
+    let import_id = imports.remove(0);
+    let gone = async || brief.get(&import_id).await.source_deleted_at;
+    eventually("the source is gone, too", gone).await;
+    let request = pb::RetryImportRequest { import_id, failed_media: true, ..Default::default() };
     let refused = brief.client.imports().retry_import(request).await;
     assert_refused(refused, Code::FailedPrecondition, "SOURCE_GONE");
 }
