@@ -4,7 +4,6 @@
 
 #![expect(clippy::expect_used, reason = "a driver that cannot begin should say so")]
 #![expect(clippy::print_stdout, reason = "it is a program")]
-#![expect(clippy::disallowed_methods, reason = "its tasks end with it")]
 
 use std::{
     collections::BTreeMap,
@@ -59,19 +58,27 @@ const PARTS: usize = 40;
 /// Rest between two calls of an application; its key may make 600 a minute.
 const REST: Duration = Duration::from_millis(150);
 
-/// What was measured, by name, in microseconds; and what failed, by name and status.
+/// What was measured, and what failed.
 #[derive(Clone, Default)]
-struct Figures(Arc<Mutex<(BTreeMap<&'static str, Vec<u64>>, BTreeMap<String, u64>)>>);
+struct Figures(Arc<Mutex<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    /// Microseconds, by name.
+    times: BTreeMap<&'static str, Vec<u64>>,
+    /// How often, by name and status.
+    failures: BTreeMap<String, u64>,
+}
 
 impl Figures {
     fn add(&self, name: &'static str, time: Duration) {
         let micros = time.as_micros().try_into().unwrap_or(u64::MAX);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.entry(name).or_default().push(micros);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).times.entry(name).or_default().push(micros);
     }
 
     fn failed(&self, name: &str, status: &Status) {
         let key = format!("{name}: {:?} {}", status.code(), status.message());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).1.entry(key).or_default() += 1;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).failures.entry(key).or_default() += 1;
     }
 
     /// Measures a call.
@@ -85,7 +92,7 @@ impl Figures {
     /// Prints all of it; gives how much failed.
     fn print(&self) -> u64 {
         let mut figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (times, failures) = &mut *figures;
+        let Noted { times, failures } = &mut *figures;
         println!("{:<18}{:>9}{:>10}{:>10}{:>10}{:>10}  ms", "", "count", "50 %", "95 %", "99 %", "most");
         for (name, times) in times {
             times.sort_unstable();

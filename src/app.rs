@@ -158,11 +158,10 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let (transport, guard) = prepare(args).map_err(StartError::Settings)?;
     args.contradictions().for_each(|contradiction| warn!("{contradiction}"));
     let (listener, address) = listen(args.listen).await?;
-    let metrics_listener = match args.metrics_listen {
-        Some(address) => Some(listen(address).await?),
-        None => None,
+    let (metrics_listener, metrics_address) = match args.metrics_listen {
+        Some(address) => Some(listen(address).await?).unzip(),
+        None => (None, None),
     };
-    let metrics_address = metrics_listener.as_ref().map(|(_, address)| *address);
     let metrics = Metrics::default();
     make_folder(&args.storage.data_dir)?;
     let objects = open_objects(&args.storage)?;
@@ -173,10 +172,8 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     store.release_abandoned_claims().await.map_err(StartError::Database)?;
     let administration = Administration::new(store.clone());
     // A worker answers nobody who would have a key, and its folder may be one that nobody sees.
-    let new_admin_key = match args.role {
-        Role::Worker => None,
-        Role::All | Role::Api => bootstrap(&administration, args).await?,
-    };
+    let new_admin_key =
+        if args.role == Role::Worker { None } else { bootstrap(&administration, args).await? };
 
     let lifecycle = Lifecycle::default();
     let Lifecycle { stop, tasks } = &lifecycle;
@@ -194,7 +191,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard.clone(), policy);
     let vitals =
         Probe { store: store.clone(), objects: objects.clone(), metrics: metrics.clone() }.spawn(tasks, stop);
-    if let Some((listener, _)) = metrics_listener {
+    if let Some(listener) = metrics_listener {
         let vitals = vitals.clone();
         let is_ready = move || vitals.borrow().all();
         tasks.spawn(metrics::serve(listener, metrics.clone(), is_ready, tasks.clone(), stop.clone()));
@@ -212,13 +209,12 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         hands.work(args, &metrics, &lifecycle)?;
     }
     let database = store.backend_name();
-    let parts = match args.role {
-        Role::Worker => None,
-        Role::All | Role::Api => {
-            let links = make_links(args, address, &store, objects).await?;
-            let records = Records::new(store, links.clone());
-            Some(grpc::Parts { imports, records, links, erasure, administration })
-        }
+    let parts = if args.role == Role::Worker {
+        None
+    } else {
+        let links = make_links(args, address, &store, objects).await?;
+        let records = Records::new(store, links.clone());
+        Some(grpc::Parts { imports, records, links, erasure, administration })
     };
     let stop = stop.clone();
     tasks.spawn(async move {

@@ -33,7 +33,7 @@ use crate::{
     grpc::{Certificate, CertificateError, Transport},
     media::MediaSettings,
     sweeper,
-    telemetry::{LogFormat, Tracing},
+    telemetry::{self, LogFormat, Tracing},
     worker::Settings,
 };
 
@@ -73,7 +73,7 @@ pub struct ServeArgs {
     pub metrics_listen: Option<SocketAddr>,
 
     /// What to log, in the syntax of RUST_LOG
-    #[arg(long, env = "CARRYOVER_LOG", default_value = "info,sqlx=warn,sea_orm=warn", value_name = "FILTER")]
+    #[arg(long, env = "CARRYOVER_LOG", default_value = "info,sqlx=warn,sea_orm=warn", value_parser = parse_filter, value_name = "FILTER")]
     pub log: String,
 
     /// How to log
@@ -324,10 +324,19 @@ fn parse_public_url(text: &str) -> Result<String, String> {
     url.map(String::from).ok_or_else(|| "must be a URL such as https://media.example.com".to_owned())
 }
 
+/// Reads a filter of logs.
+fn parse_filter(text: &str) -> Result<String, String> {
+    telemetry::is_filter(text)
+        .then(|| text.to_owned())
+        .ok_or_else(|| "is no filter such as info,sqlx=warn".to_owned())
+}
+
 /// Reads the URL of a collector.
 fn parse_endpoint(text: &str) -> Result<String, String> {
     let url =
         url::Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // It is shown where settings are.
+    let url = url.filter(|url| url.username().is_empty() && url.password().is_none());
     url.map(|_| text.to_owned()).ok_or_else(|| "must be a URL such as http://collector:4317".to_owned())
 }
 

@@ -33,7 +33,7 @@ mod transaction_service;
 mod upload;
 mod workflow_service;
 
-pub use accept::{Connections, Lifetime};
+pub use accept::Connections;
 pub use bounds::CallBounds;
 pub use rates::CallRates;
 pub use server::{Parts, ServeError, Transport, serve};

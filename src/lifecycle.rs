@@ -30,6 +30,8 @@ impl Lifecycle {
     pub async fn run_until_signal(&self, grace: Duration) -> std::io::Result<bool> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        // It asks for files to be read anew, and ends nobody who has none.
+        let _hangup = signal(SignalKind::hangup())?;
         tokio::select! {
             _ = term.recv() => info!("SIGTERM: stopping"),
             _ = int.recv() => info!("SIGINT: stopping"),

@@ -149,11 +149,7 @@ impl Inner {
             "When the sweeper last went through with a look, or began",
             self.last_sweep.clone(),
         );
-        r.register(
-            "sources_deleted",
-            "Sources deleted when their time had come",
-            self.sources_deleted.clone(),
-        );
+        r.register("sources_deleted", "Sources deleted when it was time", self.sources_deleted.clone());
         r.register("uploads_abandoned", "Uploads that nobody went on with", self.uploads_abandoned.clone());
         r.register(
             "erasures_resumed",

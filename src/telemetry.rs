@@ -23,6 +23,11 @@ pub enum LogFormat {
     Json,
 }
 
+/// Whether a text is a filter of logs.
+pub fn is_filter(text: &str) -> bool {
+    EnvFilter::try_new(text).is_ok()
+}
+
 /// Starts logging to standard error; `filter` is in the syntax of `RUST_LOG`.
 pub fn init(filter: &str, format: LogFormat) {
     start(filter, format, None);

@@ -211,7 +211,7 @@ spec:
   {{- /* Numbers arrive as floats, and a large one would be printed as 5e+06. */}}
   {{- if kindIs "slice" $value }}
   value: {{ join "," $value | quote }}
-  {{- else if kindIs "float64" $value }}
+  {{- else if and (kindIs "float64" $value) (eq (float64 (int64 $value)) $value) }}
   value: {{ int64 $value | quote }}
   {{- else }}
   value: {{ quote $value }}

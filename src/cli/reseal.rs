@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Done, Failure, output};
 use crate::{
     app,
-    config::StorageArgs,
+    config::{FileArgs, StorageArgs},
     objects::Resealed,
     telemetry::{self, LogFormat},
 };
@@ -13,6 +13,9 @@ use crate::{
 /// What `reseal` takes: where the server's data are, and the keys.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ResealArgs {
+    #[command(flatten)]
+    file: FileArgs,
+
     #[command(flatten)]
     storage: StorageArgs,
 }

@@ -42,6 +42,9 @@ pub enum Contradiction {
         "--max-image-bytes or --max-video-bytes is larger than --max-media-bytes: no such medium fits an import"
     )]
     MediumBeyondMedia,
+    /// Links that lead to an address which is none.
+    #[error("--listen names every address there is, so links to media lead nowhere without --public-url")]
+    LinksLeadNowhere,
     /// A bound that guards nobody.
     #[error("--max-connections-per-peer is larger than --max-connections: one peer can take them all")]
     PeerBeyondAll,
@@ -74,10 +77,22 @@ impl ServeArgs {
             (ChunkBeyondMessage, transport.max_message_bytes < CHUNK_BYTES as u64 + FRAME_BYTES),
             (RowsBeyondDay, limits.max_rows > limits.max_rows_per_day),
             (MediumBeyondMedia, media.image_bytes.max(media.video_bytes) > media.total_bytes),
+            (
+                LinksLeadNowhere,
+                self.serves_links() && self.listen.ip().is_unspecified() && self.public_url.is_none(),
+            ),
             (PeerBeyondAll, transport.max_connections_per_peer > transport.max_connections),
         ]
         .into_iter()
         .filter_map(|(contradiction, holds)| holds.then_some(contradiction))
+    }
+}
+
+impl ServeArgs {
+    /// Whether this process gives out links to media that it serves itself.
+    fn serves_links(&self) -> bool {
+        let is_folder = self.storage.object_store.as_deref().is_none_or(|url| url.starts_with("file:"));
+        self.role != Role::Worker && (is_folder || self.storage.encryption_keys.is_some())
     }
 }
 

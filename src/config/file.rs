@@ -102,16 +102,16 @@ fn texts(shape: Shape, value: &DeValue<'_>) -> Result<Vec<String>, &'static str>
     match (shape, value) {
         (Shape::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
         (Shape::Switch, _) => Err("true or false"),
-        (Shape::One, value) => scalar(value).map(|one| vec![one]).ok_or("a string or an integer"),
+        (Shape::One, value) => scalar(value).map(|one| vec![one]).ok_or("a string or a number"),
         (Shape::List, value) => value
             .as_array()
             .and_then(|items| items.iter().map(|item| scalar(item.get_ref())).collect())
             .filter(|values: &Vec<_>| !values.is_empty())
-            .ok_or("a list of strings or integers, with one at least"),
+            .ok_or("a list of strings or numbers, with one at least"),
     }
 }
 
-/// A string or an integer, as it would stand on a command line.
+/// A string or a number, as it would stand on a command line.
 fn scalar(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
@@ -120,6 +120,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
             // The flag says that it is too large.
             Err(_) => number.as_str().to_owned(),
         }),
+        DeValue::Float(number) => Some(number.to_string()),
         _ => None,
     }
 }

@@ -31,7 +31,7 @@ all of them are told at once, with file, line and key.
 |---|---|
 | `carryover config print` | every setting, with where it comes from, as a file that `--config` reads; secrets are left out |
 | `carryover config check` | what is wrong with the settings themselves, such as bounds that contradict each other. Nobody is asked |
-| `carryover doctor` | the same, and whether database, object store, address and name servers are as they should be |
+| `carryover doctor` | what keeps a server from starting, and whether database, object store, address and name servers are as they should be |
 
 All of them take the flags of `serve`. `carryover migrate` reads the same file and takes from it what it needs.
 ";

@@ -43,12 +43,19 @@ fn value(setting: &Arg, said: &ArgMatches) -> String {
     }
 }
 
-/// An integer where the text is one, else a string.
+/// A number where the text is one, else a string.
 fn scalar(text: &str) -> String {
     match text.parse::<i64>() {
         Ok(number) if number.to_string() == text => number.to_string(),
+        _ if is_fraction(text) => text.to_owned(),
         _ => format!("\"{}\"", escaped(&text.replace('\\', "\\\\").replace('"', "\\\""))),
     }
+}
+
+/// Whether a text is such as 0.25.
+fn is_fraction(text: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('.').is_some_and(|(whole, part)| is_number(whole) && is_number(part))
 }
 
 /// Text without what would end a line or drive a terminal.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::parse_bytes;
-use crate::grpc::{CallBounds, CallRates, Certificate, Connections, Lifetime, Transport};
+use crate::grpc::{CallBounds, CallRates, Certificate, Connections, Transport};
 
 /// Bounds on connections and calls.
 #[derive(Debug, Clone, Args)]
@@ -90,10 +90,6 @@ pub struct TransportArgs {
     /// Seconds, give or take a tenth, after which a connection is told to take no more calls, so that new processes get their share; open calls go on. 0 is never
     #[arg(long, env = "CARRYOVER_MAX_CONNECTION_AGE_SECONDS", default_value_t = 1800, value_name = "N")]
     pub max_connection_age_seconds: u64,
-
-    /// Seconds that calls of such a connection may go on; 0 is as long as they take
-    #[arg(long, env = "CARRYOVER_CONNECTION_GRACE_SECONDS", default_value_t = 0, value_name = "N")]
-    pub connection_grace_seconds: u64,
 }
 
 impl TransportArgs {
@@ -124,10 +120,7 @@ impl TransportArgs {
                 stall: Duration::from_secs(self.stall_seconds),
                 keepalive: Duration::from_secs(self.keepalive_seconds),
                 keepalive_timeout: Duration::from_secs(self.keepalive_timeout_seconds),
-                lifetime: Lifetime {
-                    age: unless_zero(self.max_connection_age_seconds),
-                    grace: unless_zero(self.connection_grace_seconds),
-                },
+                age: unless_zero(self.max_connection_age_seconds),
             },
             reflection,
             certificate,

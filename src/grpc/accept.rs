@@ -32,29 +32,18 @@ pub struct Connections {
     pub keepalive: Duration,
     /// Time in which it must answer.
     pub keepalive_timeout: Duration,
-    /// How old one becomes.
-    pub lifetime: Lifetime,
-}
-
-/// How old a connection becomes. It is told to take no more calls (GOAWAY), and open ones go on.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Lifetime {
-    /// When it is told; never without.
+    /// When one is told to take no more calls (GOAWAY), while open ones go on; never without.
     pub age: Option<Duration>,
-    /// How long its open calls may take then; without a bound as long as they take.
-    pub grace: Option<Duration>,
 }
 
 /// How many ages there are, so that clients that came together, as after a restart, do not come back together.
 const AGES: u32 = 8;
 
-impl Lifetime {
-    /// Ages from nine tenths of the one that is meant to eleven tenths; one that is none where none is meant.
-    pub(super) fn ages(self) -> Vec<Option<Duration>> {
-        let Some(age) = self.age else { return vec![None] };
-        let tenth = age / 10;
-        (0..AGES).map(|n| Some(age - tenth + 2 * tenth * n / (AGES - 1))).collect()
-    }
+/// Ages from nine tenths of the one that is meant to eleven tenths; one that is none where none is meant.
+pub(super) fn ages(meant: Option<Duration>) -> Vec<Option<Duration>> {
+    let Some(age) = meant else { return vec![None] };
+    let tenth = age / 10;
+    (0..AGES).map(|n| Some(age - tenth + 2 * tenth * n / (AGES - 1))).collect()
 }
 
 /// Rest when there is nothing to accept with, such as file descriptors: soon enough for honest peers, and
@@ -159,10 +148,10 @@ mod tests {
     #[test]
     fn ages_lie_around_the_one_that_is_meant() {
         let age = Duration::from_secs(1800);
-        let ages = Lifetime { age: Some(age), grace: None }.ages();
-        assert_eq!(ages.first(), Some(&Some(age * 9 / 10)));
-        assert_eq!(ages.last(), Some(&Some(age * 11 / 10)));
-        assert!(ages.is_sorted() && ages.len() > 1);
-        assert_eq!(Lifetime::default().ages(), [None]);
+        let several = ages(Some(age));
+        assert_eq!(several.first(), Some(&Some(age * 9 / 10)));
+        assert_eq!(several.last(), Some(&Some(age * 11 / 10)));
+        assert!(several.is_sorted() && several.len() > 1);
+        assert_eq!(ages(None), [None]);
     }
 }

@@ -147,13 +147,11 @@ pub async fn serve(
         .layer(Measure(metrics.clone()))
         .layer(MapResponseLayer::new(explain))
         .layer(bound);
-    let lifetime = transport.connections.lifetime;
-    let server =
-        if let Some(grace) = lifetime.grace { server.max_connection_age_grace(grace) } else { server };
+    let ages = accept::ages(transport.connections.age);
     let routes = routes.routes();
     let door = accept::Door::new(listener, transport.certificate, transport.connections, metrics);
     // All connections of a server of tonic's become equally old, so each age has a server of its own.
-    let servers = lifetime.ages().into_iter().map(|age| {
+    let servers = ages.into_iter().map(|age| {
         let server = server.clone();
         let mut server = if let Some(age) = age { server.max_connection_age(age) } else { server };
         server
@@ -203,13 +201,14 @@ fn add_services(
     let workflow_service =
         workflow_service::Service { auth: auth.clone(), administration: administration.clone(), records };
     let admin_service = admin_service::Service { auth, administration };
+    let bytes = transport.message_bytes;
     routes
         .add_service(import_service)
-        .add_service(SessionServiceServer::new(session_service))
-        .add_service(EntityServiceServer::new(entity_service))
-        .add_service(TransactionServiceServer::new(transaction_service))
-        .add_service(WorkflowServiceServer::new(workflow_service))
-        .add_service(AdminServiceServer::new(admin_service));
+        .add_service(SessionServiceServer::new(session_service).max_decoding_message_size(bytes))
+        .add_service(EntityServiceServer::new(entity_service).max_decoding_message_size(bytes))
+        .add_service(TransactionServiceServer::new(transaction_service).max_decoding_message_size(bytes))
+        .add_service(WorkflowServiceServer::new(workflow_service).max_decoding_message_size(bytes))
+        .add_service(AdminServiceServer::new(admin_service).max_decoding_message_size(bytes));
 }
 
 /// Why the server ended.

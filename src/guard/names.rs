@@ -110,3 +110,17 @@ fn reason(error: &NetError) -> FetchError {
         _ => FetchError::DnsFailed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// B020: whether a test can show it otherwise depends on the hosts file of the machine.
+    #[tokio::test]
+    async fn neither_the_hosts_file_nor_a_cache_answers() {
+        let name_servers = Some(vec![([127, 0, 0, 1], 53).into()]);
+        let names = Names::new(&Policy { name_servers, ..Policy::default() }).expect("a resolver");
+        let options = names.0.options();
+        assert_eq!((options.use_hosts_file, options.cache_size), (ResolveHosts::Never, 0));
+    }
+}

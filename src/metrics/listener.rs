@@ -19,8 +19,9 @@ const CONNECTIONS: usize = 16;
 /// Time in which the head of a request must come.
 const HEAD: Duration = Duration::from_secs(10);
 
-/// Longest life of a connection: Prometheus opens another one.
-const LIFE: Duration = Duration::from_secs(300);
+/// Longest life of a connection, so that who reads nothing does not keep others waiting, probes among them. Prometheus
+/// opens another one.
+const LIFE: Duration = Duration::from_secs(10);
 
 /// Rest when there is nothing to accept with, such as file descriptors.
 const REST: Duration = Duration::from_millis(100);

@@ -78,6 +78,7 @@ impl Objects {
             drop(writer.abort().await);
             return Err(error);
         }
+        let _held = self.hold(&key).await?;
         writer.shutdown().await.map_err(Error::Medium)
     }
 

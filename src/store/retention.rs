@@ -134,6 +134,7 @@ impl Store {
                         .await?;
                     medium::Entity::update_many()
                         .col_expr(Column::Url, Expr::value(Option::<String>::None))
+                        .col_expr(Column::ComingSha256, Expr::value(Option::<Vec<u8>>::None))
                         .filter(of_import)
                         .filter(Column::UrlId.lte(last.unwrap_or(Uuid::max())))
                         .filter(Column::Url.is_not_null())

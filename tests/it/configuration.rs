@@ -95,6 +95,7 @@ role = 'all'
 fetch-port = [443, 8443]
 fetch-deny = ["203.0.113.0/24", "2001:db8::/32"]
 no-reflection = true
+trace-sample-ratio = 0.25
 "#,
     );
     let flags = ["--config", "c.toml", "--max-rows", "3000", "--fetch-deny", "198.51.100.0/24"];
@@ -114,6 +115,7 @@ no-reflection = true
         ("max-row-bytes", "\"1MiB\"", "default"),
         ("fetch-port", "[443, 8443]", "file c.toml:7"),
         ("fetch-deny", "[\"198.51.100.0/24\"]", "flag"),
+        ("trace-sample-ratio", "0.25", "file c.toml:10"),
         ("no-reflection", "false", "environment variable CARRYOVER_NO_REFLECTION"),
         (
             "fetch-deny-host",
@@ -330,10 +332,18 @@ async fn a_server_and_its_companions_read_the_same_file(database: Database) {
         Database::Postgres => format!("database-url = \"{}\"\n", new_database().await),
     };
     let own = format!("admin-key = \"{ADMIN_KEY}\"\nlisten = \"127.0.0.1:0\"\nwrites-per-minute = 1\n");
+    let own = own + "encryption-keys = \"keys\"\n";
+    folder.write("keys", &format!("first:{}\n", "5a".repeat(32)));
     folder.write("c.toml", &format!("{url}{own}data-dir = \"here\"\n"));
     let migrated = folder.complaints(&["migrate", "--config", "c.toml"], &[], 0).await;
     assert_told(&migrated, &["up to date"]);
     assert_eq!(folder.path("here/carryover.db").exists(), database == Database::Sqlite);
+    let resealed = folder.out(&["reseal", "--config", "c.toml"], &[]).await;
+    assert!(resealed.starts_with("resealed 0"), "there is nothing as yet: {resealed}");
+    assert!(
+        folder.path("here/objects").exists() && !folder.path("data").exists(),
+        "it looked in the right place"
+    );
     let said = folder.out(&["doctor", "--config", "c.toml"], &[]).await;
     assert!(said.contains("the schema is this version's"), "{said}");
 

@@ -6,7 +6,7 @@ use carryover::grpc::{
     client::Client,
     pb::{self, ImportStatus},
 };
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::{
     h2::{DATA, END_STREAM, Frame, GOAWAY, GoAway, HEADERS, PING, Peer, call, frame},
@@ -107,35 +107,6 @@ async fn an_old_connection_is_told_to_go_and_its_streams_stay() {
         |frame: &Frame| frame.stream == 1 && frame.kind == HEADERS && frame.flags & END_STREAM != 0;
     assert!(busy.find(trailers).await.is_some(), "its watch goes on to the end");
     assert_eq!(busy.end().await, None, "and then it ends");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn grace_has_an_end_where_it_is_bounded() {
-    let flags = ["--max-connection-age-seconds", "1", "--connection-grace-seconds", "1"];
-    let server = Server::start_with(Database::Sqlite, &flags).await;
-    let tenant = server.tenant().await;
-    let id = tenant.create().await.uuid;
-    let request = pb::WatchImportRequest { import_id: id.clone(), ..Default::default() };
-    let mut watch = tenant.client.imports().watch_import(request).await.expect("a watch").into_inner();
-    let ended = loop {
-        match watch.message().await {
-            Ok(message) => assert!(message.is_some(), "it does not end as if the import had"),
-            Err(status) => break status,
-        }
-    };
-    assert_ne!(ended.code(), Code::Ok);
-    let csv = plain_csv("o", 0, 10);
-    tenant
-        .upload(vec![resume(&id, 0), chunk(0, csv.as_bytes()), finish(csv.len())])
-        .await
-        .expect("an upload");
-    // Any call of these may be cut as well.
-    let done = eventually("the end", async || {
-        let request = pb::GetImportRequest { import_id: id.clone() };
-        let import = tenant.client.imports().get_import(request).await.ok()?.into_inner().import?;
-        (import.status() == ImportStatus::Completed).then_some(import)
-    });
-    assert_eq!(counters(&done.await), (10, 0, 0));
 }
 
 /// A half-open connection: its peer is gone without a word, and answers nothing.

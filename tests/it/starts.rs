@@ -21,7 +21,7 @@ async fn an_address_that_cannot_be_had_is_named() {
         [(taken.as_str(), "in use"), ("192.0.2.1:50051", "Cannot assign requested address")]
     {
         let free = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", address];
-        for arguments in [&["serve", "--listen", address][..], &free] {
+        for arguments in [&["serve", "--listen", address, "--insecure-listen"][..], &free] {
             let said = last_words(arguments).await;
             assert!(said.contains(&format!("listen on {address}")) && said.contains(words), "{said}");
         }

@@ -112,12 +112,13 @@ impl Store {
             if claimed.downloads.len() >= limit {
                 break;
             }
-            after.application = job.application_id;
-            after.jobs.insert(job.application_id, job.id);
             let application = ApplicationId(job.application_id);
+            // Who is passed over has had no turn.
             if busy.jobs.contains(&ImportId(job.id)) || busy.has_its_share(application, &claimed.downloads) {
                 continue;
             }
+            after.application = job.application_id;
+            after.jobs.insert(job.application_id, job.id);
             match self.claim_of_job(claimer, job, after, busy, &mut claimed).await {
                 // What is claimed already is to be fetched; the next look has its own error.
                 Err(_) if !claimed.downloads.is_empty() => break,

@@ -133,7 +133,8 @@ impl Store {
         let mut unnamed = Vec::new();
         for media in media.chunks(CHUNK) {
             let mut named = HashSet::new();
-            for column in [Column::Sha256, Column::ComingSha256] {
+            // A medium that is settled goes from the first to the second, so this order meets it in one of them.
+            for column in [Column::ComingSha256, Column::Sha256] {
                 let found: Vec<Option<Vec<u8>>> = medium::Entity::find()
                     .filter(Column::ApplicationId.eq(application.0))
                     .filter(column.is_in(media.iter().map(|sha256| sha256.to_vec())))
