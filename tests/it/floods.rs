@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The bytes that open, or are, the n-th stream of a flood.
-type Frames = Box<dyn Fn(u32) -> Vec<u8>>;
+type Frames<'k> = Box<dyn Fn(u32) -> Vec<u8> + 'k>;
 
 const LIST: &str = "/carryover.v1.ImportService/ListImports";
 
@@ -50,7 +50,7 @@ fn wrong_floods(key: &str) -> Vec<Flood<'_>> {
     let late = move |n: u32| [closed(n), frame(DATA, 0, stream(n), b"late")].concat();
     let short = move |n: u32| [open(n), numbered(PRIORITY, stream(n), 1)].concat();
     let upper = |n: u32| frame(HEADERS, END_HEADERS, stream(n), &field("Upper", "case"));
-    let floods: [(_, Frames); 5] = [
+    let floods: [(_, Frames<'_>); 5] = [
         ("E004 WINDOW_UPDATE of 0 on a stream", Box::new(still)),
         ("E004 WINDOW_UPDATE of 0 on the connection", Box::new(|_| numbered(WINDOW_UPDATE, 0, 0))),
         ("E005 DATA behind END_STREAM", Box::new(late)),
@@ -76,7 +76,7 @@ fn endless_floods(key: &str) -> Vec<Flood<'_>> {
     };
     let wide = move |n: u32| [open(n), numbered(WINDOW_UPDATE, stream(n), 0x7fff_ffff)].concat();
     let empty = move |n: u32| if n == 0 { open(0) } else { frame(DATA, 0, 1, b"") };
-    let floods: [(_, Frames, _); 6] = [
+    let floods: [(_, Frames<'_>, _); 6] = [
         ("E001 rapid reset", Box::new(reset), "too_many_resets"),
         ("E001 rapid reset of calls that are still open", Box::new(reset_open), "too_many_resets"),
         ("E002 CONTINUATION without end", Box::new(unending), "too_many_continuations"),

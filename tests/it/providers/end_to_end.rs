@@ -47,6 +47,15 @@ async fn samples_are_read_back(database: Database) {
         let fullest =
             rows.iter().max_by_key(|row| row["cells"].as_object().map_or(0, Map::len)).expect("a row");
         let cells = &fullest["cells"];
+        let whole: &[&str] = match sample.import_type {
+            // It has no names and no documents.
+            _ if sample.file.ends_with(".csv") => &["status", "created_at"],
+            ImportType::Transactions => &["status", "transaction_details.amount"],
+            ImportType::BusinessVerification => &["status", "company_name"],
+            _ => &["status", "created_at", "first_name", "document_number"],
+        };
+        let missing: Vec<_> = whole.iter().filter(|cell| cells[**cell].is_null()).collect();
+        assert!(missing.is_empty(), "{} has no {missing:?}", sample.file);
         let record = &found[cells["external_id"].as_str().expect("an id")];
         assert_read_back(&server, &tenant, sample.import_type, cells, record).await;
     }
