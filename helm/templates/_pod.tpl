@@ -211,8 +211,8 @@ spec:
   {{- /* Numbers arrive as floats, and a large one would be printed as 5e+06. */}}
   {{- if kindIs "slice" $value }}
   value: {{ join "," $value | quote }}
-  {{- else if and (kindIs "float64" $value) (eq (float64 (int64 $value)) $value) }}
-  value: {{ int64 $value | quote }}
+  {{- else if kindIs "float64" $value }}
+  value: {{ if eq (float64 (int64 $value)) $value }}{{ int64 $value | quote }}{{ else }}{{ quote $value }}{{ end }}
   {{- else }}
   value: {{ quote $value }}
   {{- end }}
