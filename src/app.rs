@@ -1,16 +1,15 @@
 //! The composition root: the only room that knows all others.
 
+mod start_error;
+
 use std::{
-    env,
-    error::Error,
-    fs, io,
+    env, fs, io,
     net::SocketAddr,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use thiserror::Error;
 use tokio::net::TcpListener;
 use tracing::{error, info, warn};
 
@@ -18,27 +17,27 @@ use crate::{
     administration::Administration,
     config::{Contradiction, Role, ServeArgs, StorageArgs},
     erasure::Erasure,
-    error,
     feed::Feed,
     fetcher::Fetcher,
-    grpc::{self, CertificateError, Transport},
-    guard::{Guard, GuardError},
+    grpc::{self, Transport},
+    guard::Guard,
     imports::Imports,
     intake::Intake,
     lifecycle::Lifecycle,
     links::Links,
     media::MediaFetcher,
     metrics::{self, Metrics},
-    objects::{self, KeyError, Keys, Objects, Resealed},
+    objects::{Keys, Objects, Resealed},
     probe::Probe,
     records::Records,
     relay,
     reverter::Reverter,
-    store::{self, Store},
+    store::Store,
     sweeper::Sweeper,
-    telemetry::TracingError,
     worker::{Settings, Worker},
 };
+
+pub use start_error::{StartError, causes};
 
 /// Time between two tries to reach a database that does not answer yet.
 const DATABASE_POLL: Duration = Duration::from_secs(1);
@@ -63,80 +62,6 @@ pub struct NewAdminKey {
     pub secret: String,
     /// Where it was written.
     pub path: PathBuf,
-}
-
-/// Why a server did not start.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// The address cannot be used.
-    #[error("listen on {address}")]
-    Listen {
-        /// Which one.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The data folder cannot be used.
-    #[error("use the folder {}", path.display())]
-    Folder {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The certificate cannot be used.
-    #[error(transparent)]
-    Certificate(#[from] CertificateError),
-    /// Nobody could tell it to read the certificate anew.
-    #[error("wait for SIGHUP")]
-    Signals(#[source] io::Error),
-    /// The database cannot be used. Its URL is not shown: it may hold a password.
-    #[error("open the database")]
-    Database(#[source] store::Error),
-    /// Settings do not go together.
-    #[error(transparent)]
-    Contradiction(#[from] Contradiction),
-    /// Settings cannot be used; all that is wrong with them.
-    #[error("{}", in_a_line(.0))]
-    Settings(Vec<StartError>),
-    /// The object store cannot be used.
-    #[error("open the object store")]
-    Objects(#[from] objects::Error),
-    /// The encryption keys cannot be used.
-    #[error(transparent)]
-    Keys(#[from] KeyError),
-    /// The certificates to trust when fetching cannot be read.
-    #[error("read the file of --fetch-roots")]
-    FetchRoots(#[source] io::Error),
-    /// Traces cannot be exported.
-    #[error(transparent)]
-    Tracing(#[from] TracingError),
-    /// Nothing can be fetched as it is set.
-    #[error("prepare fetching")]
-    Guard(#[from] GuardError),
-    /// The first admin key cannot be made.
-    #[error("make the first admin key")]
-    AdminKey(#[source] error::Error),
-}
-
-/// An error and its causes.
-pub fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
-fn in_a_line(errors: &[StartError]) -> String {
-    errors.iter().map(|error| causes(error)).collect::<Vec<_>>().join("; ")
 }
 
 /// Makes what the settings alone tell, and so finds out all that keeps a server from using them; nobody is asked.
