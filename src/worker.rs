@@ -56,7 +56,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            // Two keep two database cores busy; four were not faster on two (see ARCHITECTURE.md).
+            // Two keep two database cores busy; four were not faster on two (see docs/figures.md).
             segments_in_flight: 2,
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(1),
