@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use super::{Role, ServeArgs, StorageArgs};
+use super::{ClientAuth, Role, ServeArgs, StorageArgs};
 use crate::{domain::limits::Limits, grpc::client::CHUNK_BYTES};
 
 /// Settings each of which could be used, but not these together.
@@ -23,6 +23,9 @@ pub enum Contradiction {
         service mesh)"
     )]
     Exposed(SocketAddr),
+    /// A word about certificates that nobody is asked for.
+    #[error("--tls-client-auth optional needs --tls-client-ca: without it no client shows a certificate")]
+    NobodyVouches,
     /// Nobody can listen twice.
     #[error("--listen and --metrics-listen name the same address")]
     SameAddress,
@@ -57,7 +60,10 @@ impl Contradiction {
     /// Whether a server does not start with it; with the others it does, in a way that may surprise.
     pub fn stops_start(self) -> bool {
         use Contradiction::*;
-        matches!(self, DatabaseUrl | RoleOfSqlite | Exposed(_) | SameAddress | RowBeyondSegment)
+        matches!(
+            self,
+            DatabaseUrl | RoleOfSqlite | Exposed(_) | NobodyVouches | SameAddress | RowBeyondSegment
+        )
     }
 }
 
@@ -72,6 +78,7 @@ impl ServeArgs {
             (DatabaseUrl, !storage.names_postgres()),
             (RoleOfSqlite, self.role != Role::All && storage.database_url.is_none()),
             (Exposed(self.listen), self.is_exposed() && !self.tls.insecure_listen),
+            (NobodyVouches, self.tls.client_auth == ClientAuth::Optional && self.tls.client_ca.is_none()),
             (SameAddress, same_address),
             (RowBeyondSegment, limits.max_row_bytes > segment_bytes),
             (ChunkBeyondMessage, transport.max_message_bytes < CHUNK_BYTES as u64 + FRAME_BYTES),
