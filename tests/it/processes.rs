@@ -44,6 +44,8 @@ pub async fn serve_and_hear(
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder)
         .args(flags)
+        // Tests ask more often than customers.
+        .envs([("CARRYOVER_READS_PER_MINUTE", "0"), ("CARRYOVER_WRITES_PER_MINUTE", "0")])
         .envs(environment.iter().copied())
         .stderr(std::process::Stdio::piped())
         .kill_on_drop(true)
