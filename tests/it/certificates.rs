@@ -25,6 +25,13 @@ pub struct Pair {
     pub key: PathBuf,
 }
 
+impl Pair {
+    /// The flags of a server that shows it.
+    pub fn flags(&self) -> [&str; 4] {
+        ["--tls-cert", text(&self.certificate), "--tls-key", text(&self.key)]
+    }
+}
+
 /// What is in a client's certificate.
 #[derive(Default)]
 pub struct Client<'a> {

@@ -34,14 +34,7 @@ impl World {
         let authority = Authority::new();
         let ca = authority.file();
         let shown = authority.server("server");
-        let flags = [
-            "--tls-cert",
-            text(&shown.certificate),
-            "--tls-key",
-            text(&shown.key),
-            "--tls-client-ca",
-            text(&ca),
-        ];
+        let flags = [&shown.flags()[..], &["--tls-client-ca", text(&ca)]].concat();
         let admin = authority.client("admin", &certificates::Client { serial: 1, ..Default::default() });
         let server = Server::start_secure(database, &[&flags, further].concat(), admin.trusting(&ca)).await;
         Self { authority, ca, server }
@@ -106,16 +99,8 @@ async fn who_shows_no_good_certificate_is_turned_away() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (ca, revoked) = (authority.file(), authority.revoke(&[7]));
     let shown = authority.server("server");
-    let flags = [
-        "--tls-cert",
-        text(&shown.certificate),
-        "--tls-key",
-        text(&shown.key),
-        "--tls-client-ca",
-        text(&ca),
-        "--tls-client-crl",
-        text(&revoked),
-    ];
+    let flags =
+        [&shown.flags()[..], &["--tls-client-ca", text(&ca), "--tls-client-crl", text(&revoked)]].concat();
     let good = authority.client("good", &certificates::Client { serial: 1, ..Default::default() });
     for auth in ["required", "optional"] {
         let flags = [&flags[..], &["--tls-client-auth", auth]].concat();

@@ -65,16 +65,8 @@ async fn what_cannot_be_used_leaves_everything_as_it_was() {
     let authority = Authority::new();
     let ca = authority.file();
     let (shown, other) = (authority.server("server"), authority.server("other"));
-    let flags = [
-        "--tls-cert",
-        text(&shown.certificate),
-        "--tls-key",
-        text(&shown.key),
-        "--tls-reload-seconds",
-        "1",
-        "--metrics-listen",
-        "127.0.0.1:0",
-    ];
+    let flags =
+        [&shown.flags()[..], &["--tls-reload-seconds", "1", "--metrics-listen", "127.0.0.1:0"]].concat();
     let server = Server::start_secure(Database::Sqlite, &flags, authority.trust(&ca)).await;
     metrics::until(&server, UNUSABLE, 0.0).await;
     let whole = std::fs::read(&shown.certificate).expect("read");
@@ -98,17 +90,10 @@ async fn who_is_revoked_gets_no_further_connection() {
     let (ca, list) = (authority.file(), authority.revoke(&[]));
     let shown = authority.server("server");
     let flags = [
-        "--tls-cert",
-        text(&shown.certificate),
-        "--tls-key",
-        text(&shown.key),
-        "--tls-reload-seconds",
-        "1",
-        "--tls-client-ca",
-        text(&ca),
-        "--tls-client-crl",
-        text(&list),
-    ];
+        &shown.flags()[..],
+        &["--tls-reload-seconds", "1", "--tls-client-ca", text(&ca), "--tls-client-crl", text(&list)],
+    ]
+    .concat();
     let client = |serial| certificates::Client { serial, ..Default::default() };
     let (good, bad) = (authority.client("good", &client(1)), authority.client("bad", &client(2)));
     let server = Server::start_secure(Database::Sqlite, &flags, good.trusting(&ca)).await;
@@ -123,16 +108,7 @@ async fn sighup_reads_the_files_at_once() {
     let (old, new) = (Authority::new(), Authority::new());
     let (shown, next) = (old.server("server"), new.server("server"));
     let folder = tempfile::tempdir().expect("a folder");
-    let flags = [
-        "--tls-cert",
-        text(&shown.certificate),
-        "--tls-key",
-        text(&shown.key),
-        "--tls-reload-seconds",
-        "86400",
-        "--admin-key",
-        ADMIN_KEY,
-    ];
+    let flags = [&shown.flags()[..], &["--tls-reload-seconds", "86400", "--admin-key", ADMIN_KEY]].concat();
     let (child, address) = serve(folder.path(), &flags, &[]).await;
     let address = format!("https://{address}");
     let connects = async |authority: &Authority| {
