@@ -22,6 +22,7 @@ mod permits;
 mod places;
 pub mod preview;
 mod rates;
+mod receive;
 mod server;
 mod session_service;
 mod spec;
@@ -31,6 +32,7 @@ mod tls;
 mod token;
 mod transaction_service;
 mod upload;
+mod waits;
 mod workflow_service;
 
 pub use accept::Connections;

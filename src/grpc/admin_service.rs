@@ -3,8 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::{Auth, Call},
-    convert,
+    auth, convert,
     page::Page,
     pb::{self, admin_service_server::AdminService},
     spec,
@@ -19,14 +18,11 @@ use crate::{
 };
 
 pub(super) struct Service {
-    pub(super) auth: Auth,
     pub(super) administration: Administration,
 }
 
-impl Service {
-    async fn admin<T>(&self, request: &Request<T>) -> Result<Caller, Status> {
-        Ok(self.auth.caller(Call::of(request), Role::Admin).await?)
-    }
+fn admin<T>(request: &Request<T>) -> Result<Caller, Refusal> {
+    auth::caller(request, Role::Admin)
 }
 
 /// An application's id; empty means none.
@@ -40,7 +36,7 @@ impl AdminService for Service {
         &self,
         request: Request<pb::CreateApplicationRequest>,
     ) -> Result<Response<pb::CreateApplicationResponse>, Status> {
-        let caller = self.admin(&request).await?;
+        let caller = admin(&request)?;
         let pb::CreateApplicationRequest { name, enable_imports, sandbox } = request.into_inner();
         let created = self.administration.create_application(caller, &name, enable_imports, sandbox);
         let application = created.await?;
@@ -53,7 +49,7 @@ impl AdminService for Service {
         &self,
         request: Request<pb::UpdateApplicationRequest>,
     ) -> Result<Response<pb::UpdateApplicationResponse>, Status> {
-        let caller = self.admin(&request).await?;
+        let caller = admin(&request)?;
         let request = request.into_inner();
         let id = ApplicationId(spec::id(&request.application_id, "application")?);
         let change = ApplicationChange {
@@ -70,7 +66,7 @@ impl AdminService for Service {
         &self,
         request: Request<pb::ListApplicationsRequest>,
     ) -> Result<Response<pb::ListApplicationsResponse>, Status> {
-        self.admin(&request).await?;
+        admin(&request)?;
         let (page, after) = Page::of(None, &mut request.into_inner())?;
         let after = after.map(ApplicationId);
         let applications = self.administration.list_applications(after, page.limit()).await?;
@@ -82,7 +78,7 @@ impl AdminService for Service {
         &self,
         request: Request<pb::CreateApiKeyRequest>,
     ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
-        let caller = self.admin(&request).await?;
+        let caller = admin(&request)?;
         let request = request.get_ref();
         let role = match pb::Role::try_from(request.role) {
             Ok(pb::Role::Reader) => Role::Reader,
@@ -103,7 +99,7 @@ impl AdminService for Service {
         &self,
         request: Request<pb::RevokeApiKeyRequest>,
     ) -> Result<Response<pb::RevokeApiKeyResponse>, Status> {
-        let caller = self.admin(&request).await?;
+        let caller = admin(&request)?;
         let id = ApiKeyId(spec::id(&request.get_ref().api_key_id, "API key")?);
         let api_key = Some(convert::api_key(self.administration.revoke_api_key(caller, id).await?));
         Ok(Response::new(pb::RevokeApiKeyResponse { api_key }))
@@ -113,7 +109,7 @@ impl AdminService for Service {
         &self,
         request: Request<pb::ListApiKeysRequest>,
     ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
-        self.admin(&request).await?;
+        admin(&request)?;
         let mut request = request.into_inner();
         let (page, after) = Page::of(None, &mut request)?;
         let application = some_application(&request.application_id)?;
@@ -127,7 +123,7 @@ impl AdminService for Service {
         &self,
         request: Request<pb::ListAuditEventsRequest>,
     ) -> Result<Response<pb::ListAuditEventsResponse>, Status> {
-        self.admin(&request).await?;
+        admin(&request)?;
         let mut request = request.into_inner();
         let (page, before) = Page::of(None, &mut request)?;
         let application = some_application(&request.application_id)?;

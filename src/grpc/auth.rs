@@ -7,13 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tonic::{Request, metadata::MetadataMap};
+use tokio::sync::Semaphore;
+use tonic::{
+    Request,
+    codegen::http::{self, Extensions, HeaderMap},
+};
 use tracing::Span;
 
 use super::{
     methods::Use,
     places::{Holder, Place},
     rates::Rates,
+    receive::Room,
     tls::{Peer, Shown},
 };
 use crate::{
@@ -29,8 +34,12 @@ use crate::{
 /// How often a long call asks whether its key is still good.
 const RECHECK: Duration = Duration::from_secs(5);
 
+/// Keys that nobody knows yet and that are looked up at a time, so that whoever makes keys up leaves the database to
+/// others.
+const TRIALS: usize = 4;
+
 /// By what a caller is known.
-pub(super) enum Credential {
+enum Credential {
     /// The key it sends, which counts whatever certificate it shows.
     Key(String),
     /// The certificate of its connection.
@@ -40,8 +49,8 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    pub(super) fn of<T>(request: &Request<T>) -> Self {
-        match key(request.metadata()) {
+    fn of<T>(request: &http::Request<T>) -> Self {
+        match key(request.headers()) {
             Some(Ok(key)) => Self::Key(key.to_owned()),
             Some(Err(_)) => Self::Confused,
             None => {
@@ -65,61 +74,66 @@ impl Credential {
     }
 }
 
-/// What is to be known of a call before anything is done about it.
-pub(super) struct Call {
+/// What the head of a call tells of its caller.
+pub(super) struct Head {
     credential: Credential,
     peer: Option<IpAddr>,
     using: Use,
-    /// None where nobody counts, as in tests.
-    place: Option<Place>,
 }
 
-impl Call {
-    pub(super) fn of<T>(request: &Request<T>) -> Self {
-        Self {
-            credential: Credential::of(request),
-            peer: Peer::of(request.extensions()).and_then(|peer| peer.address),
-            // What was not told apart is bound as what is rarer.
-            using: request.extensions().get().copied().unwrap_or(Use::Write),
-            place: request.extensions().get().cloned(),
-        }
+impl Head {
+    pub(super) fn of<T>(request: &http::Request<T>, using: Use) -> Self {
+        let peer = Peer::of(request.extensions()).and_then(|peer| peer.address);
+        Self { credential: Credential::of(request), peer, using }
     }
+}
+
+/// A caller who was told by the head of a call, as handlers of the call find it in its extensions.
+#[derive(Clone)]
+pub(super) struct Admitted {
+    caller: Caller,
+    credential: Arc<Credential>,
 }
 
 /// Tells callers apart; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Auth {
-    pub(super) administration: Administration,
-    pub(super) rates: Arc<Rates>,
+    administration: Administration,
+    rates: Arc<Rates>,
+    trials: Arc<Semaphore>,
 }
 
 impl Auth {
-    /// The caller, whose role must reach `needed`.
-    pub(super) async fn caller(&self, call: Call, needed: Role) -> Result<Caller, Error> {
-        let Call { credential, peer, using, place } = call;
+    pub(super) fn new(administration: Administration, rates: Arc<Rates>) -> Self {
+        Self { administration, rates, trials: Arc::new(Semaphore::new(TRIALS)) }
+    }
+
+    /// Lets a call in by its head, before anything of its messages is read; gives it its place, and room for those.
+    pub(super) async fn admit(&self, head: Head, place: &Place) -> Result<(Admitted, Room), Error> {
+        let Head { credential, peer, using } = head;
         let counted_by = credential.counted_by();
         let key = counted_by.as_deref();
         let now = Instant::now();
-        self.rates.check_peer(peer, key, now)?;
-        let caller = self.holder(&credential).await.inspect_err(|error| {
+        let trial = self.rates.try_key(peer, key, now)?;
+        let turn = if trial.is_new { self.trials.acquire().await.ok() } else { None };
+        let known = self.holder(&credential).await;
+        drop(turn);
+        match &known {
+            Err(Error::Refused(_)) => self.rates.was_wrong(key),
             // A database that does not answer says nothing of the key.
-            if matches!(error, Error::Refused(_)) {
-                self.rates.count_failure(peer, key, now);
-            }
-        })?;
+            Ok(_) | Err(_) => self.rates.was_not_wrong(&trial, now),
+        }
+        let caller = known?;
         if let Some(key) = key {
             self.rates.count_call(key, using, now)?;
         }
         if let Some(application) = caller.application {
             Span::current().record("application.id", tracing::field::display(application));
         }
-        if caller.role < needed {
-            return Err(Refusal::RoleTooLow { needed, actual: caller.role }.into());
-        }
-        if let Some(place) = place {
-            place.take(caller.application.map_or(Holder::Administrators, Holder::Application))?;
-        }
-        Ok(caller)
+        let holder = caller.application.map_or(Holder::Administrators, Holder::Application);
+        place.take(holder)?;
+        drop(counted_by);
+        Ok((Admitted { caller, credential: Arc::new(credential) }, place.room(holder)))
     }
 
     /// Whom a credential belongs to.
@@ -131,23 +145,11 @@ impl Auth {
         }
     }
 
-    /// The caller, who must belong to an application, for calls that change its data.
-    pub(super) async fn member(&self, call: Call, needed: Role) -> Result<Caller, Error> {
-        let caller = self.caller(call, needed).await?;
-        caller.application.ok_or(Refusal::NoApplication)?;
-        Ok(caller)
-    }
-
-    /// The caller's application, for calls about an application's own data.
-    pub(super) async fn application(&self, call: Call, needed: Role) -> Result<ApplicationId, Error> {
-        let caller = self.caller(call, needed).await?;
-        Ok(caller.application.ok_or(Refusal::NoApplication)?)
-    }
-
     /// Waits until the credential of a call is good no more; for calls that go on for long.
-    pub(super) fn revoked(&self, credential: Credential) -> impl Future<Output = Error> + Send + use<> {
-        let auth = self.clone();
+    pub(super) fn revoked(&self, extensions: &Extensions) -> impl Future<Output = Error> + Send + use<> {
+        let (auth, admitted) = (self.clone(), extensions.get::<Admitted>().cloned());
         async move {
+            let Some(Admitted { credential, .. }) = admitted else { return Refusal::Unauthenticated.into() };
             loop {
                 tokio::time::sleep(RECHECK).await;
                 // A database that does not answer revokes nothing.
@@ -159,14 +161,33 @@ impl Auth {
     }
 }
 
+/// The caller, whose role must reach `needed`.
+pub(super) fn caller<T>(request: &Request<T>, needed: Role) -> Result<Caller, Refusal> {
+    let admitted = request.extensions().get::<Admitted>().ok_or(Refusal::Unauthenticated)?;
+    let actual = admitted.caller.role;
+    if actual < needed { Err(Refusal::RoleTooLow { needed, actual }) } else { Ok(admitted.caller) }
+}
+
+/// The caller, who must belong to an application, for calls that change its data.
+pub(super) fn member<T>(request: &Request<T>, needed: Role) -> Result<Caller, Refusal> {
+    let caller = caller(request, needed)?;
+    caller.application.ok_or(Refusal::NoApplication)?;
+    Ok(caller)
+}
+
+/// The caller's application, for calls about an application's own data.
+pub(super) fn application<T>(request: &Request<T>, needed: Role) -> Result<ApplicationId, Refusal> {
+    caller(request, needed)?.application.ok_or(Refusal::NoApplication)
+}
+
 /// Something that is sent as a key and is not one.
 #[derive(Debug, PartialEq)]
 struct NoKey;
 
 /// The one key sent, as `x-api-key` or as `authorization: Bearer`; nothing where none is.
-fn key(metadata: &MetadataMap) -> Option<Result<&str, NoKey>> {
-    let mut keys = metadata.get_all("x-api-key").iter().map(|value| value.to_str().ok()).chain(
-        metadata.get_all("authorization").iter().map(|value| {
+fn key(headers: &HeaderMap) -> Option<Result<&str, NoKey>> {
+    let mut keys = headers.get_all("x-api-key").iter().map(|value| value.to_str().ok()).chain(
+        headers.get_all("authorization").iter().map(|value| {
             let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
         }),
@@ -181,8 +202,8 @@ fn key(metadata: &MetadataMap) -> Option<Result<&str, NoKey>> {
 mod tests {
     use super::*;
 
-    fn metadata(pairs: &[(&'static str, &str)]) -> MetadataMap {
-        let mut map = MetadataMap::new();
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
         for (name, value) in pairs {
             map.append(*name, value.parse().expect("value"));
         }
@@ -191,16 +212,16 @@ mod tests {
 
     #[test]
     fn exactly_one_key_in_either_form() {
-        assert_eq!(key(&metadata(&[("x-api-key", "k")])), Some(Ok("k")));
-        assert_eq!(key(&metadata(&[("authorization", "bearer k")])), Some(Ok("k")));
-        assert_eq!(key(&metadata(&[])), None);
+        assert_eq!(key(&headers(&[("x-api-key", "k")])), Some(Ok("k")));
+        assert_eq!(key(&headers(&[("authorization", "bearer k")])), Some(Ok("k")));
+        assert_eq!(key(&headers(&[])), None);
         for bad in [
             &[("authorization", "Basic k")][..],
             &[("authorization", "k")],
             &[("x-api-key", "a"), ("x-api-key", "a")],
             &[("x-api-key", "a"), ("authorization", "Bearer a")],
         ] {
-            assert_eq!(key(&metadata(bad)), Some(Err(NoKey)), "{bad:?}");
+            assert_eq!(key(&headers(bad)), Some(Err(NoKey)), "{bad:?}");
         }
     }
 }

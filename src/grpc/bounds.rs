@@ -1,10 +1,12 @@
-//! Bounds of every call: the time it may take, and its place among those that are open.
+//! Bounds of every call: who may make it, the time it may take, and its place among those that are open.
 //!
 //! tonic's own deadlines end where an answer begins, and hyper asks a stream for its next answer only while the peer
 //! reads. So streams of answers are passed on by a task of their own, which ends them whether anybody reads or not.
 
 use std::{
-    task::{Context, Poll},
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -14,6 +16,7 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{
     Status,
     body::Body,
@@ -22,9 +25,12 @@ use tonic::{
 use tower::{Layer, Service};
 
 use super::{
+    auth::{Auth, Head},
     methods::{Method, Way},
     places::{Holder, Place, Places},
+    receive::Receiving,
     tls::Peer,
+    waits::Waits,
 };
 use crate::domain::refusal::Refusal;
 
@@ -48,6 +54,10 @@ pub struct CallBounds {
 pub(super) struct Bound {
     pub(super) bounds: CallBounds,
     pub(super) places: Places,
+    /// None where no method needs a key.
+    pub(super) auth: Option<Auth>,
+    /// Time in which a peer must take what ends an answer.
+    pub(super) stall: Duration,
 }
 
 impl<S> Layer<S> for Bound {
@@ -117,9 +127,11 @@ fn parse(timeout: &str) -> Option<Duration> {
 
 impl<S, B> Service<Request<B>> for Bounded<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -129,21 +141,36 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         let method = Method::at(request.uri().path());
-        let (bounds, place) = (self.bound.bounds, self.bound.places.begin());
-        // Whoever needs a key has a place when it is known; a question about health is never one too many.
-        if method.keyless && method.way == Way::Answers {
-            let peer = Peer::of(request.extensions()).and_then(|peer| peer.address);
-            if let Err(refusal) = place.take(Holder::Peer(peer)) {
-                return future::ready(Ok(Status::from(refusal).into_http())).boxed();
-            }
-        }
+        let Bound { bounds, places, auth, stall } = self.bound.clone();
+        // The one that is ready.
+        let clone = self.inner.clone();
+        let mut inner = mem::replace(&mut self.inner, clone);
+        let place = places.begin();
+        let peer = Peer::of(request.extensions()).cloned();
+        let hang_up = peer.as_ref().map(|peer| peer.hang_up.clone()).unwrap_or_default();
         let end = End::of(method.way, request.headers(), &bounds);
-        request.extensions_mut().insert(method.using);
-        request.extensions_mut().insert(place.clone());
-        let answer = self.inner.call(request);
         let bounded = async move {
+            let answer = async {
+                let request = match auth {
+                    Some(auth) if !method.keyless => match admit(&auth, method, request, &place).await {
+                        Ok(request) => request,
+                        Err(status) => return Ok(status.into_http()),
+                    },
+                    _ => {
+                        // A question about health is never one too many.
+                        if method.keyless && method.way == Way::Answers {
+                            let taken = place.take(Holder::Peer(peer.and_then(|peer| peer.address)));
+                            if let Err(refusal) = taken {
+                                return Ok(Status::from(refusal).into_http());
+                            }
+                        }
+                        request.map(Body::new)
+                    }
+                };
+                inner.call(request).await
+            };
             let answer = tokio::select! {
                 biased;
                 answer = answer => answer?,
@@ -152,34 +179,90 @@ where
             Ok(answer.map(|body| match method.way {
                 // A refusal is all head, and must stay so.
                 _ if body.is_end_stream() => body,
-                Way::Answers => pass_on(body, end, bounds.unread, place),
-                Way::Single | Way::Upload => Body::new(body.map_frame(move |frame| {
-                    // It is kept until the answer is sent.
-                    let _ = &place;
-                    frame
-                })),
+                Way::Answers => pass_on(body, end, bounds.unread, Unread { place, stall, hang_up }),
+                Way::Single | Way::Upload => {
+                    let waits = Waits::begin(bounds.unread, hang_up);
+                    Body::new(Answer { body, waits, _place: place })
+                }
             }))
         };
         bounded.boxed()
     }
 }
 
+/// Lets a call in that needs a key; its large messages wait for room.
+async fn admit<B>(
+    auth: &Auth,
+    method: &Method,
+    request: Request<B>,
+    place: &Place,
+) -> Result<Request<Body>, Status>
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    let (admitted, room) = auth.admit(Head::of(&request, method.using), place).await?;
+    let mut request = request.map(|body| Body::new(Receiving::new(body, room)));
+    request.extensions_mut().insert(admitted);
+    Ok(request)
+}
+
+/// The one answer of a call, which has its place until it is taken.
+struct Answer {
+    body: Body,
+    waits: Waits,
+    _place: Place,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.waits.taken();
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        self.waits.given();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A body whose frames come from `body`, until its end or `end`, or until nobody has read for too long. Then what
 /// stands behind it is let go of, even if the peer keeps the stream open.
 #[expect(clippy::disallowed_methods, reason = "ends with the body at the latest")]
-fn pass_on(body: Body, end: Option<End>, unread: Duration, place: Place) -> Body {
+fn pass_on(body: Body, end: Option<End>, unread: Duration, behind: Unread) -> Body {
     let (frames, passed) = mpsc::channel(2);
     // Room for the last word is kept from the beginning.
     let last = frames.clone().try_reserve_owned();
     tokio::spawn(async move {
-        if let Some(status) = pass_frames(body, end, unread, &frames).await
-            && let Ok(last) = last
-        {
-            last.send(Ok(trailers(&status)));
+        let ended = pass_frames(body, end, unread, &frames).await;
+        drop(behind.place);
+        let (Some(status), Ok(last)) = (ended, last) else { return };
+        last.send(Ok(trailers(&status)));
+        // What was not taken is kept until the peer ends the stream, or the connection is ended for it.
+        if tokio::time::timeout(behind.stall, frames.closed()).await.is_err() {
+            behind.hang_up.cancel();
         }
-        drop(place);
     });
     Body::new(StreamBody::new(ReceiverStream::new(passed)))
+}
+
+/// What stands behind answers that may not be read.
+struct Unread {
+    place: Place,
+    /// How long what was not read may stay on its way.
+    stall: Duration,
+    hang_up: CancellationToken,
 }
 
 /// Passes frames on; gives why it was ended before the body was.

@@ -3,8 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::{Auth, Call},
-    convert,
+    auth, convert,
     page::Page,
     pb::{self, entity_service_server::EntityService},
     spec,
@@ -12,7 +11,6 @@ use super::{
 use crate::{domain::refusal::Role, erasure::Erasure, records::Records};
 
 pub(super) struct Service {
-    pub(super) auth: Auth,
     pub(super) records: Records,
     pub(super) erasure: Erasure,
 }
@@ -23,7 +21,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::GetUserRequest>,
     ) -> Result<Response<pb::GetUserResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
         let user = self.records.get_user(application, vendor_data).await?;
         let faces = self.records.faces(application, std::iter::once(&user)).await?;
@@ -34,7 +32,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::ListUsersRequest>,
     ) -> Result<Response<pb::ListUsersResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let (page, before) = Page::of(Some(application), &mut request.into_inner())?;
         let users = self.records.list_users(application, before, page.limit()).await?;
         let faces = self.records.faces(application, users.iter().map(|(_, user)| user)).await?;
@@ -47,7 +45,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::GetBusinessRequest>,
     ) -> Result<Response<pb::GetBusinessResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
         let business = self.records.get_business(application, vendor_data).await?;
         Ok(Response::new(pb::GetBusinessResponse { business: Some(convert::business(business)) }))
@@ -57,7 +55,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::ListBusinessesRequest>,
     ) -> Result<Response<pb::ListBusinessesResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let (page, before) = Page::of(Some(application), &mut request.into_inner())?;
         let businesses = self.records.list_businesses(application, before, page.limit()).await?;
         let (businesses, next_page_token) =
@@ -69,7 +67,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::EraseUserRequest>,
     ) -> Result<Response<pb::EraseUserResponse>, Status> {
-        let caller = self.auth.member(Call::of(&request), Role::Operator).await?;
+        let caller = auth::member(&request, Role::Operator)?;
         let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
         let report = self.erasure.erase_user(caller, vendor_data).await?;
         Ok(Response::new(convert::erased_user(report)))
@@ -79,7 +77,7 @@ impl EntityService for Service {
         &self,
         request: Request<pb::EraseBusinessRequest>,
     ) -> Result<Response<pb::EraseBusinessResponse>, Status> {
-        let caller = self.auth.member(Call::of(&request), Role::Operator).await?;
+        let caller = auth::member(&request, Role::Operator)?;
         let vendor_data = spec::vendor_data(&request.get_ref().vendor_data)?;
         let report = self.erasure.erase_business(caller, vendor_data).await?;
         Ok(Response::new(convert::erased_business(report)))

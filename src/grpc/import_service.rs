@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    auth::{Auth, Call, Credential},
+    auth::{self, Auth},
     convert,
     page::Page,
     pb::{self, import_service_server::ImportService, watch_import_response::Event},
@@ -45,8 +45,8 @@ impl ImportService for Service {
         &self,
         request: Request<Streaming<pb::UploadImportRequest>>,
     ) -> Answer<pb::UploadImportResponse> {
-        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
-        let revoked = self.auth.revoked(Credential::of(&request));
+        let caller = auth::member(&request, Role::Importer)?;
+        let revoked = self.auth.revoked(request.extensions());
         // What is stored stays so when the handler is dropped: the upload can be resumed.
         let import = tokio::select! {
             import = upload::run(
@@ -65,7 +65,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::CreateImportRequest>,
     ) -> Answer<pb::CreateImportResponse> {
-        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
+        let caller = auth::member(&request, Role::Importer)?;
         let request = request.into_inner();
         let (spec, request_id) = spec::import_spec(request.spec, request.request_id)?;
         let import = self.imports.create(caller, spec, request_id).await?;
@@ -76,13 +76,13 @@ impl ImportService for Service {
         &self,
         request: Request<pb::PreviewImportRequest>,
     ) -> Answer<pb::PreviewImportResponse> {
-        let application = self.auth.application(Call::of(&request), Role::Importer).await?;
+        let application = auth::application(&request, Role::Importer)?;
         let limits = self.imports.limits(application).await?;
         Ok(Response::new(preview::run(request.into_inner(), limits).await?))
     }
 
     async fn get_import(&self, request: Request<pb::GetImportRequest>) -> Answer<pb::GetImportResponse> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let import = self.imports.get(application, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::GetImportResponse { import: Some(convert::import(import)) }))
     }
@@ -91,7 +91,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::ListImportsRequest>,
     ) -> Answer<pb::ListImportsResponse> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let mut request = request.into_inner();
         let (page, before) = Page::of(Some(application), &mut request)?;
         let before = before.map(ImportId);
@@ -108,8 +108,8 @@ impl ImportService for Service {
         &self,
         request: Request<pb::WatchImportRequest>,
     ) -> Answer<Self::WatchImportStream> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
-        let revoked = self.auth.revoked(Credential::of(&request));
+        let application = auth::application(&request, Role::Reader)?;
+        let revoked = self.auth.revoked(request.extensions());
         let request = request.into_inner();
         let id = spec::import_id(&request.import_id)?;
         let seal = Seal::new(pb::WatchImportRequest::NAME, Some(application), id.0.as_bytes());
@@ -133,7 +133,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::PauseImportRequest>,
     ) -> Answer<pb::PauseImportResponse> {
-        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
+        let caller = auth::member(&request, Role::Importer)?;
         let import = self.imports.pause(caller, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::PauseImportResponse { import: Some(convert::import(import)) }))
     }
@@ -142,7 +142,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::ResumeImportRequest>,
     ) -> Answer<pb::ResumeImportResponse> {
-        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
+        let caller = auth::member(&request, Role::Importer)?;
         let import = self.imports.resume(caller, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::ResumeImportResponse { import: Some(convert::import(import)) }))
     }
@@ -151,7 +151,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::RetryImportRequest>,
     ) -> Answer<pb::RetryImportResponse> {
-        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
+        let caller = auth::member(&request, Role::Importer)?;
         let request = request.into_inner();
         let id = spec::import_id(&request.import_id)?;
         let (request, request_id) = spec::retry_request(request)?;
@@ -163,7 +163,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::RevertImportRequest>,
     ) -> Answer<pb::RevertImportResponse> {
-        let caller = self.auth.member(Call::of(&request), Role::Operator).await?;
+        let caller = auth::member(&request, Role::Operator)?;
         let import = self.imports.revert(caller, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::RevertImportResponse { import: Some(convert::import(import)) }))
     }
@@ -172,7 +172,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::CancelImportRequest>,
     ) -> Answer<pb::CancelImportResponse> {
-        let caller = self.auth.member(Call::of(&request), Role::Importer).await?;
+        let caller = auth::member(&request, Role::Importer)?;
         let import = self.imports.cancel(caller, spec::import_id(&request.get_ref().import_id)?).await?;
         Ok(Response::new(pb::CancelImportResponse { import: Some(convert::import(import)) }))
     }
@@ -181,7 +181,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::ListRowErrorsRequest>,
     ) -> Answer<pb::ListRowErrorsResponse> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let mut request = request.into_inner();
         let (page, after) = Page::of(Some(application), &mut request)?;
         let after = after.unwrap_or(0);
@@ -202,8 +202,8 @@ impl ImportService for Service {
         &self,
         request: Request<pb::StreamRowErrorsRequest>,
     ) -> Answer<Self::StreamRowErrorsStream> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
-        let revoked = self.auth.revoked(Credential::of(&request));
+        let application = auth::application(&request, Role::Reader)?;
+        let revoked = self.auth.revoked(request.extensions());
         let request = request.into_inner();
         let (id, severity) = (spec::import_id(&request.import_id)?, spec::severity(request.severity)?);
         let pb::StreamRowErrorsRequest { after_row, follow, .. } = request;
@@ -223,8 +223,8 @@ impl ImportService for Service {
     type ExportRowsStream = Answers<pb::ExportRowsResponse>;
 
     async fn export_rows(&self, request: Request<pb::ExportRowsRequest>) -> Answer<Self::ExportRowsStream> {
-        let caller = self.auth.member(Call::of(&request), Role::Reader).await?;
-        let revoked = self.auth.revoked(Credential::of(&request));
+        let caller = auth::member(&request, Role::Reader)?;
+        let revoked = self.auth.revoked(request.extensions());
         let request = request.into_inner();
         let (id, severity) = (spec::import_id(&request.import_id)?, spec::severity(request.severity)?);
         let outcomes = spec::outcomes(&request.outcomes, severity)?;
@@ -237,7 +237,7 @@ impl ImportService for Service {
         &self,
         request: Request<pb::GetImportTemplateRequest>,
     ) -> Answer<pb::GetImportTemplateResponse> {
-        self.auth.application(Call::of(&request), Role::Reader).await?;
+        auth::application(&request, Role::Reader)?;
         let request = request.get_ref();
         let import_type = match pb::ImportType::try_from(request.import_type) {
             Ok(pb::ImportType::Unspecified) => ImportType::UserVerification,

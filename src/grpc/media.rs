@@ -153,19 +153,16 @@ impl Door {
     /// What a link leads to. Who has one has as much as who has a key, and is bound alike.
     fn open(&self, link: &str, peer: Option<&Peer>) -> Result<Medium, Refused> {
         let (now, peer) = (Instant::now(), peer.and_then(|peer| peer.address));
-        self.rates.check_peer(peer, Some(link), now)?;
-        match self.links.open(link, clock::now()) {
-            Opened::Good(medium) => {
-                self.rates.count_call(link, Use::Read, now)?;
-                Ok(medium)
-            }
+        let trial = self.rates.try_key(peer, Some(link), now)?;
+        let opened = self.links.open(link, clock::now());
+        match opened {
             // It is no guess, and a page with many of them may have been open for long.
-            Opened::Expired => Err(Refused::Link),
-            Opened::Wrong => {
-                self.rates.count_failure(peer, Some(link), now);
-                Err(Refused::Link)
-            }
+            Opened::Good(_) | Opened::Expired => self.rates.was_not_wrong(&trial, now),
+            Opened::Wrong => self.rates.was_wrong(Some(link)),
         }
+        let Opened::Good(medium) = opened else { return Err(Refused::Link) };
+        self.rates.count_call(link, Use::Read, now)?;
+        Ok(medium)
     }
 }
 

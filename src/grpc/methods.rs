@@ -15,7 +15,7 @@ pub(super) struct Method {
     pub(super) using: Use,
     /// How its messages come.
     pub(super) way: Way,
-    /// Whether it is one of gRPC's own, which need no key.
+    /// Whether it needs no key: it is one of gRPC's own, or there is no such method.
     pub(super) keyless: bool,
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Way {
 
 /// What is not told apart is bound as what is rarer, and as what ends soonest.
 static OTHER: Method =
-    Method { name: Cow::Borrowed("other"), using: Use::Write, way: Way::Single, keyless: false };
+    Method { name: Cow::Borrowed("other"), using: Use::Write, way: Way::Single, keyless: true };
 
 static METHODS: LazyLock<HashMap<String, Method>> = LazyLock::new(|| {
     use tonic_reflection::pb::{v1, v1alpha};

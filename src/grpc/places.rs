@@ -1,11 +1,15 @@
 //! The place a call has among those that are open, as long as anything of it is.
 
 use std::{
+    collections::HashMap,
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use super::permits::{Full, Permit, Permits};
+use super::{
+    permits::{Full, Permit, Permits},
+    receive::Room,
+};
 use crate::domain::{ids::ApplicationId, refusal::Refusal};
 
 /// Whose calls are counted together.
@@ -27,12 +31,17 @@ pub(super) struct Places {
     strangers: Arc<Permits<Holder>>,
     /// Places of one holder.
     limit: usize,
+    rooms: Arc<Mutex<HashMap<Holder, Room>>>,
+    /// Bytes of a message.
+    message_bytes: usize,
 }
 
 impl Places {
-    /// `total` places and as many for those without a key, and `limit` of them for one holder.
-    pub(super) fn new(total: usize, limit: usize) -> Self {
-        Self { known: Permits::new(total, limit), strangers: Permits::new(total, limit), limit }
+    /// `total` places and as many for those without a key, and `limit` of them for one holder, with room for a few of
+    /// its messages of so many bytes.
+    pub(super) fn new(total: usize, limit: usize, message_bytes: usize) -> Self {
+        let (known, strangers) = (Permits::new(total, limit), Permits::new(total, limit));
+        Self { known, strangers, limit, rooms: Arc::default(), message_bytes }
     }
 
     /// The place of a call that has begun, which is nobody's as yet.
@@ -51,7 +60,7 @@ pub(super) struct Place {
 impl Place {
     /// Takes the place for whom the call is. Nobody waits for one: who waits holds what others need.
     pub(super) fn take(&self, holder: Holder) -> Result<(), Refusal> {
-        let Places { known, strangers, limit } = &self.places;
+        let Places { known, strangers, limit, .. } = &self.places;
         let permits = if matches!(holder, Holder::Peer(_)) { strangers } else { known };
         let permit = permits.take(holder).map_err(|full| match full {
             Full::All => Refusal::Overloaded,
@@ -68,6 +77,12 @@ impl Place {
         let _ = self.permit.set(permit);
         Ok(())
     }
+
+    /// Room for what is sent by a holder that has a key. It is kept for good: applications are not that many.
+    pub(super) fn room(&self, holder: Holder) -> Room {
+        let mut rooms = self.places.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.entry(holder).or_insert_with(|| Room::new(self.places.message_bytes)).clone()
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_place_is_free_when_the_last_of_its_call_is_gone() {
-        let places = Places::new(2, 1);
+        let places = Places::new(2, 1, 1);
         let ours = Holder::Application(ApplicationId(uuid::Uuid::from_u128(1)));
         let theirs = Holder::Application(ApplicationId(uuid::Uuid::from_u128(2)));
         let call = places.begin();

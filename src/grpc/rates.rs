@@ -1,6 +1,8 @@
 //! How many calls a key may make in a minute, and how many wrong keys a peer may try.
 //!
-//! Buckets are in memory: each process has its own, and a restart fills them.
+//! Buckets are in memory: each process has its own, and a restart fills them. They are our own because a key that
+//! turns out to be good is given back what its trial took, which the libraries there are (governor) do not do, and
+//! because what is remembered has a bound.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -53,6 +55,10 @@ impl Bucket {
     fn take(&mut self) {
         self.left = (self.left - 1.0).max(0.0);
     }
+
+    fn give_back(&mut self, per_minute: u32) {
+        self.left = (self.left + 1.0).min(f64::from(per_minute));
+    }
 }
 
 /// Values of those who were heard of within the last minute, at least. A bucket that is forgotten has been
@@ -94,6 +100,16 @@ struct OfKey {
     writes: Bucket,
 }
 
+/// A key that is tried. It is taken for a wrong one until it is known to be good, so that no more are tried at a time
+/// than may be wrong.
+#[must_use]
+pub(super) struct Trial {
+    /// Who pays for it; nobody for a key that was good a moment ago.
+    payer: Option<IpAddr>,
+    /// Whether nobody knows the key yet.
+    pub(super) is_new: bool,
+}
+
 /// The buckets of a server.
 pub(super) struct Rates {
     rates: CallRates,
@@ -113,30 +129,45 @@ impl Rates {
         Self { rates, hasher: RandomState::new(), keys, peers }
     }
 
-    /// Whether a peer may try a key. One that was good a moment ago may be tried by anybody, so that who
-    /// guesses keys shuts nobody out that calls from the same address.
-    pub(super) fn check_peer(
+    /// Lets a peer try a key, unless it has tried too many wrong ones. One that was good a moment ago may be tried by
+    /// anybody, so that who guesses keys shuts nobody out that calls from the same address.
+    pub(super) fn try_key(
         &self,
         peer: Option<IpAddr>,
         key: Option<&str>,
         now: Instant,
-    ) -> Result<(), Refusal> {
-        let is_known = key.is_some_and(|key| lock(&self.keys).knows(&self.hasher.hash_one(key)));
-        let Some(peer) = peer.filter(|_| !is_known) else { return Ok(()) };
-        let limit = self.rates.failed_keys;
-        let wait = lock(&self.peers).of(peer, now, || Bucket::full(limit, now)).wait(limit, now);
-        let what = "wrong keys from this address";
-        wait.map_or(Ok(()), |wait| Err(Refusal::TooManyCalls { subject: "peer", what, limit, wait }))
+    ) -> Result<Trial, Refusal> {
+        let is_new = !key.is_some_and(|key| lock(&self.keys).knows(&self.hasher.hash_one(key)));
+        let payer = peer.filter(|_| is_new);
+        if let Some(peer) = payer {
+            self.take_from(peer, now)?;
+        }
+        Ok(Trial { payer, is_new })
     }
 
-    /// Counts a key that was wrong.
-    pub(super) fn count_failure(&self, peer: Option<IpAddr>, key: Option<&str>, now: Instant) {
+    fn take_from(&self, peer: IpAddr, now: Instant) -> Result<(), Refusal> {
+        let (limit, what) = (self.rates.failed_keys, "wrong keys from this address");
+        let mut peers = lock(&self.peers);
+        let bucket = peers.of(peer, now, || Bucket::full(limit, now));
+        if let Some(wait) = bucket.wait(limit, now) {
+            return Err(Refusal::TooManyCalls { subject: "peer", what, limit, wait });
+        }
+        bucket.take();
+        Ok(())
+    }
+
+    /// The key was not wrong.
+    pub(super) fn was_not_wrong(&self, trial: &Trial, now: Instant) {
+        if let Some(peer) = trial.payer {
+            let limit = self.rates.failed_keys;
+            lock(&self.peers).of(peer, now, || Bucket::full(limit, now)).give_back(limit);
+        }
+    }
+
+    /// The key was wrong, and is no longer known where it was good before.
+    pub(super) fn was_wrong(&self, key: Option<&str>) {
         if let Some(key) = key {
             lock(&self.keys).forget(&self.hasher.hash_one(key));
-        }
-        if let Some(peer) = peer {
-            let limit = self.rates.failed_keys;
-            lock(&self.peers).of(peer, now, || Bucket::full(limit, now)).take();
         }
     }
 
@@ -191,19 +222,25 @@ mod tests {
         let rates = rates(0, 3);
         let now = Instant::now();
         let (guesser, other) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
-        let may_try = |peer, key, now| rates.check_peer(peer, key, now).is_ok();
+        let try_key = |peer, key, now| rates.try_key(peer, Some(key), now);
         rates.count_call("good", Use::Read, now).expect("no bound");
-        for _ in 0..3 {
-            assert!(may_try(guesser, Some("wrong"), now));
-            rates.count_failure(guesser, Some("wrong"), now);
+        for wrong in ["a", "b", "c"] {
+            let trial = try_key(guesser, wrong, now).expect("one of three");
+            assert!(trial.is_new);
+            rates.was_wrong(Some(wrong));
         }
-        assert!(!may_try(guesser, Some("wrong"), now));
-        assert!(!may_try(guesser, None, now));
-        assert!(may_try(guesser, Some("good"), now), "of a neighbour");
-        assert!(may_try(other, Some("new"), now));
-        rates.count_failure(other, Some("good"), now);
-        assert!(!may_try(guesser, Some("good"), now), "it was revoked");
-        assert!(may_try(guesser, Some("wrong"), now + Duration::from_secs(21)), "one came back");
+        assert!(try_key(guesser, "wrong", now).is_err());
+        assert!(rates.try_key(guesser, None, now).is_err());
+        assert!(!try_key(guesser, "good", now).expect("of a neighbour").is_new);
+        for n in 0..10 {
+            let trial = try_key(other, "new", now).unwrap_or_else(|_| panic!("{n}: those before were good"));
+            rates.was_not_wrong(&trial, now);
+        }
+        rates.was_wrong(Some("good"));
+        assert!(try_key(guesser, "good", now).is_err(), "it was revoked");
+        let at_a_time: Vec<_> = (0..5).map_while(|_| try_key(other, "new", now).ok()).collect();
+        assert_eq!(at_a_time.len(), 3, "nobody knows yet that they are good");
+        assert!(try_key(guesser, "wrong", now + Duration::from_secs(21)).is_ok(), "one came back");
     }
 
     #[test]

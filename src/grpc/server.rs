@@ -96,7 +96,7 @@ const FRAME_BYTES: u32 = 1 << 20;
 /// a call that was begun, and no longer counts among those that are open.
 const FAULTY_STREAMS: usize = 1024;
 
-/// Largest question to reflection: it holds a name, which an error repeats.
+/// Largest question to reflection, or about health: it holds a name, which an error repeats.
 const QUESTION_BYTES: usize = 4 << 10;
 
 /// How long open calls may hold up a stop: those of peers that do not read what ends them, and reflection.
@@ -114,13 +114,18 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let mut routes = Routes::builder();
     let health = health::Service { stop: stop.clone(), vitals, is_api: parts.is_some() };
-    routes.add_service(HealthServer::new(health));
+    routes.add_service(HealthServer::new(health).max_decoding_message_size(QUESTION_BYTES));
     let rates = Arc::new(Rates::new(transport.rates));
-    let places = Places::new(transport.calls.total, transport.calls.per_application);
-    let bound = Bound { bounds: transport.calls, places: places.clone() };
-    let media = parts.map(|parts| {
+    let auth = parts.as_ref().map(|parts| Auth::new(parts.administration.clone(), rates.clone()));
+    let bound = Bound {
+        bounds: transport.calls,
+        places: Places::new(transport.calls.total, transport.calls.per_application, transport.message_bytes),
+        auth: auth.clone(),
+        stall: transport.connections.stall,
+    };
+    let media = parts.zip(auth).map(|(parts, auth)| {
         let links = parts.links.clone();
-        add_services(&mut routes, parts, &transport, rates.clone(), &metrics, &stop);
+        add_services(&mut routes, parts, &transport, auth, &metrics, &stop);
         Arc::new(Door {
             links,
             rates,
@@ -175,14 +180,13 @@ fn add_services(
     routes: &mut RoutesBuilder,
     parts: Parts,
     transport: &Transport,
-    rates: Arc<Rates>,
+    auth: Auth,
     metrics: &Metrics,
     stop: &CancellationToken,
 ) {
     let Parts { imports, records, links: _, erasure, administration } = parts;
-    let auth = Auth { administration: administration.clone(), rates };
     let import_service = import_service::Service {
-        auth: auth.clone(),
+        auth,
         imports,
         stop: stop.clone(),
         upload_idle: transport.upload_idle,
@@ -194,13 +198,11 @@ fn add_services(
         .accept_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Zstd);
-    let session_service =
-        session_service::Service { auth: auth.clone(), records: records.clone(), erasure: erasure.clone() };
-    let entity_service = entity_service::Service { auth: auth.clone(), records: records.clone(), erasure };
-    let transaction_service = transaction_service::Service { auth: auth.clone(), records: records.clone() };
-    let workflow_service =
-        workflow_service::Service { auth: auth.clone(), administration: administration.clone(), records };
-    let admin_service = admin_service::Service { auth, administration };
+    let session_service = session_service::Service { records: records.clone(), erasure: erasure.clone() };
+    let entity_service = entity_service::Service { records: records.clone(), erasure };
+    let transaction_service = transaction_service::Service { records: records.clone() };
+    let workflow_service = workflow_service::Service { administration: administration.clone(), records };
+    let admin_service = admin_service::Service { administration };
     let bytes = transport.message_bytes;
     routes
         .add_service(import_service)

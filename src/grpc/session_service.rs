@@ -3,8 +3,7 @@
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::{Auth, Call},
-    convert,
+    auth, convert,
     page::Page,
     pb::{self, session_service_server::SessionService},
     spec,
@@ -16,7 +15,6 @@ use crate::{
 };
 
 pub(super) struct Service {
-    pub(super) auth: Auth,
     pub(super) records: Records,
     pub(super) erasure: Erasure,
 }
@@ -27,7 +25,7 @@ impl SessionService for Service {
         &self,
         request: Request<pb::ListSessionsRequest>,
     ) -> Result<Response<pb::ListSessionsResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let mut request = request.into_inner();
         let (page, before) = Page::of(Some(application), &mut request)?;
         let (kinds, filter) = spec::session_filter(request)?;
@@ -42,7 +40,7 @@ impl SessionService for Service {
         &self,
         request: Request<pb::GetSessionRequest>,
     ) -> Result<Response<pb::GetSessionResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
         let session = self.records.get_session(application, id).await?;
         let portraits = self.records.portraits(application, std::slice::from_ref(&session)).await?;
@@ -53,7 +51,7 @@ impl SessionService for Service {
         &self,
         request: Request<pb::GetSessionDecisionRequest>,
     ) -> Result<Response<pb::GetSessionDecisionResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
         let session = self.records.get_session(application, id).await?;
         let media = self.records.media_links(application, &session).await?;
@@ -65,7 +63,7 @@ impl SessionService for Service {
         &self,
         request: Request<pb::DeleteSessionRequest>,
     ) -> Result<Response<pb::DeleteSessionResponse>, Status> {
-        let caller = self.auth.member(Call::of(&request), Role::Operator).await?;
+        let caller = auth::member(&request, Role::Operator)?;
         let id = SessionId(spec::id(&request.get_ref().session_id, "session")?);
         let (number, report) = self.erasure.delete_session(caller, id).await?;
         Ok(Response::new(convert::deleted_session(id, number, report)))

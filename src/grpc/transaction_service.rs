@@ -6,8 +6,7 @@ use chrono::{DateTime, Datelike, Utc};
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::{Auth, Call},
-    convert,
+    auth, convert,
     page::Page,
     pb::{self, transaction_service_server::TransactionService},
     spec,
@@ -19,7 +18,6 @@ use crate::{
 };
 
 pub(super) struct Service {
-    pub(super) auth: Auth,
     pub(super) records: Records,
 }
 
@@ -60,7 +58,7 @@ impl TransactionService for Service {
         &self,
         request: Request<pb::ListTransactionsRequest>,
     ) -> Result<Response<pb::ListTransactionsResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let (page, after) = Page::of(Some(application), &mut request.into_inner())?;
         let after = after.map(|place: Place| (place.time, place.number));
         let transactions = self.records.list_transactions(application, after, page.limit()).await?;
@@ -73,7 +71,7 @@ impl TransactionService for Service {
         &self,
         request: Request<pb::GetTransactionRequest>,
     ) -> Result<Response<pb::GetTransactionResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let id = TransactionId(spec::id(&request.get_ref().transaction_id, "transaction")?);
         let transaction = self.records.get_transaction(application, id).await?;
         let transaction = Some(convert::transaction_detail(transaction));

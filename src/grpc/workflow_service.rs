@@ -5,8 +5,7 @@ use std::{fmt, str::FromStr};
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth::{Auth, Call},
-    convert,
+    auth, convert,
     page::Page,
     pb::{self, workflow_service_server::WorkflowService},
     spec,
@@ -22,7 +21,6 @@ use crate::{
 };
 
 pub(super) struct Service {
-    pub(super) auth: Auth,
     pub(super) administration: Administration,
     pub(super) records: Records,
 }
@@ -55,7 +53,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::CreateWorkflowRequest>,
     ) -> Result<Response<pb::CreateWorkflowResponse>, Status> {
-        let caller = self.auth.caller(Call::of(&request), Role::Admin).await?;
+        let caller = auth::caller(&request, Role::Admin)?;
         let request = request.get_ref();
         let kind = match pb::WorkflowKind::try_from(request.kind) {
             Ok(pb::WorkflowKind::User) => WorkflowKind::User,
@@ -72,7 +70,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::GetWorkflowRequest>,
     ) -> Result<Response<pb::GetWorkflowResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let id = WorkflowId(spec::id(&request.get_ref().workflow_id, "workflow")?);
         let workflow = self.administration.get_workflow(application, id).await?;
         Ok(Response::new(pb::GetWorkflowResponse { workflow: Some(convert::workflow(workflow)) }))
@@ -82,7 +80,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::ListWorkflowsRequest>,
     ) -> Result<Response<pb::ListWorkflowsResponse>, Status> {
-        let caller = self.auth.caller(Call::of(&request), Role::Reader).await?;
+        let caller = auth::caller(&request, Role::Reader)?;
         let application = match caller.application {
             Some(application) => application,
             None => ApplicationId(spec::id(&request.get_ref().application_id, "application")?),
@@ -98,7 +96,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::ListWorkflowVersionsRequest>,
     ) -> Result<Response<pb::ListWorkflowVersionsResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let mut request = request.into_inner();
         let (page, before) = Page::of(Some(application), &mut request)?;
         let id = WorkflowId(spec::id(&request.workflow_id, "workflow")?);
@@ -112,7 +110,7 @@ impl WorkflowService for Service {
         &self,
         request: Request<pb::ListStatusRulesRequest>,
     ) -> Result<Response<pb::ListStatusRulesResponse>, Status> {
-        let application = self.auth.application(Call::of(&request), Role::Reader).await?;
+        let application = auth::application(&request, Role::Reader)?;
         let mut request = request.into_inner();
         let (page, place) = Page::of(Some(application), &mut request)?;
         let id = WorkflowId(spec::id(&request.workflow_id, "workflow")?);

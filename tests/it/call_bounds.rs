@@ -12,7 +12,9 @@ use tonic_types::StatusExt;
 
 use crate::{
     h2::{DATA, END_STREAM, Frame, HEADERS, Peer, SETTINGS, call, frame},
-    harness::{Database, Server, assert_refused, chunk, counters, fact, finish, plain_csv, reason, resume},
+    harness::{
+        Database, Server, Tenant, assert_refused, chunk, counters, fact, finish, plain_csv, reason, resume,
+    },
     on_both_databases,
     shell::Shell,
     waits::{eventually, hold_imports},
@@ -183,9 +185,9 @@ async fn a_call_that_is_no_stream_has_an_end(database: Database) {
     assert_eq!(fact(&status, "limit_seconds"), "1");
     let made = eventually("an import", async || create().await.ok()).await.into_inner();
     let id = made.import.expect("one").uuid;
-    // A call whose message never comes, from a peer that may know no key.
+    // A call whose message never comes.
     let mut peer = Peer::connect(server.app.address).await;
-    peer.send(&call(1, 0, "/carryover.v1.ImportService/GetImport", "none")).await;
+    peer.send(&call(1, 0, "/carryover.v1.ImportService/GetImport", &tenant.key)).await;
     let answer = peer.find(|frame| frame.stream == 1 && frame.kind == HEADERS).await;
     assert!(answer.is_some_and(|answer| answer.flags & END_STREAM != 0), "it is answered");
     // A stream goes on for longer.
@@ -278,16 +280,41 @@ async fn a_stream_that_nobody_reads_is_let_go_of() {
         let request = pb::StreamRowErrorsRequest { import_id: created, ..Default::default() };
         crate::web::framed(&prost::Message::encode_to_vec(&request))
     };
+    let mut peer = unreading(&server, "StreamRowErrors", &tenant.key, &message).await;
+    eventually("its place", async || list(&tenant.client).await.ok()).await;
+    assert!(peer.is_served().await, "there is time to take what ends it");
+    drop(peer);
+
+    let server = server.restart(&[&flags[..], &["--stall-seconds", "1"]].concat()).await;
+    let mut peer = unreading(&server, "StreamRowErrors", &tenant.key, &message).await;
+    peer.end().await;
+}
+
+/// A peer that keeps its window shut, and to which an answer has begun.
+async fn unreading(server: &Server, method: &str, key: &str, message: &[u8]) -> Peer {
     let mut peer = Peer::connect(server.app.address).await;
     // Initial window: 0.
     peer.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
     assert!(peer.is_served().await);
-    let head = call(1, 0, "/carryover.v1.ImportService/StreamRowErrors", &tenant.key);
-    peer.send(&[head, frame(DATA, END_STREAM, 1, &message)].concat()).await;
+    let head = call(1, 0, &format!("/carryover.v1.ImportService/{method}"), key);
+    peer.send(&[head, frame(DATA, END_STREAM, 1, message)].concat()).await;
     let begun = |frame: &Frame| frame.stream == 1 && frame.kind == HEADERS;
-    assert!(peer.find(begun).await.is_some(), "the stream begins");
+    assert!(peer.find(begun).await.is_some(), "the answer begins");
+    peer
+}
+
+/// The same for an answer that is one message: it is kept, and so is the place of its call, until the connection ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_nobody_reads_ends_its_connection() {
+    let server = Server::start(Database::Sqlite).await;
+    let tenant = server.tenant().await;
+    tenant.create().await;
+    let flags = ["--max-calls-per-application", "1", "--stream-idle-seconds", "1"];
+    let server = server.restart(&flags).await;
+    let tenant = Tenant { client: server.admin.with_key(&tenant.key).expect("a client"), ..tenant };
+    let mut peer = unreading(&server, "ListImports", &tenant.key, &crate::web::framed(&[])).await;
+    peer.end().await;
     eventually("its place", async || list(&tenant.client).await.ok()).await;
-    assert!(peer.is_served().await, "the connection is not to blame");
 }
 
 /// What gRPC calls trailers only: clients take a status in another head for a broken stream.

@@ -262,7 +262,9 @@ async fn the_transport_tells_its_reasons() {
         grpc.ready().await.expect("connects");
         let path = path.parse().expect("a path");
         // A text field is written as bytes are.
-        let answer = grpc.unary(Request::new(body), path, Bytes).await;
+        let mut request = Request::new(body);
+        request.metadata_mut().insert("x-api-key", tenant.key.parse().expect("a key"));
+        let answer = grpc.unary(request, path, Bytes).await;
         let status = answer.expect_err(name);
         assert_eq!((status.code(), reason(&status).as_str()), (code, word), "{name}: {status:?}");
         assert!(!status.message().is_empty(), "{name}");

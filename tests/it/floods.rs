@@ -152,7 +152,7 @@ async fn pings_whose_answers_are_not_read_wait_in_the_network() {
 }
 
 /// KiB of memory that a process has.
-fn memory(child: &tokio::process::Child) -> u64 {
+pub fn memory(child: &tokio::process::Child) -> u64 {
     let path = format!("/proc/{}/status", child.id().expect("it runs"));
     let status = std::fs::read_to_string(path).expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");

@@ -86,6 +86,7 @@ mod providers;
 mod rates;
 mod readiness;
 mod reading;
+mod receiving;
 mod recovery;
 mod retention;
 mod retries_that_stand;

@@ -19,6 +19,7 @@ use crate::{
 on_both_databases!(
     a_key_has_so_many_calls_a_minute,
     who_tries_wrong_keys_is_stopped_and_nobody_else,
+    wrong_keys_at_once_are_no_more,
     a_call_that_takes_too_long_harms_no_job,
 );
 
@@ -103,6 +104,36 @@ async fn who_tries_wrong_keys_is_stopped_and_nobody_else(database: Database) {
     let mut request = Request::new(pb::ListImportsRequest::default());
     request.metadata_mut().insert("x-api-key", unused.parse().expect("a key"));
     elsewhere.list_imports(request).await.expect("a key that was never seen, from another address");
+}
+
+/// M005, at once: nobody has looked the keys up by the time that the last of them comes.
+async fn wrong_keys_at_once_are_no_more(database: Database) {
+    let server = Server::start_with(database, &["--failed-keys-per-minute", "5"]).await;
+    let tenant = server.tenant().await;
+    read(&tenant.client).await.expect("a good key");
+    let tries: Vec<_> = (0..200)
+        .map(|n| {
+            let client = server.admin.with_key(&format!("carryover_{n:064}")).expect("a client");
+            tokio::spawn(async move { read(&client).await })
+        })
+        .collect();
+    let mut looked_up = 0;
+    for answer in tries {
+        let status = answer.await.expect("a task").expect_err("a wrong key");
+        match status.code() {
+            Code::Unauthenticated => looked_up += 1,
+            _ => assert_told(Err(status), "peer", "5"),
+        }
+    }
+    assert_eq!(looked_up, 5);
+    read(&tenant.client).await.expect("who was known goes on");
+    // Good ones cost nothing, however many come at once.
+    let server = Server::start_with(database, &["--failed-keys-per-minute", "5"]).await;
+    let owner = server.tenant().await;
+    for _ in 0..10 {
+        let key = server.key(&owner.application, Role::Reader).await;
+        read(&server.admin.with_key(&key).expect("a client")).await.expect("a good key");
+    }
 }
 
 /// L011.
