@@ -102,6 +102,8 @@ label! {
         Erasures = "erasures",
         /// Media that nothing names.
         Media = "media",
+        /// Objects of a folder whose process died over them.
+        Unfinished = "unfinished",
     }
 }
 
