@@ -23,6 +23,7 @@ use clap::Parser;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_stream::StreamExt;
 use tonic::Status;
+use tonic_types::StatusExt;
 
 #[derive(Parser, Clone)]
 struct Args {
@@ -50,7 +51,16 @@ struct Args {
     /// Seconds an upload takes
     #[arg(long, default_value_t = 20)]
     upload_seconds: u64,
+    /// Uploads that one more application begins at a time, again and again, of which it may have one
+    #[arg(long, default_value_t = 0)]
+    crowd: usize,
 }
+
+/// Uploads of the crowd on one connection.
+const CROWD_OF_CONNECTION: usize = 100;
+
+/// Rest of one of the crowd that was refused; it does not heed what it is told.
+const CROWD_REST: Duration = Duration::from_secs(1);
 
 /// Parts of an upload.
 const PARTS: usize = 40;
@@ -68,6 +78,8 @@ struct Noted {
     times: BTreeMap<&'static str, Vec<u64>>,
     /// How often, by name and status.
     failures: BTreeMap<String, u64>,
+    /// How often the crowd was refused, by why, or let in.
+    crowd: BTreeMap<String, u64>,
 }
 
 impl Figures {
@@ -81,6 +93,17 @@ impl Figures {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner).failures.entry(key).or_default() += 1;
     }
 
+    fn of_crowd(&self, answer: Result<(), Status>) {
+        let what = match answer {
+            Ok(()) => "let in".to_owned(),
+            Err(status) => match status.get_details_error_info() {
+                Some(info) => format!("{:?} {}", status.code(), info.reason),
+                None => format!("{:?} {}", status.code(), status.message()),
+            },
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).crowd.entry(what).or_default() += 1;
+    }
+
     /// Measures a call.
     async fn of<T>(&self, name: &'static str, call: impl Future<Output = Result<T, Status>>) -> Option<T> {
         let began = Instant::now();
@@ -92,7 +115,7 @@ impl Figures {
     /// Prints all of it; gives how much failed.
     fn print(&self) -> u64 {
         let mut figures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Noted { times, failures } = &mut *figures;
+        let Noted { times, failures, crowd } = &mut *figures;
         println!("{:<18}{:>9}{:>10}{:>10}{:>10}{:>10}  ms", "", "count", "50 %", "95 %", "99 %", "most");
         for (name, times) in times {
             times.sort_unstable();
@@ -102,6 +125,9 @@ impl Figures {
             };
             let [half, most, nearly, all] = [at(50), at(95), at(99), at(100)];
             println!("{name:<18}{:>9}{half:>10.1}{most:>10.1}{nearly:>10.1}{all:>10.1}", times.len());
+        }
+        for (what, count) in &*crowd {
+            println!("crowd {count:>12} times: {what}");
         }
         for (failure, count) in &*failures {
             println!("FAILED {count} times: {failure}");
@@ -120,33 +146,39 @@ struct Tenant {
 
 impl Tenant {
     async fn new(admin: &Client, args: &Args, uploads: usize) -> Result<Self, Status> {
-        let request =
-            pb::CreateApplicationRequest { name: "load".into(), enable_imports: true, sandbox: false };
-        let made = admin.admin().create_application(request).await?.into_inner().application;
-        let id = made.unwrap_or_default().id;
-        let request = pb::UpdateApplicationRequest {
-            application_id: id.clone(),
-            // One that ends and one that begins may meet.
-            max_active_imports: Some(2 * uploads as i32),
-            ..Default::default()
-        };
-        admin.admin().update_application(request).await?;
-        let request = pb::CreateWorkflowRequest {
-            application_id: id.clone(),
-            name: "load".into(),
-            kind: pb::WorkflowKind::User as i32,
-        };
-        let workflow = admin.workflows().create_workflow(request).await?.into_inner().workflow;
-        let client = async || {
-            let (application_id, role) = (id.clone(), pb::Role::Importer as i32);
-            let request =
-                pb::CreateApiKeyRequest { application_id, role, name: "load".into(), ..Default::default() };
-            let key = admin.admin().create_api_key(request).await?.into_inner().key;
-            Client::connect(&args.server, &key).await.map_err(|error| Status::unavailable(error.to_string()))
-        };
+        let (id, workflow) = application(admin, uploads).await?;
+        let client = async || connect(args, &key(admin, &id).await?).await;
         let (uploading, watching, calling) = (client().await?, client().await?, client().await?);
-        Ok(Self { workflow: workflow.unwrap_or_default().id, uploading, watching, calling })
+        Ok(Self { workflow, uploading, watching, calling })
     }
+}
+
+/// Makes an application; gives its id and that of its workflow.
+async fn application(admin: &Client, uploads: usize) -> Result<(String, String), Status> {
+    let request = pb::CreateApplicationRequest { name: "load".into(), enable_imports: true, sandbox: false };
+    let made = admin.admin().create_application(request).await?.into_inner().application;
+    let id = made.unwrap_or_default().id;
+    let request = pb::UpdateApplicationRequest {
+        application_id: id.clone(),
+        // One that ends and one that begins may meet.
+        max_active_imports: Some(2 * uploads as i32),
+        ..Default::default()
+    };
+    admin.admin().update_application(request).await?;
+    let kind = pb::WorkflowKind::User as i32;
+    let request = pb::CreateWorkflowRequest { application_id: id.clone(), name: "load".into(), kind };
+    let workflow = admin.workflows().create_workflow(request).await?.into_inner().workflow;
+    Ok((id, workflow.unwrap_or_default().id))
+}
+
+async fn key(admin: &Client, application: &str) -> Result<String, Status> {
+    let (application_id, role) = (application.to_owned(), pb::Role::Importer as i32);
+    let request = pb::CreateApiKeyRequest { application_id, role, name: "load".into(), ..Default::default() };
+    Ok(admin.admin().create_api_key(request).await?.into_inner().key)
+}
+
+async fn connect(args: &Args, key: &str) -> Result<Client, Status> {
+    Client::connect(&args.server, key).await.map_err(|error| Status::unavailable(error.to_string()))
 }
 
 /// A load that goes on until `end`.
@@ -168,11 +200,7 @@ impl Load {
             if self.is_over() {
                 return;
             }
-            let spec = Some(pb::ImportSpec {
-                import_type: pb::ImportType::UserVerification as i32,
-                workflow_id: tenant.workflow.clone(),
-                ..Default::default()
-            });
+            let spec = Some(spec(&tenant.workflow));
             let request = pb::CreateImportRequest { spec, request_id: String::new() };
             let mut imports = tenant.uploading.imports();
             let made = self.figures.of("CreateImport", imports.create_import(request)).await;
@@ -241,6 +269,19 @@ impl Load {
         self.figures.add("state at watcher", Duration::from_micros(lag));
     }
 
+    /// Begins an upload after the other, as one of a crowd that cares for nobody.
+    async fn crowd(self, client: Client, workflow: String, number: usize) {
+        for round in 0.. {
+            if self.is_over() {
+                return;
+            }
+            let csv = csv(&format!("c{number}-{round}"), 10);
+            let answer = client.imports().upload_import(tokio_stream::iter(whole(&workflow, &csv))).await;
+            self.figures.of_crowd(answer.map(drop));
+            tokio::time::sleep(CROWD_REST).await;
+        }
+    }
+
     /// Reads this and that, one call after the other.
     async fn call(self, tenant: Arc<Tenant>) {
         while !self.is_over() {
@@ -276,9 +317,23 @@ fn csv(prefix: &str, rows: usize) -> String {
     csv
 }
 
+/// What imports of people are asked to be.
+fn spec(workflow_id: &str) -> pb::ImportSpec {
+    let import_type = pb::ImportType::UserVerification as i32;
+    pb::ImportSpec { import_type, workflow_id: workflow_id.to_owned(), ..Default::default() }
+}
+
+/// A new import and all of its file.
+fn whole(workflow: &str, csv: &str) -> Vec<pb::UploadImportRequest> {
+    upload(Message::Start(pb::UploadStart { spec: Some(spec(workflow)), ..Default::default() }), csv)
+}
+
 fn messages(id: &str, csv: &str) -> Vec<pb::UploadImportRequest> {
-    let mut messages = vec![Message::Resume(pb::UploadResume { import_id: id.to_owned(), write_offset: 0 })];
-    let mut write_offset = 0;
+    upload(Message::Resume(pb::UploadResume { import_id: id.to_owned(), write_offset: 0 }), csv)
+}
+
+fn upload(first: Message, csv: &str) -> Vec<pb::UploadImportRequest> {
+    let (mut messages, mut write_offset) = (vec![first], 0);
     for part in csv.as_bytes().chunks(csv.len().div_ceil(PARTS).max(1)) {
         let data = part.to_vec().into();
         messages.push(Message::Chunk(pb::UploadChunk { write_offset, data, crc32c: None }));
@@ -311,6 +366,16 @@ async fn main() -> ExitCode {
     }
     for tenant in tenants {
         tasks.spawn(load.clone().call(tenant));
+    }
+    if args.crowd > 0 {
+        let (id, workflow) = application(&admin, 1).await.expect("an application");
+        let key = key(&admin, &id).await.expect("a key");
+        for first in (0..args.crowd).step_by(CROWD_OF_CONNECTION) {
+            let client = connect(&args, &key).await.expect("a connection");
+            for number in first..args.crowd.min(first + CROWD_OF_CONNECTION) {
+                tasks.spawn(load.clone().crowd(client.clone(), workflow.clone(), number));
+            }
+        }
     }
     // Their senders end the watchers.
     drop(imports);
