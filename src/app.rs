@@ -64,23 +64,34 @@ pub struct NewAdminKey {
     pub path: PathBuf,
 }
 
+/// What settings alone tell, with the files they name.
+pub struct Prepared {
+    transport: Transport,
+    guard: Guard,
+    keys: Keys,
+}
+
 /// Makes what the settings alone tell, and so finds out all that keeps a server from using them; nobody is asked.
-pub fn prepare(args: &ServeArgs) -> Result<(Transport, Guard), Vec<StartError>> {
+pub fn prepare(args: &ServeArgs) -> Result<Prepared, Vec<StartError>> {
     let stopping = args.contradictions().filter(|contradiction| contradiction.stops_start());
     let mut faults: Vec<_> = stopping.map(StartError::from).collect();
     let transport = args.transport().map_err(StartError::from);
     let policy = args.fetching.policy().map_err(StartError::FetchRoots);
     let guard = policy.and_then(|policy| Ok(Guard::new(policy)?));
-    match (transport, guard) {
-        (Ok(transport), Ok(guard)) if faults.is_empty() => return Ok((transport, guard)),
-        (transport, guard) => faults.extend([transport.err(), guard.err()].into_iter().flatten()),
+    match (transport, guard, read_keys(&args.storage)) {
+        (Ok(transport), Ok(guard), Ok(keys)) if faults.is_empty() => {
+            return Ok(Prepared { transport, guard, keys });
+        }
+        (transport, guard, keys) => {
+            faults.extend([transport.err(), guard.err(), keys.err()].into_iter().flatten());
+        }
     }
     Err(faults)
 }
 
 /// Starts a server.
 pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
-    let (transport, guard) = prepare(args).map_err(StartError::Settings)?;
+    let Prepared { transport, guard, keys } = prepare(args).map_err(StartError::Settings)?;
     args.contradictions().for_each(|contradiction| warn!("{contradiction}"));
     let (listener, address) = listen(args.listen).await?;
     let (metrics_listener, metrics_address) = match args.metrics_listen {
@@ -89,7 +100,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     };
     let metrics = Metrics::default();
     make_folder(&args.storage.data_dir)?;
-    let objects = open_objects(&args.storage)?;
+    let objects = open_objects(&args.storage)?.with_keys(keys);
     objects.try_out().await?;
     objects.take_up_keys().await?;
     let settings = args.settings();
@@ -101,7 +112,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         if args.role == Role::Worker { None } else { bootstrap(&administration, args).await? };
 
     let lifecycle = Lifecycle::default();
-    let Lifecycle { stop, tasks } = &lifecycle;
+    let Lifecycle { leave, stop, tasks } = &lifecycle;
     let feed = make_feed(&store, &lifecycle);
     let intake = Intake::new(
         store.clone(),
@@ -114,11 +125,11 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     let erasure = Erasure::new(store.clone(), objects.clone());
     let policy = args.media.policy.into();
     let imports = Imports::new(store.clone(), objects.clone(), feed.clone(), intake, guard.clone(), policy);
-    let vitals =
-        Probe { store: store.clone(), objects: objects.clone(), metrics: metrics.clone() }.spawn(tasks, stop);
+    let vitals = Probe { store: store.clone(), objects: objects.clone(), metrics: metrics.clone() };
+    let vitals = vitals.spawn(tasks, leave, stop);
     if let Some(listener) = metrics_listener {
         let vitals = vitals.clone();
-        let is_ready = move || vitals.borrow().all();
+        let is_ready = move || vitals.borrow().serves_all();
         tasks.spawn(metrics::serve(listener, metrics.clone(), is_ready, tasks.clone(), stop.clone()));
     }
     care_for_tls(args, &transport, &metrics, &lifecycle)?;
@@ -164,7 +175,7 @@ fn care_for_tls(
         warn!(%address, "INSECURE: keys and personal data go over the network as they are (--insecure-listen)");
     }
     let Some(certificate) = &transport.certificate else { return Ok(()) };
-    let Lifecycle { stop, tasks } = lifecycle;
+    let Lifecycle { stop, tasks, .. } = lifecycle;
     let kept = certificate.keep_fresh(args.tls.reload_every(), metrics.clone(), tasks, stop.clone());
     kept.map_err(StartError::Signals)
 }
@@ -192,7 +203,7 @@ struct Hands<'a> {
 impl Hands<'_> {
     /// Starts all work of a process that does not only answer calls.
     fn work(self, args: &ServeArgs, metrics: &Metrics, lifecycle: &Lifecycle) -> Result<(), StartError> {
-        let Lifecycle { stop, tasks } = lifecycle;
+        let Lifecycle { stop, tasks, .. } = lifecycle;
         let (store, feed, metrics) = (|| self.store.clone(), || self.feed.clone(), || metrics.clone());
         let settings = args.settings();
         Worker::new(store(), self.objects.clone(), feed(), metrics(), settings).spawn(tasks, stop);
@@ -238,7 +249,7 @@ pub async fn migrate(storage: &StorageArgs) -> Result<&'static str, StartError> 
 
 /// Seals every stored object with the first encryption key.
 pub async fn reseal(storage: &StorageArgs) -> Result<Resealed, StartError> {
-    Ok(open_objects(storage)?.reseal().await?)
+    Ok(open_objects(storage)?.with_keys(read_keys(storage)?).reseal().await?)
 }
 
 async fn make_links(
@@ -281,14 +292,17 @@ async fn open_store(
     opened.map_err(StartError::Database)
 }
 
-/// Opens the object store.
+/// Opens the object store, for what is not sealed.
 pub(crate) fn open_objects(storage: &StorageArgs) -> Result<Objects, StartError> {
-    let keys = storage.encryption_keys.as_deref().map(Keys::read).transpose()?;
-    let objects = match &storage.object_store {
+    Ok(match &storage.object_store {
         None => Objects::open_folder(&storage.data_dir.join("objects"))?,
         Some(url) => Objects::open(url, text_variables())?,
-    };
-    Ok(objects.with_keys(keys.unwrap_or_default()))
+    })
+}
+
+/// Reads the encryption keys, where there are any.
+pub(crate) fn read_keys(storage: &StorageArgs) -> Result<Keys, StartError> {
+    Ok(storage.encryption_keys.as_deref().map(Keys::read).transpose()?.unwrap_or_default())
 }
 
 /// Variables of the environment, but those that are no text.

@@ -21,7 +21,7 @@ pub use self::{
     contradictions::Contradiction,
     fault::Fault,
     fetching::FetchArgs,
-    layers::{Layers, Unusable, parse, strange_variables},
+    layers::{Layers, Unusable, parse},
     media::{Media, MediaArgs},
     page::page,
     print::print,
@@ -63,6 +63,10 @@ pub struct ServeArgs {
     /// Admin key to add to the database; on an empty one without it one is made and written to DIR/admin.key
     #[arg(long, env = "CARRYOVER_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
+
+    /// Seconds that calls are still taken in after SIGTERM, while readiness and health say that they should go elsewhere; a worker stops at once
+    #[arg(long, env = "CARRYOVER_DRAIN_SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=3600), value_name = "N")]
+    pub drain_seconds: u64,
 
     /// Do not tell callers what services and messages there are; grpcurl then needs the .proto files
     #[arg(long, env = "CARRYOVER_NO_REFLECTION", value_parser = BoolishValueParser::new())]
@@ -240,6 +244,14 @@ pub struct WorkArgs {
     pub lease_seconds: u64,
 }
 
+/// What may surprise about settings that can be used, and about variables that nobody reads.
+pub fn warnings(args: &ServeArgs, program: &clap::Command) -> Vec<String> {
+    let surprising = args.contradictions().filter(|contradiction| !contradiction.stops_start());
+    let strange = layers::strange_variables(program).into_iter();
+    let strange = strange.map(|(variable, near)| format!("nobody reads {variable}; is {near} meant?"));
+    surprising.map(|contradiction| contradiction.to_string()).chain(strange).collect()
+}
+
 impl ServeArgs {
     /// Bounds of a source.
     pub fn source_limits(&self) -> Limits {
@@ -274,6 +286,12 @@ impl ServeArgs {
     pub fn is_exposed(&self) -> bool {
         let is_local = self.listen.ip().to_canonical().is_loopback();
         self.tls.certificate.is_none() && !is_local && self.role != Role::Worker
+    }
+
+    /// Time from the announcement of a stop to the stop. A worker answers no calls, and so has none to send elsewhere.
+    pub fn drain(&self) -> Duration {
+        let seconds = if self.role == Role::Worker { 0 } else { self.drain_seconds };
+        Duration::from_secs(seconds)
     }
 
     /// How to work.

@@ -1,4 +1,4 @@
-//! Stopping: softly first, hard when that takes too long.
+//! Stopping: announced first, then softly, and hard when that takes too long.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use tracing::{info, warn};
 /// Everything that runs, and the token that asks it to stop.
 #[derive(Clone, Default)]
 pub struct Lifecycle {
+    /// Announces the stop: whoever sends calls here should look elsewhere, while they are still answered.
+    pub leave: CancellationToken,
     /// Soft stop: take no more work, end streams, finish what is in hand.
     pub stop: CancellationToken,
     /// All tasks.
@@ -25,9 +27,9 @@ impl Lifecycle {
         }
     }
 
-    /// Waits for SIGTERM or SIGINT, or for a task that stops everything by itself; then stops, at once when a
-    /// second signal comes.
-    pub async fn run_until_signal(&self, grace: Duration) -> std::io::Result<bool> {
+    /// Waits for SIGTERM or SIGINT, or for a task that stops everything by itself; then announces the stop for
+    /// `drain`, and stops within `grace`. One more signal ends the wait.
+    pub async fn run_until_signal(&self, drain: Duration, grace: Duration) -> std::io::Result<bool> {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         // It asks for files to be read anew, and ends nobody who has none.
@@ -36,6 +38,13 @@ impl Lifecycle {
             _ = term.recv() => info!("SIGTERM: stopping"),
             _ = int.recv() => info!("SIGINT: stopping"),
             () = self.stop.cancelled() => warn!("a task ended; stopping"),
+        }
+        self.leave.cancel();
+        tokio::select! {
+            () = tokio::time::sleep(drain) => {}
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+            () = self.stop.cancelled() => {}
         }
         let done = tokio::select! {
             done = self.stop_within(grace) => done,

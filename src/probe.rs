@@ -26,12 +26,19 @@ pub struct Vitals {
     pub database: bool,
     /// The object store.
     pub objects: bool,
+    /// No stop is announced.
+    pub stays: bool,
 }
 
 impl Vitals {
-    /// Whether everything answers that a process of any role stands on.
-    pub fn all(self) -> bool {
-        self.database && self.objects
+    /// Whether to send calls here that need the database.
+    pub fn serves_database(self) -> bool {
+        self.database && self.stays
+    }
+
+    /// Whether to send work here that needs all that a process stands on.
+    pub fn serves_all(self) -> bool {
+        self.serves_database() && self.objects
     }
 }
 
@@ -46,9 +53,23 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Starts it, and gives what it sees; it ends when `stop` is cancelled. Both were opened a moment ago.
-    pub fn spawn(self, tasks: &TaskTracker, stop: &CancellationToken) -> watch::Receiver<Vitals> {
-        let (vitals, seen) = watch::channel(Vitals { database: true, objects: true });
+    /// Starts it, and gives what it sees; `leave` announces the stop, and it ends when `stop` is cancelled. Both
+    /// dependencies were opened a moment ago.
+    pub fn spawn(
+        self,
+        tasks: &TaskTracker,
+        leave: &CancellationToken,
+        stop: &CancellationToken,
+    ) -> watch::Receiver<Vitals> {
+        let (vitals, seen) = watch::channel(Vitals { database: true, objects: true, stays: true });
+        let (leaves, told) = (leave.clone(), vitals.clone());
+        let end = stop.clone().cancelled_owned();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = leaves.cancelled() => told.send_modify(|vitals| vitals.stays = false),
+                () = end => {}
+            }
+        });
         let Self { store, objects, metrics } = self;
         let measured = metrics.clone();
         let database = move || ask_database(store.clone(), measured.clone());

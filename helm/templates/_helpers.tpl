@@ -94,6 +94,9 @@ capabilities:
 {{- if and .tls.existingSecret (not .metrics.enabled) }}
 {{- fail "With TLS the probes ask the port of metrics: set metrics.enabled." }}
 {{- end }}
+{{- if le (int .terminationGracePeriodSeconds) (add 20 (int .config.drainSeconds) | int) }}
+{{- fail "A pod needs config.drainSeconds and 20 more to stop: raise terminationGracePeriodSeconds." }}
+{{- end }}
 {{- if .database.existingSecret }}
 {{- if not .adminKey.existingSecret }}
 {{- fail "A database needs adminKey.existingSecret: pods would write a key of their own to where nobody sees it." }}

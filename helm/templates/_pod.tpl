@@ -57,13 +57,6 @@ spec:
         {{- /* It follows the database and the object store, which liveness does not. */}}
         {{- include "carryover.probe" (dict "root" . "component" $component "service" "readiness") | nindent 8 }}
         timeoutSeconds: 5
-      {{- if ne $component "worker" }}
-      lifecycle:
-        # Callers are told to look elsewhere first, and only then does it end.
-        preStop:
-          sleep:
-            seconds: 5
-      {{- end }}
       securityContext:
         {{- include "carryover.containerSecurity" . | nindent 8 }}
       {{- with $settings.resources }}

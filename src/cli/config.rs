@@ -37,11 +37,8 @@ pub(super) fn run(
 }
 
 fn check(args: &ServeArgs, program: &clap::Command) -> Result<(), Failure> {
-    for contradiction in args.contradictions().filter(|contradiction| !contradiction.stops_start()) {
-        output::note(&format!("warning: {contradiction}"));
-    }
-    for (variable, near) in config::strange_variables(program) {
-        output::note(&output::printable(&format!("warning: nobody reads {variable}; is {near} meant?")));
+    for warning in config::warnings(args, program) {
+        output::note(&output::printable(&format!("warning: {warning}")));
     }
     if let Err(faults) = app::prepare(args) {
         for fault in &faults {

@@ -3,12 +3,13 @@
 use std::{net::SocketAddr, time::Duration};
 
 use chrono::TimeDelta;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use super::{Done, Failure, output};
 use crate::{
     app,
-    config::ServeArgs,
+    config::{self, ServeArgs},
     guard::Guard,
     store::{self, Examined, Schema},
 };
@@ -31,15 +32,18 @@ enum Finding {
 
 use Finding::{Broken, Fine, Warning};
 
-pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
+pub(super) async fn run(args: &ServeArgs, program: &clap::Command) -> Result<Done, Failure> {
     let mut well = true;
-    let checks: [(&str, futures_util::future::BoxFuture<'_, Finding>); 5] = [
-        ("config", Box::pin(async { check_config(args) })),
-        ("address", Box::pin(check_address(args.listen))),
+    let mut checks: Vec<(&str, BoxFuture<'_, Finding>)> = vec![
+        ("config", Box::pin(async { check_config(args, program) })),
+        ("address", Box::pin(check_address(args.listen, "choose another --listen"))),
         ("database", Box::pin(check_database(args))),
         ("object store", Box::pin(check_objects(args))),
         ("name servers", Box::pin(check_names(args))),
     ];
+    if let Some(address) = args.metrics_listen {
+        checks.insert(2, ("metrics", Box::pin(check_address(address, "choose another --metrics-listen"))));
+    }
     for (name, check) in checks {
         let finding = tokio::select! {
             finding = check => finding,
@@ -64,30 +68,29 @@ pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
     Ok(if well { Done::Well } else { Done::Failed })
 }
 
-fn check_config(args: &ServeArgs) -> Finding {
+fn check_config(args: &ServeArgs, program: &clap::Command) -> Finding {
+    let warnings = config::warnings(args, program).join("; ");
     match app::prepare(args).map(drop) {
+        Err(faults) => Broken(
+            app::StartError::Settings(faults).to_string(),
+            "mend the setting or the file that is named; `carryover config print` tells where it is set",
+        ),
+        Ok(()) if !warnings.is_empty() => Warning(warnings, "`carryover config print` tells where it is set"),
         Ok(()) if args.tls.certificate.is_some() => {
             Fine("the flags go together, and the certificate can be used".to_owned())
         }
         Ok(()) => Fine("the flags go together".to_owned()),
-        Err(faults) => {
-            let text = app::StartError::Settings(faults).to_string();
-            Broken(
-                text,
-                "mend the setting or the file that is named; `carryover config print` tells where it is set",
-            )
-        }
     }
 }
 
-async fn check_address(address: SocketAddr) -> Finding {
+async fn check_address(address: SocketAddr, advice: &'static str) -> Finding {
     match TcpListener::bind(address).await {
         Ok(_) => Fine(format!("{address} is free")),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Warning(
             format!("{address} is in use"),
-            "well if that is a server that runs; else choose another --listen",
+            "well if that is a server that runs; else choose another one",
         ),
-        Err(error) => Broken(format!("{address}: {error}"), "choose another --listen"),
+        Err(error) => Broken(format!("{address}: {error}"), advice),
     }
 }
 
@@ -142,7 +145,7 @@ fn judge_database(name: &str, examined: &Examined) -> Finding {
 async fn check_objects(args: &ServeArgs) -> Finding {
     let tried = async {
         app::make_folder(&args.storage.data_dir)?;
-        let objects = app::open_objects(&args.storage)?;
+        let objects = app::open_objects(&args.storage)?.with_keys(app::read_keys(&args.storage)?);
         objects.try_out().await?;
         objects.check_keys().await.map_err(app::StartError::from)
     };

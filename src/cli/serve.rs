@@ -19,7 +19,7 @@ pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
     if let Some(key) = &app.new_admin_key {
         output::note(&format!("the first admin key was written to {}", key.path.display()));
     }
-    let stopped = app.lifecycle.run_until_signal(GRACE).await;
+    let stopped = app.lifecycle.run_until_signal(args.drain(), GRACE).await;
     exporter.shut_down().await;
     let well = stopped.map_err(|source| Failure::Io { what: "wait for signals".to_owned(), source })?;
     Ok(if well { Done::Well } else { Done::Failed })

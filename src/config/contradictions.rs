@@ -51,6 +51,9 @@ pub enum Contradiction {
     /// A bound that guards nobody.
     #[error("--max-connections-per-peer is larger than --max-connections: one peer can take them all")]
     PeerBeyondAll,
+    /// A bound that guards nobody.
+    #[error("--max-calls-per-application is larger than --max-calls: one application can take them all")]
+    ApplicationBeyondAll,
 }
 
 /// Bytes of a message about its chunk, generously.
@@ -89,6 +92,7 @@ impl ServeArgs {
                 self.serves_links() && self.listen.ip().is_unspecified() && self.public_url.is_none(),
             ),
             (PeerBeyondAll, transport.max_connections_per_peer > transport.max_connections),
+            (ApplicationBeyondAll, transport.max_calls_per_application > transport.max_calls),
         ]
         .into_iter()
         .filter_map(|(contradiction, holds)| holds.then_some(contradiction))

@@ -141,7 +141,7 @@ impl Layers {
 }
 
 /// Variables that look like settings of this program but are none, and what may be meant.
-pub fn strange_variables(program: &Command) -> Vec<(String, String)> {
+pub(super) fn strange_variables(program: &Command) -> Vec<(String, String)> {
     const PREFIX: &str = "CARRYOVER_";
     let mut known = Vec::new();
     collect_variables(program, &mut known);

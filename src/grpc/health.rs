@@ -1,5 +1,5 @@
 //! `grpc.health.v1`: the whole server lives until the stop, and each service serves while what it stands on
-//! answers.
+//! answers and no stop is announced.
 //!
 //! Whoever asks for the whole server (an empty name) asks whether to restart it: a database that is away does not
 //! come back by that. Whoever asks for `readiness` or for a service asks whether to send calls there.
@@ -44,9 +44,9 @@ impl Service {
     fn status(&self, service: &str, vitals: Vitals) -> ServingStatus {
         let serves = match service {
             "" => true,
-            READINESS => vitals.all(),
-            OF_OBJECTS if self.is_api => vitals.all(),
-            other if self.is_api && OF_DATABASE.contains(&other) => vitals.database,
+            READINESS => vitals.serves_all(),
+            OF_OBJECTS if self.is_api => vitals.serves_all(),
+            other if self.is_api && OF_DATABASE.contains(&other) => vitals.serves_database(),
             _ => return ServingStatus::ServiceUnknown,
         };
         if serves && !self.stop.is_cancelled() { ServingStatus::Serving } else { ServingStatus::NotServing }
@@ -72,24 +72,19 @@ impl Health for Service {
 
     type WatchStream = Answers<HealthCheckResponse>;
 
-    /// Tells the status, each change of it, and last the stop; the stream ends with it, or it would hold it up.
+    /// Tells the status and each change of it, up to the stop; the stream ends with it, or it would hold it up.
     async fn watch(
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let (health, service) = (self.clone(), request.into_inner().service);
-        let last = health.clone();
-        let (stop, name) = (self.stop.clone(), service.clone());
-        let mut told = None;
-        let changes = WatchStream::new(self.vitals.clone())
-            .map(move |vitals| health.status(&service, vitals))
-            .filter(move |status| told.replace(*status) != Some(*status));
-        let changes = futures_util::StreamExt::take_until(changes, stop.cancelled_owned());
-        let end = tokio_stream::once(()).filter_map(move |()| {
-            let vitals = *last.vitals.borrow();
-            // What is not known does not end either.
-            Some(last.status(&name, vitals)).filter(|status| *status == ServingStatus::NotServing)
+        let (health, service, mut told) = (self.clone(), request.into_inner().service, None);
+        let looks = WatchStream::new(self.vitals.clone()).map(drop);
+        let looks = futures_util::StreamExt::take_until(looks, self.stop.clone().cancelled_owned());
+        let statuses = looks.chain(tokio_stream::once(())).map(move |()| {
+            let vitals = *health.vitals.borrow();
+            health.status(&service, vitals)
         });
-        Ok(Response::new(Box::pin(changes.chain(end).map(|status| Ok(answer(status))))))
+        let changes = statuses.filter(move |status| told.replace(*status) != Some(*status));
+        Ok(Response::new(Box::pin(changes.map(|status| Ok(answer(status))))))
     }
 }

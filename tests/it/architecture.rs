@@ -214,6 +214,20 @@ fn libraries_stay_behind_their_fences() {
     }
 }
 
+/// P003: rustls panics when two are linked and nobody has chosen.
+#[test]
+fn there_is_one_provider_of_tls() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lock = fs::read_to_string(root.join("Cargo.lock")).expect("Cargo.lock");
+    assert!(lock.contains("name = \"ring\"") && !lock.contains("name = \"aws-lc"), "ring is the one");
+    let cli = fs::read_to_string(root.join("src/cli.rs")).expect("src/cli.rs");
+    let at = |text: &str| cli.find(text).unwrap_or_else(|| panic!("{text} is not in src/cli.rs"));
+    assert!(
+        at("ring::default_provider().install_default()") < at("runtime.block_on("),
+        "chosen first of all"
+    );
+}
+
 #[test]
 fn the_reader_of_names_finds_them() {
     let code = "use crate::{domain::{ids, limits}, store::Store, feed};\nuse crate::clock;";

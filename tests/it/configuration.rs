@@ -281,6 +281,8 @@ async fn settings_that_contradict_each_other_are_told_together() {
         "127.0.0.1:5555",
         "--fetch-roots",
         "none.pem",
+        "--encryption-keys",
+        "none.keys",
     ];
     let complaints = folder.complaints(&[&["config", "check"][..], &wrong].concat(), &[], 2).await;
     let faults = [
@@ -288,6 +290,7 @@ async fn settings_that_contradict_each_other_are_told_together() {
         &["--max-row-bytes", "4MiB"],
         &["--listen", "--metrics-listen"],
         &["--fetch-roots", "No such file"],
+        &["--encryption-keys", "No such file"],
     ];
     faults.iter().for_each(|words| assert_told(&complaints, words));
     assert_eq!(complaints.len(), faults.len() + 1, "{complaints:#?}");
@@ -310,6 +313,8 @@ async fn settings_that_contradict_each_other_are_told_together() {
         "1MiB",
         "--max-connections",
         "5",
+        "--max-calls",
+        "5",
     ];
     let warnings =
         folder.complaints(&odd, &[("CARRYOVER_MAX_ROWZ", "5"), ("CARRYOVER_PORT", "tcp://")], 0).await;
@@ -318,11 +323,12 @@ async fn settings_that_contradict_each_other_are_told_together() {
         &["warning", "--max-rows-per-day"],
         &["warning", "--max-image-bytes", "--max-media-bytes"],
         &["warning", "--max-connections-per-peer"],
+        &["warning", "--max-calls-per-application"],
         &["warning", "CARRYOVER_MAX_ROWZ", "is CARRYOVER_MAX_ROWS meant?"],
     ] {
         assert_told(&warnings, words);
     }
-    assert_eq!(warnings.len(), 5, "{warnings:#?}");
+    assert_eq!(warnings.len(), 6, "{warnings:#?}");
 }
 
 async fn a_server_and_its_companions_read_the_same_file(database: Database) {

@@ -59,7 +59,7 @@ impl Parts {
         };
         let objects = Objects::open_folder(&folder.path().join("objects")).expect("a folder");
         let (feed, lifecycle) = (Feed::default(), Lifecycle::default());
-        let Lifecycle { stop, tasks } = &lifecycle;
+        let Lifecycle { stop, tasks, .. } = &lifecycle;
         let limits = Limits { segment_rows, ..Limits::default() };
         let intake =
             Intake::new(store.clone(), objects.clone(), feed.clone(), limits, tasks.clone(), stop.clone());

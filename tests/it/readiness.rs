@@ -121,6 +121,15 @@ async fn the_doctor_finds_nothing_where_a_server_would_run() {
         assert!(line(&said, check).starts_with("ok "), "{said}");
     }
     assert!(!shell.path("new/carryover.db").exists(), "it makes no database");
+    let flags = ["doctor", "--listen", "127.0.0.1:0", "--data-dir", "new", "--metrics-listen"];
+    let surprising = ["--max-connections", "10"];
+    let running = server.app.address.to_string();
+    let said = shell.out(&[&flags[..], &[&running], &surprising].concat(), 0).await;
+    assert!(
+        line(&said, "config").starts_with("warn") && said.contains("--max-connections-per-peer"),
+        "{said}"
+    );
+    assert!(line(&said, "metrics").starts_with("warn") && said.contains("in use"), "{said}");
     // Beside a server that runs.
     let (folder, listen) = (server.path(""), server.app.address.to_string());
     let data_dir = folder.to_str().expect("a path");

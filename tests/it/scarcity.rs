@@ -1,13 +1,16 @@
 //! Little of everything: threads, file descriptors, and what a watcher that comes and goes costs (section Q of
 //! the security cases, N007).
 
+use std::collections::BTreeSet;
+
 use carryover::grpc::pb::{self, ImportStatus, watch_import_response::Event};
 use tokio::net::TcpStream;
 
 use crate::{
     harness::{Database, Server, chunks, counters, finish, plain_csv, resume, upload_of},
     on_both_databases,
-    processes::{World, carry_on, create},
+    processes::{World, carry_on, create, get},
+    stored,
     waits::eventually,
 };
 
@@ -56,6 +59,47 @@ async fn a_process_may_run_out_of_file_descriptors() {
         assert_eq!((import.status(), counters(&import)), (ImportStatus::Completed, (400, 0, 0)));
         assert!(world.client(&address).await.is_some(), "others are taken in again");
     }
+}
+
+/// O012: a worker that gets a tenth of a core is slow, and keeps what it has claimed beside one that has nothing to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_starved_worker_keeps_its_claims() {
+    let flags = ["--segment-rows", "10000", "--lease-seconds", "3", "--log", "off"];
+    let world = World::new(Database::Postgres, &flags).await;
+    let url = world.database_url.clone().expect("a URL");
+    let segments = async |sql: &'static str| stored::rows_in(Some(&url), world.folder.path(), sql).await;
+    let (_api, address) = world.start(&["--role", "api"], &[]).await.expect("it starts");
+    let client = world.client(&address).await.expect("connects");
+    let id = create(&client, world.spec()).await;
+    let (starved, _) = world.start(&["--role", "worker"], &[]).await.expect("it starts");
+    let pid = starved.id().expect("it runs").to_string();
+    let tenth = "while kill -STOP $0 2>/dev/null; do sleep 0.09; kill -CONT $0; sleep 0.01; done";
+    // Once it takes segments it is starved already.
+    let _starver = tokio::process::Command::new("sh")
+        .args(["-c", tenth, &pid])
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    let csv = plain_csv("s", 0, 20_000).into_bytes();
+    client.upload(&id, 0, std::io::Cursor::new(csv)).await.expect("stored");
+    let claimed = async || {
+        let row = segments("SELECT COUNT(*) AS held FROM segments WHERE owner IS NOT NULL").await.remove(0);
+        (row["held"] == 2).then_some(())
+    };
+    eventually("both are claimed", claimed).await;
+    let (_idle, _) = world.start(&["--role", "worker"], &[]).await.expect("it starts");
+    let mut leases = BTreeSet::new();
+    let end = eventually("it ends", async || {
+        for row in segments("SELECT lease_expires_at FROM segments WHERE owner IS NOT NULL").await {
+            leases.insert(row["lease_expires_at"].to_string());
+        }
+        Some(get(&client, &id).await.expect("an answer")).filter(|import| import.completed_at.is_some())
+    })
+    .await;
+    assert_eq!((end.status(), counters(&end)), (ImportStatus::Completed, (20_000, 0, 0)));
+    assert!(leases.len() > 4, "they were renewed: {leases:?}");
+    let row = segments("SELECT MIN(epoch) AS first, MAX(epoch) AS last FROM segments").await.remove(0);
+    assert_eq!((&row["first"], &row["last"]), (&1.into(), &1.into()), "nobody else had them");
 }
 
 /// N007: each time a watcher comes it is told the state there is, and the import never notices.

@@ -1,9 +1,18 @@
 //! Starts that come to nothing: addresses that cannot be had, and databases that cannot be used (P004 and P007 of the
 //! security cases). Each ends at once, and says in one line what is wrong.
 
+use std::os::unix::fs::MetadataExt;
+
+use carryover::{
+    app,
+    grpc::{client::Client, pb},
+};
 use sqlx::Connection;
 
-use crate::{configuration::Folder, harness::new_database};
+use crate::{
+    configuration::Folder,
+    harness::{ADMIN_KEY, flags_of, new_database},
+};
 
 /// Runs a command that is to fail, and gives its last line.
 async fn last_words(arguments: &[&str]) -> String {
@@ -26,6 +35,38 @@ async fn an_address_that_cannot_be_had_is_named() {
             assert!(said.contains(&format!("listen on {address}")) && said.contains(words), "{said}");
         }
     }
+}
+
+/// P004: ports below this are the system's, for everybody but root.
+#[tokio::test]
+async fn a_privileged_port_is_refused_to_others() {
+    let first =
+        std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").expect("Linux tells");
+    let port = first.trim().parse::<u16>().expect("a number").saturating_sub(1);
+    let listen = format!("127.0.0.1:{port}");
+    let serve = ["serve", "--listen", &listen, "--data-dir", "/nowhere"];
+    let mut command = std::process::Command::new("setpriv");
+    if std::fs::metadata("/proc/self").expect("Linux tells").uid() == 0 {
+        command.args(["--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--clear-groups"]);
+    }
+    command.arg("--no-new-privs").arg(env!("CARGO_BIN_EXE_carryover")).args(serve).env_clear();
+    let output = command.output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("listen on {listen}")) && said.contains("Permission denied"), "{said}");
+}
+
+/// P004: a host may have no other address.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn addresses_of_ipv6_are_listened_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().to_str().expect("a path");
+    let flags = ["--listen", "[::1]:0", "--data-dir", data_dir, "--admin-key", ADMIN_KEY];
+    let app = app::start(&flags_of(&flags)).await.expect("it starts");
+    assert!(app.address.is_ipv6(), "{}", app.address);
+    let client = Client::connect(&app.address.to_string(), ADMIN_KEY).await.expect("connects");
+    let request = pb::ListApplicationsRequest::default();
+    client.admin().list_applications(request).await.expect("answered");
 }
 
 /// Runs statements on a database.
