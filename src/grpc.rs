@@ -17,6 +17,7 @@ mod media;
 mod methods;
 mod pace;
 mod page;
+mod patience;
 pub mod pb;
 mod permits;
 mod places;

@@ -1,4 +1,4 @@
-//! An accepted connection, on which the peer must speak and listen in time.
+//! An accepted connection, on which the peer must speak in time.
 
 use std::{
     io,
@@ -12,11 +12,12 @@ use tokio::{
     net::TcpStream,
     time::Sleep,
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use super::{
     accept::Connections,
+    patience::Patient,
     permits::{self, Permit},
     tls::{Certificate, Peer, Shown, Socket},
 };
@@ -29,13 +30,8 @@ const HANDSHAKE_BYTES: usize = 24;
 pub(super) struct Connection {
     socket: Socket,
     peer: Peer,
-    hung_up: Pin<Box<WaitForCancellationFutureOwned>>,
     /// None once it is over.
     handshake: Option<Handshake>,
-    /// When a peer must have taken something at last, while nothing more can be sent. The keepalive of
-    /// HTTP/2 notices such a peer as well, but then waits until its farewell is sent.
-    stalled: Option<Pin<Box<Sleep>>>,
-    bounds: Connections,
     _permit: Permit<IpAddr>,
 }
 
@@ -54,29 +50,11 @@ impl Connection {
     ) -> Self {
         let address = socket.peer_addr().ok().map(|address| permits::peer(address.ip()));
         let peer = Peer { address, shown: Shown::default(), hang_up: CancellationToken::new() };
-        let hung_up = Box::pin(peer.hang_up.clone().cancelled_owned());
+        let socket = Patient::new(socket, bounds.stall, peer.hang_up.clone());
         let socket = Socket::new(socket, certificate, peer.shown.clone());
         let deadline = Box::pin(tokio::time::sleep(bounds.handshake));
         let handshake = Some(Handshake { missing_bytes: HANDSHAKE_BYTES, deadline });
-        Self { socket, peer, hung_up, handshake, stalled: None, bounds, _permit: permit }
-    }
-
-    /// What a write came to, or an error when none has come to anything for too long.
-    fn within_patience(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        if self.hung_up.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let patience = self.bounds.stall;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        Self { socket, peer, handshake, _permit: permit }
     }
 }
 
@@ -86,9 +64,6 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.hung_up.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         if let Some(handshake) = &mut self.handshake {
@@ -106,8 +81,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.within_patience(cx, written)
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -115,8 +89,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, buffers);
-        self.within_patience(cx, written)
+        Pin::new(&mut self.socket).poll_write_vectored(cx, buffers)
     }
 
     fn is_write_vectored(&self) -> bool {
