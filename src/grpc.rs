@@ -19,7 +19,6 @@ mod pace;
 mod page;
 mod patience;
 pub mod pb;
-mod permits;
 mod places;
 pub mod preview;
 mod rates;
@@ -33,6 +32,8 @@ mod token;
 mod transaction_service;
 mod upload;
 mod workflow_service;
+
+use crate::permits;
 
 pub use accept::Connections;
 pub use bounds::CallBounds;

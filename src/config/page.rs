@@ -85,7 +85,8 @@ const FIXED: &[(&str, &str, &str, &str)] = &[
     ("Sources fetched at a time by one worker", "4", "src/fetcher.rs", "AT_A_TIME: usize = 4"),
     ("Pixels of a side of an image", "30,000", "src/media/inspect.rs", "MAX_SIDE: u32 = 30_000"),
     ("Frames of an image that moves", "1,000", "src/media/inspect.rs", "MAX_FRAMES: u32 = 1_000"),
-    ("Connections at a time to the metrics", "16", "src/metrics/listener.rs", "CONNECTIONS: usize = 16"),
+    ("Connections at a time to the metrics", "64", "src/metrics/listener.rs", "CONNECTIONS: usize = 64"),
+    ("Of these, of one peer", "4", "src/metrics/listener.rs", "CONNECTIONS_PER_PEER: usize = 4"),
     ("A file of settings", "1 MiB", "src/config/file.rs", "FILE_BYTES: u64 = 1 << 20"),
 ];
 

@@ -20,7 +20,7 @@ const NAMES: usize = 32;
 /// The peer of a connection, as its requests carry it.
 #[derive(Clone)]
 pub(in crate::grpc) struct Peer {
-    /// Its address, or its network (see [`crate::grpc::permits::peer`]).
+    /// Its address, or its network (see [`crate::permits::peer`]).
     pub(in crate::grpc) address: Option<IpAddr>,
     /// What it showed in the handshake.
     pub(in crate::grpc) shown: Shown,
