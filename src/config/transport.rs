@@ -64,7 +64,7 @@ pub struct TransportArgs {
     pub max_connections: u32,
 
     /// Connections at a time of one peer: an IPv4 address, or an IPv6 network of 64 bits. A proxy is one peer
-    #[arg(long, env = "CARRYOVER_MAX_CONNECTIONS_PER_PEER", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, env = "CARRYOVER_MAX_CONNECTIONS_PER_PEER", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub max_connections_per_peer: u32,
 
     /// Seconds in which a new connection must begin to speak
