@@ -11,6 +11,7 @@ mod convert;
 mod entity_service;
 mod explain;
 mod health;
+mod idle;
 mod import_service;
 mod measure;
 mod media;

@@ -90,6 +90,10 @@ pub struct TransportArgs {
     /// Seconds, give or take a tenth, after which a connection is told to take no more calls, so that new processes get their share; open calls go on. 0 is never
     #[arg(long, env = "CARRYOVER_MAX_CONNECTION_AGE_SECONDS", default_value_t = 1800, value_name = "N")]
     pub max_connection_age_seconds: u64,
+
+    /// Seconds without an open call after which a connection is told the same, so that idle ones keep nobody out. 0 is never
+    #[arg(long, env = "CARRYOVER_CONNECTION_IDLE_SECONDS", default_value_t = 300, value_name = "N")]
+    pub connection_idle_seconds: u64,
 }
 
 impl TransportArgs {
@@ -121,6 +125,7 @@ impl TransportArgs {
                 keepalive: Duration::from_secs(self.keepalive_seconds),
                 keepalive_timeout: Duration::from_secs(self.keepalive_timeout_seconds),
                 age: unless_zero(self.max_connection_age_seconds),
+                idle: unless_zero(self.connection_idle_seconds),
             },
             reflection,
             certificate,

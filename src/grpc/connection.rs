@@ -1,12 +1,14 @@
 //! An accepted connection, on which the peer must speak in time.
 
 use std::{
-    io,
+    future, io,
     net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -17,6 +19,7 @@ use tonic::transport::server::Connected;
 
 use super::{
     accept::Connections,
+    idle::OpenCalls,
     patience::Patient,
     permits::{self, Permit},
     tls::{Certificate, Peer, Shown, Socket},
@@ -32,6 +35,8 @@ pub(super) struct Connection {
     peer: Peer,
     /// None once it is over.
     handshake: Option<Handshake>,
+    /// Cancelled with it.
+    gone: CancellationToken,
     _permit: Permit<IpAddr>,
 }
 
@@ -49,12 +54,52 @@ impl Connection {
         bounds: Connections,
     ) -> Self {
         let address = socket.peer_addr().ok().map(|address| permits::peer(address.ip()));
-        let peer = Peer { address, shown: Shown::default(), hang_up: CancellationToken::new() };
+        let peer = Peer {
+            address,
+            shown: Shown::default(),
+            hang_up: CancellationToken::new(),
+            calls: OpenCalls::default(),
+        };
         let socket = Patient::new(socket, bounds.stall, peer.hang_up.clone());
         let socket = Socket::new(socket, certificate, peer.shown.clone());
         let deadline = Box::pin(tokio::time::sleep(bounds.handshake));
         let handshake = Some(Handshake { missing_bytes: HANDSHAKE_BYTES, deadline });
-        Self { socket, peer, handshake, _permit: permit }
+        Self { socket, peer, handshake, gone: CancellationToken::new(), _permit: permit }
+    }
+
+    /// Waits until it must be told to take no more calls: at its age, at `stop`, or when there have been none for too
+    /// long. Its end is waited for as well, since nobody needs to be told then.
+    pub(super) fn farewell(&self, stop: CancellationToken, bounds: &Connections) -> BoxFuture<'static, ()> {
+        let (calls, gone) = (self.peer.calls.clone(), self.gone.clone());
+        let (age, idle) = (bounds.age.map(about), bounds.idle);
+        let farewell = async move {
+            let aged = async {
+                match age {
+                    Some(age) => tokio::time::sleep(age).await,
+                    None => future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = gone.cancelled() => {}
+                () = stop.cancelled() => {}
+                () = aged => {}
+                () = calls.none_for(idle) => {}
+            }
+        };
+        farewell.boxed()
+    }
+}
+
+/// A time within a tenth of the one that is meant, so that clients that came together, as after a restart, do not come
+/// back together.
+fn about(meant: Duration) -> Duration {
+    let tenth = meant / 10;
+    (meant - tenth).saturating_add(tenth.mul_f64(2.0 * fastrand::f64()))
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.gone.cancel();
     }
 }
 
@@ -110,5 +155,19 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> Self::ConnectInfo {
         self.peer.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_lie_around_the_one_that_is_meant() {
+        let age = Duration::from_secs(1800);
+        let several: Vec<_> = (0..1000).map(|_| about(age)).collect();
+        assert!(several.iter().all(|one| (age * 9 / 10..=age * 11 / 10).contains(one)));
+        assert!(several.iter().any(|one| *one < age) && several.iter().any(|one| *one > age));
+        about(Duration::MAX);
     }
 }

@@ -12,7 +12,7 @@ use tonic::codegen::http::Extensions;
 use webpki::EndEntityCert;
 
 use super::expiry::expiry;
-use crate::{clock, domain::certificate_name::CertificateName};
+use crate::{clock, domain::certificate_name::CertificateName, grpc::idle::OpenCalls};
 
 /// Most names of a certificate that are looked at.
 const NAMES: usize = 32;
@@ -26,6 +26,8 @@ pub(in crate::grpc) struct Peer {
     pub(in crate::grpc) shown: Shown,
     /// Ends the connection, with all that goes on over it.
     pub(in crate::grpc) hang_up: CancellationToken,
+    /// What is open on it.
+    pub(in crate::grpc) calls: OpenCalls,
 }
 
 impl Peer {
