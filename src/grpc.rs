@@ -11,14 +11,15 @@ mod convert;
 mod entity_service;
 mod explain;
 mod health;
+mod idle;
 mod import_service;
 mod measure;
 mod media;
 mod methods;
 mod pace;
 mod page;
+mod patience;
 pub mod pb;
-mod permits;
 mod places;
 pub mod preview;
 mod rates;
@@ -34,6 +35,8 @@ mod transaction_service;
 mod upload;
 mod waits;
 mod workflow_service;
+
+use crate::permits;
 
 pub use accept::Connections;
 pub use bounds::CallBounds;

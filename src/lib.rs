@@ -23,6 +23,7 @@ pub mod links;
 pub mod media;
 pub mod metrics;
 pub mod objects;
+mod permits;
 pub mod pipeline;
 pub mod preview;
 pub mod probe;

@@ -78,6 +78,12 @@ const FIXED: &[(&str, &str, &str, &str)] = &[
         "src/grpc/pace.rs",
         "FREE_CHUNKS: u64 = 100_000",
     ),
+    (
+        "Bytes of an upload that wait to be taken in",
+        "2 MiB, and one message",
+        "src/grpc/upload.rs",
+        "PENDING_BYTES: usize = 2 << 20",
+    ),
     ("Bytes of one segment", "4 MiB", "src/domain/limits.rs", "segment_bytes: 4 << 20"),
     ("Objects of one page", "1,000, or 1 MiB", "src/grpc/page.rs", "MAX_SIZE: usize = 1_000"),
     ("Values of one filter", "300", "src/grpc/spec.rs", "FILTER_VALUES: usize = 300"),
@@ -97,7 +103,32 @@ const FIXED: &[(&str, &str, &str, &str)] = &[
     ("Sources fetched at a time by one worker", "4", "src/fetcher.rs", "AT_A_TIME: usize = 4"),
     ("Pixels of a side of an image", "30,000", "src/media/inspect.rs", "MAX_SIDE: u32 = 30_000"),
     ("Frames of an image that moves", "1,000", "src/media/inspect.rs", "MAX_FRAMES: u32 = 1_000"),
-    ("Connections at a time to the metrics", "16", "src/metrics/listener.rs", "CONNECTIONS: usize = 16"),
+    ("Connections at a time to the metrics", "64", "src/metrics/listener.rs", "CONNECTIONS: usize = 64"),
+    ("Of these, of one peer", "4", "src/metrics/listener.rs", "CONNECTIONS_PER_PEER: usize = 4"),
+    (
+        "Time of a stop, after which what goes on is given up",
+        "20 s",
+        "src/cli/serve.rs",
+        "GRACE: Duration = Duration::from_secs(20)",
+    ),
+    (
+        "Of this, time for open calls to end",
+        "10 s",
+        "src/grpc/server.rs",
+        "DRAIN: Duration = Duration::from_secs(10)",
+    ),
+    (
+        "Time after which a call that goes on asks again whether its key is good",
+        "5 s",
+        "src/grpc/auth.rs",
+        "RECHECK: Duration = Duration::from_secs(5)",
+    ),
+    (
+        "Keys whose calls are counted, and peers whose wrong keys are",
+        "65,536 of each in a minute; more are forgotten early",
+        "src/grpc/rates.rs",
+        "MANY: usize = 1 << 16",
+    ),
     ("A file of settings", "1 MiB", "src/config/file.rs", "FILE_BYTES: u64 = 1 << 20"),
 ];
 

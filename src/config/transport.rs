@@ -64,7 +64,7 @@ pub struct TransportArgs {
     pub max_connections: u32,
 
     /// Connections at a time of one peer: an IPv4 address, or an IPv6 network of 64 bits. A proxy is one peer
-    #[arg(long, env = "CARRYOVER_MAX_CONNECTIONS_PER_PEER", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, env = "CARRYOVER_MAX_CONNECTIONS_PER_PEER", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub max_connections_per_peer: u32,
 
     /// Seconds in which a new connection must begin to speak
@@ -90,6 +90,10 @@ pub struct TransportArgs {
     /// Seconds, give or take a tenth, after which a connection is told to take no more calls, so that new processes get their share; open calls go on. 0 is never
     #[arg(long, env = "CARRYOVER_MAX_CONNECTION_AGE_SECONDS", default_value_t = 1800, value_name = "N")]
     pub max_connection_age_seconds: u64,
+
+    /// Seconds without an open call after which a connection is told the same, so that idle ones keep nobody out. 0 is never
+    #[arg(long, env = "CARRYOVER_CONNECTION_IDLE_SECONDS", default_value_t = 300, value_name = "N")]
+    pub connection_idle_seconds: u64,
 }
 
 impl TransportArgs {
@@ -121,6 +125,7 @@ impl TransportArgs {
                 keepalive: Duration::from_secs(self.keepalive_seconds),
                 keepalive_timeout: Duration::from_secs(self.keepalive_timeout_seconds),
                 age: unless_zero(self.max_connection_age_seconds),
+                idle: unless_zero(self.connection_idle_seconds),
             },
             reflection,
             certificate,

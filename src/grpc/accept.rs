@@ -2,12 +2,15 @@
 
 use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
-use futures_util::{Stream, stream};
+use futures_util::{
+    future::BoxFuture,
+    stream::{self, BoxStream, StreamExt},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Mutex,
     time::Instant,
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
 use super::{
@@ -34,16 +37,8 @@ pub struct Connections {
     pub keepalive_timeout: Duration,
     /// When one is told to take no more calls (GOAWAY), while open ones go on; never without.
     pub age: Option<Duration>,
-}
-
-/// How many ages there are, so that clients that came together, as after a restart, do not come back together.
-const AGES: u32 = 8;
-
-/// Ages from nine tenths of the one that is meant to eleven tenths; one that is none where none is meant.
-pub(super) fn ages(meant: Option<Duration>) -> Vec<Option<Duration>> {
-    let Some(age) = meant else { return vec![None] };
-    let tenth = age / 10;
-    (0..AGES).map(|n| Some(age - tenth + 2 * tenth * n / (AGES - 1))).collect()
+    /// Time without an open call after which it is told the same; never without.
+    pub idle: Option<Duration>,
 }
 
 /// Rest when there is nothing to accept with, such as file descriptors: soon enough for honest peers, and
@@ -53,12 +48,25 @@ const REST: Duration = Duration::from_millis(100);
 /// One complaint is logged once in this time.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Connections that come through a door. Those who share one take turns.
-pub(super) fn incoming(door: Arc<Mutex<Door>>) -> impl Stream<Item = Result<Connection, Infallible>> {
-    stream::unfold(door, |door| async move {
-        let connection = door.lock().await.next().await;
-        Some((Ok(connection), door))
-    })
+/// Gives each connection that comes through a door to a server of its own, with what tells it to go, until `stop` is
+/// cancelled and the last connection has ended: a server of tonic's tells all that it has to go at once.
+pub(super) async fn serve_each<F>(
+    mut door: Door,
+    stop: CancellationToken,
+    serve: impl Fn(BoxStream<'static, Result<Connection, Infallible>>, BoxFuture<'static, ()>) -> F,
+) where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let open = TaskTracker::new();
+    while let Some(connection) = stop.run_until_cancelled(door.next()).await {
+        let farewell = connection.farewell(stop.clone(), &door.bounds);
+        let alone = stream::iter([Ok(connection)]).chain(stream::pending());
+        open.spawn(serve(alone.boxed(), farewell));
+    }
+    // The port is closed as soon as nobody lets connections in any more.
+    drop(door);
+    open.close();
+    open.wait().await;
 }
 
 /// Lets connections in, within bounds; what is beyond them is closed at once.
@@ -78,10 +86,10 @@ impl Door {
         certificate: Option<Certificate>,
         bounds: Connections,
         metrics: Metrics,
-    ) -> Arc<Mutex<Self>> {
+    ) -> Self {
         let permits = Permits::new(bounds.total, bounds.per_peer);
         let (surplus, errors) = (Complaint::default(), Complaint::default());
-        Arc::new(Mutex::new(Self { listener, certificate, bounds, permits, metrics, surplus, errors }))
+        Self { listener, certificate, bounds, permits, metrics, surplus, errors }
     }
 
     async fn next(&mut self) -> Connection {
@@ -138,20 +146,5 @@ impl Complaint {
         }
         self.spoken = Some(Instant::now());
         Some(std::mem::take(&mut self.count))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_lie_around_the_one_that_is_meant() {
-        let age = Duration::from_secs(1800);
-        let several = ages(Some(age));
-        assert_eq!(several.first(), Some(&Some(age * 9 / 10)));
-        assert_eq!(several.last(), Some(&Some(age * 11 / 10)));
-        assert!(several.is_sorted() && several.len() > 1);
-        assert_eq!(ages(None), [None]);
     }
 }

@@ -1,22 +1,26 @@
-//! An accepted connection, on which the peer must speak and listen in time.
+//! An accepted connection, on which the peer must speak in time.
 
 use std::{
-    io,
+    future, io,
     net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use futures_util::future::{BoxFuture, FutureExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::Sleep,
 };
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
 use super::{
     accept::Connections,
+    idle::OpenCalls,
+    patience::Patient,
     permits::{self, Permit},
     tls::{Certificate, Peer, Shown, Socket},
 };
@@ -29,13 +33,10 @@ const HANDSHAKE_BYTES: usize = 24;
 pub(super) struct Connection {
     socket: Socket,
     peer: Peer,
-    hung_up: Pin<Box<WaitForCancellationFutureOwned>>,
     /// None once it is over.
     handshake: Option<Handshake>,
-    /// When a peer must have taken something at last, while nothing more can be sent. The keepalive of
-    /// HTTP/2 notices such a peer as well, but then waits until its farewell is sent.
-    stalled: Option<Pin<Box<Sleep>>>,
-    bounds: Connections,
+    /// Cancelled with it.
+    gone: CancellationToken,
     _permit: Permit<IpAddr>,
 }
 
@@ -53,30 +54,52 @@ impl Connection {
         bounds: Connections,
     ) -> Self {
         let address = socket.peer_addr().ok().map(|address| permits::peer(address.ip()));
-        let peer = Peer { address, shown: Shown::default(), hang_up: CancellationToken::new() };
-        let hung_up = Box::pin(peer.hang_up.clone().cancelled_owned());
+        let peer = Peer {
+            address,
+            shown: Shown::default(),
+            hang_up: CancellationToken::new(),
+            calls: OpenCalls::default(),
+        };
+        let socket = Patient::new(socket, bounds.stall, peer.hang_up.clone());
         let socket = Socket::new(socket, certificate, peer.shown.clone());
         let deadline = Box::pin(tokio::time::sleep(bounds.handshake));
         let handshake = Some(Handshake { missing_bytes: HANDSHAKE_BYTES, deadline });
-        Self { socket, peer, hung_up, handshake, stalled: None, bounds, _permit: permit }
+        Self { socket, peer, handshake, gone: CancellationToken::new(), _permit: permit }
     }
 
-    /// What a write came to, or an error when none has come to anything for too long.
-    fn within_patience(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
-        }
-        if self.hung_up.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let patience = self.bounds.stall;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    /// Waits until it must be told to take no more calls: at its age, at `stop`, or when there have been none for too
+    /// long. Its end is waited for as well, since nobody needs to be told then.
+    pub(super) fn farewell(&self, stop: CancellationToken, bounds: &Connections) -> BoxFuture<'static, ()> {
+        let (calls, gone) = (self.peer.calls.clone(), self.gone.clone());
+        let (age, idle) = (bounds.age.map(about), bounds.idle);
+        let farewell = async move {
+            let aged = async {
+                match age {
+                    Some(age) => tokio::time::sleep(age).await,
+                    None => future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = gone.cancelled() => {}
+                () = stop.cancelled() => {}
+                () = aged => {}
+                () = calls.none_for(idle) => {}
+            }
+        };
+        farewell.boxed()
+    }
+}
+
+/// A time within a tenth of the one that is meant, so that clients that came together, as after a restart, do not come
+/// back together.
+fn about(meant: Duration) -> Duration {
+    let tenth = meant / 10;
+    (meant - tenth).saturating_add(tenth.mul_f64(2.0 * fastrand::f64()))
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.gone.cancel();
     }
 }
 
@@ -86,9 +109,6 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.hung_up.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         if let Some(handshake) = &mut self.handshake {
@@ -106,8 +126,7 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
-        self.within_patience(cx, written)
+        Pin::new(&mut self.socket).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -115,8 +134,7 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, buffers);
-        self.within_patience(cx, written)
+        Pin::new(&mut self.socket).poll_write_vectored(cx, buffers)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -137,5 +155,19 @@ impl Connected for Connection {
 
     fn connect_info(&self) -> Self::ConnectInfo {
         self.peer.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_lie_around_the_one_that_is_meant() {
+        let age = Duration::from_secs(1800);
+        let several: Vec<_> = (0..1000).map(|_| about(age)).collect();
+        assert!(several.iter().all(|one| (age * 9 / 10..=age * 11 / 10).contains(one)));
+        assert!(several.iter().any(|one| *one < age) && several.iter().any(|one| *one > age));
+        about(Duration::MAX);
     }
 }

@@ -144,7 +144,12 @@ impl Door {
         }
         if let Some(reader) = reader {
             let bytes = self.links.read(stored, range).await?.ok_or(Refused::Gone)?;
-            let bytes = reader.read(bytes).map(|bytes| bytes.map(Frame::data));
+            let call = peer.map(|peer| peer.calls.begin());
+            let bytes = reader.read(bytes).map(move |bytes| {
+                // It is open until the last byte is taken.
+                let _ = &call;
+                bytes.map(Frame::data)
+            });
             *response.body_mut() = Body::new(StreamBody::new(bytes));
         }
         Ok(response)

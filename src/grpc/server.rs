@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::future::try_join_all;
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
@@ -152,23 +151,14 @@ pub async fn serve(
         .layer(Measure(metrics.clone()))
         .layer(MapResponseLayer::new(explain))
         .layer(bound);
-    let ages = accept::ages(transport.connections.age);
-    let routes = routes.routes();
+    let routes = routes.routes().prepare();
     let door = accept::Door::new(listener, transport.certificate, transport.connections, metrics);
-    // All connections of a server of tonic's become equally old, so each age has a server of its own.
-    let servers = ages.into_iter().map(|age| {
-        let server = server.clone();
-        let mut server = if let Some(age) = age { server.max_connection_age(age) } else { server };
-        server
-            .add_routes(routes.clone())
-            .serve_with_incoming_shutdown(accept::incoming(door.clone()), stop.clone().cancelled_owned())
+    let served = accept::serve_each(door, stop.clone(), move |alone, farewell| {
+        server.clone().serve_with_incoming_shutdown(routes.clone(), alone, farewell)
     });
-    let served = try_join_all(servers);
-    // The port is closed as soon as nobody lets connections in any more.
-    drop(door);
     // Nothing that must not be dropped is: connections run in tasks of their own.
     tokio::select! {
-        served = served => drop(served?),
+        () = served => {}
         () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => {
             warn!("some connections did not end in time");
         }
@@ -216,9 +206,6 @@ fn add_services(
 /// Why the server ended.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// The transport failed.
-    #[error("serve gRPC")]
-    Transport(#[from] tonic::transport::Error),
     /// The descriptors inside this program are unreadable.
     #[error("build the reflection service")]
     Reflection(#[from] tonic_reflection::server::Error),

@@ -11,10 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::{Accept, server::TlsStream};
 
 pub(super) use self::peer::{Peer, Shown};
@@ -22,21 +19,22 @@ pub use self::{
     certificate::{CertificateError, ClientFiles, TlsFiles},
     renewal::Certificate,
 };
+use super::patience::Patient;
 
 /// A socket, plain or behind TLS; the handshake is made by the first who reads or writes.
 pub(super) enum Socket {
     /// As it came.
-    Plain(TcpStream),
+    Plain(Patient),
     /// The handshake goes on; what the peer shows in it is taken down.
-    Opening(Box<Accept<TcpStream>>, Shown),
+    Opening(Box<Accept<Patient>>, Shown),
     /// The handshake is over.
-    Secure(Box<TlsStream<TcpStream>>),
+    Secure(Box<TlsStream<Patient>>),
     /// The handshake came to nothing.
     Broken,
 }
 
 impl Socket {
-    pub(super) fn new(socket: TcpStream, certificate: Option<&Certificate>, shown: Shown) -> Self {
+    pub(super) fn new(socket: Patient, certificate: Option<&Certificate>, shown: Shown) -> Self {
         match certificate {
             Some(certificate) => Self::Opening(Box::new(certificate.acceptor().accept(socket)), shown),
             None => Self::Plain(socket),

@@ -1,6 +1,7 @@
-//! The port that Prometheus asks, over plain HTTP/1.1, and probes that speak no TLS.
+//! The port that Prometheus asks, over plain HTTP/1.1, and probes that speak no TLS. Anybody may connect: who finds no
+//! place is closed at once, since probes would be late in a line of strangers.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use http_body_util::Full;
 use hyper::{
@@ -8,19 +9,22 @@ use hyper::{
     server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Metrics;
+use crate::permits::{self, Permits};
 
-/// Connections at a time; others wait for their turn.
-const CONNECTIONS: usize = 16;
+/// Connections at a time.
+const CONNECTIONS: usize = 64;
+
+/// Connections at a time of one peer. A node's probes are three, and Prometheus keeps one.
+const CONNECTIONS_PER_PEER: usize = 4;
 
 /// Time in which the head of a request must come.
-const HEAD: Duration = Duration::from_secs(10);
+const HEAD: Duration = Duration::from_secs(2);
 
-/// Longest life of a connection, so that who reads nothing does not keep others waiting, probes among them. Prometheus
-/// opens another one.
+/// Longest life of a connection, so that who reads nothing gives its place back. Prometheus opens another one.
 const LIFE: Duration = Duration::from_secs(10);
 
 /// Rest when there is nothing to accept with, such as file descriptors.
@@ -36,16 +40,13 @@ pub async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Some(Ok(permit)) = stop.run_until_cancelled(room.clone().acquire_owned()).await {
-        let socket = match stop.run_until_cancelled(listener.accept()).await {
-            None => return,
-            Some(Ok((socket, _))) => socket,
-            Some(Err(_)) => {
-                tokio::time::sleep(REST).await;
-                continue;
-            }
+    let permits = Permits::new(CONNECTIONS, CONNECTIONS_PER_PEER);
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let Ok((socket, address)) = accepted else {
+            tokio::time::sleep(REST).await;
+            continue;
         };
+        let Ok(permit) = permits.take(permits::peer(address.ip())) else { continue };
         let (metrics, is_ready, stop) = (metrics.clone(), is_ready.clone(), stop.clone());
         tasks.spawn(async move {
             let answer = service_fn(move |request| {

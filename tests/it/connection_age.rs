@@ -1,4 +1,4 @@
-//! Connections that have become old, or whose peer is gone: what is open on them goes on, or gives its place back.
+//! Connections that have become old or stay idle, or whose peer is gone: what is open on them goes on, or gives its place back.
 
 use std::time::Duration;
 
@@ -107,6 +107,37 @@ async fn an_old_connection_is_told_to_go_and_its_streams_stay() {
         |frame: &Frame| frame.stream == 1 && frame.kind == HEADERS && frame.flags & END_STREAM != 0;
     assert!(busy.find(trailers).await.is_some(), "its watch goes on to the end");
     assert_eq!(busy.end().await, None, "and then it ends");
+}
+
+/// Who answers PINGs and calls nothing keeps no place; who watches has called.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_a_call_is_told_to_go() {
+    let server = Server::start_with(Database::Sqlite, &["--connection-idle-seconds", "1"]).await;
+    let tenant = server.tenant().await;
+    let id = tenant.create().await.uuid;
+    let mut busy = Peer::connect(server.app.address).await;
+    busy.send(&watch_of(&id, &tenant.key)).await;
+    assert!(busy.find(|frame| frame.stream == 1 && frame.kind == HEADERS).await.is_some(), "it is watched");
+    let mut idle = Peer::connect(server.app.address).await;
+    assert!(idle.is_served().await);
+    told_to_go(&mut idle).await;
+    assert_eq!(idle.end().await, None, "with nothing open it ends");
+
+    // It has been open for longer, and answers no PING that it would be told with.
+    let ping = frame(PING, 0, 0, b"stillher");
+    assert!(busy.send(&ping).await);
+    let answer = busy.find(|frame| [PING, GOAWAY].contains(&frame.kind)).await.expect("it is served");
+    assert_eq!((answer.kind, &*answer.payload), (PING, &b"stillher"[..]), "who watches is told nothing");
+    let csv = plain_csv("i", 0, 10);
+    tenant
+        .upload(vec![resume(&id, 0), chunk(0, csv.as_bytes()), finish(csv.len())])
+        .await
+        .expect("an upload");
+    let trailers =
+        |frame: &Frame| frame.stream == 1 && frame.kind == HEADERS && frame.flags & END_STREAM != 0;
+    assert!(busy.find(trailers).await.is_some(), "its watch goes on to the end");
+    told_to_go(&mut busy).await;
+    assert_eq!(busy.end().await, None, "and then it ends as well");
 }
 
 /// A half-open connection: its peer is gone without a word, and answers nothing.

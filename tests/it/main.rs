@@ -107,6 +107,7 @@ mod session_lists;
 mod shell;
 mod shutdown;
 mod source_urls;
+mod stalls;
 mod standing_still;
 mod starts;
 mod status_rules;

@@ -11,7 +11,7 @@ use regex::Regex;
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use crate::{
@@ -267,4 +267,24 @@ async fn there_is_nothing_else_on_that_port() {
     assert!(!answer.contains("carryover_"), "{answer}");
     let silent = Server::start(Database::Sqlite).await;
     assert_eq!(silent.app.metrics_address, None, "off unless it is asked for");
+}
+
+/// Who says nothing takes few places, none of them from another peer, and nobody waits in line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_peers_keep_no_probe_waiting() {
+    let server = Server::start_with(Database::Sqlite, &LISTEN).await;
+    let address = server.app.metrics_address.expect("metrics are told");
+    let mut silent = Vec::new();
+    for _ in 0..200 {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 2], 0).into()).expect("a loopback address");
+        silent.push(socket.connect(address).await.expect("the system accepts"));
+    }
+    let probe = tokio::time::timeout(Duration::from_secs(60), ask(&server, "GET", "/livez")).await;
+    assert!(probe.expect("an answer beside silent peers").starts_with("HTTP/1.1 200 "));
+    for mut socket in silent {
+        let ended = tokio::time::timeout(Duration::from_secs(60), socket.read_to_end(&mut Vec::new())).await;
+        // A reset is an end as well.
+        let _ = ended.expect("the end of a silent peer");
+    }
 }

@@ -12,7 +12,7 @@ use tonic::codegen::http::Extensions;
 use webpki::EndEntityCert;
 
 use super::expiry::expiry;
-use crate::{clock, domain::certificate_name::CertificateName};
+use crate::{clock, domain::certificate_name::CertificateName, grpc::idle::OpenCalls};
 
 /// Most names of a certificate that are looked at.
 const NAMES: usize = 32;
@@ -20,12 +20,14 @@ const NAMES: usize = 32;
 /// The peer of a connection, as its requests carry it.
 #[derive(Clone)]
 pub(in crate::grpc) struct Peer {
-    /// Its address, or its network (see [`crate::grpc::permits::peer`]).
+    /// Its address, or its network (see [`crate::permits::peer`]).
     pub(in crate::grpc) address: Option<IpAddr>,
     /// What it showed in the handshake.
     pub(in crate::grpc) shown: Shown,
     /// Ends the connection, with all that goes on over it.
     pub(in crate::grpc) hang_up: CancellationToken,
+    /// What is open on it.
+    pub(in crate::grpc) calls: OpenCalls,
 }
 
 impl Peer {

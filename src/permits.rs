@@ -1,4 +1,4 @@
-//! Permits of what is open at a time, connections and calls: so many in all, so many of one holder; each is given
+//! Permits of what is open at a time, such as connections and calls: so many in all, so many of one holder; each is given
 //! back when it is dropped.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Permits of one kind.
-pub(super) struct Permits<H> {
+pub(crate) struct Permits<H> {
     total: usize,
     per_holder: usize,
     given: Mutex<Given<H>>,
@@ -21,14 +21,14 @@ struct Given<H> {
 }
 
 /// Allows one more.
-pub(super) struct Permit<H: Eq + Hash> {
+pub(crate) struct Permit<H: Eq + Hash> {
     permits: Arc<Permits<H>>,
     holder: H,
 }
 
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Full {
+pub(crate) enum Full {
     /// The holder has as many as one may have.
     Own,
     /// All together have as many as there are.
@@ -37,13 +37,13 @@ pub(super) enum Full {
 
 impl<H: Eq + Hash + Copy> Permits<H> {
     /// `total` permits, and `per_holder` of them for one holder.
-    pub(super) fn new(total: usize, per_holder: usize) -> Arc<Self> {
+    pub(crate) fn new(total: usize, per_holder: usize) -> Arc<Self> {
         let given = Given { total: 0, holders: HashMap::new() };
         Arc::new(Self { total, per_holder, given: Mutex::new(given) })
     }
 
     /// A permit for `holder`.
-    pub(super) fn take(self: &Arc<Self>, holder: H) -> Result<Permit<H>, Full> {
+    pub(crate) fn take(self: &Arc<Self>, holder: H) -> Result<Permit<H>, Full> {
         let mut given = self.given();
         let own = given.holders.get(&holder).copied().unwrap_or(0);
         if own >= self.per_holder {
@@ -78,7 +78,7 @@ impl<H: Eq + Hash> Drop for Permit<H> {
 }
 
 /// Whose an address is: an IPv4 host has one, an IPv6 host a network of 64 bits to choose from.
-pub(super) fn peer(address: IpAddr) -> IpAddr {
+pub(crate) fn peer(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         address => address,
