@@ -25,7 +25,7 @@ on_both_databases!(
 );
 
 /// Rows of two people; the second one fails as well, in a row of its own.
-const CSV: &str = "external_id,provider,vendor_data,status,first_name,address\n\
+pub const CSV: &str = "external_id,provider,vendor_data,status,first_name,address\n\
     e-1,sumsub,anna,Approved,Anna Marker,\"Marker Street 1,\nMarkertown\"\n\
     e-2,sumsub,ben,Approved,Ben,Elm Street\n\
     e-3,sumsub,anna,wrong,Anna Marker,Marker Street 1\n\
@@ -60,7 +60,7 @@ async fn export(tenant: &Tenant, import: &str) -> String {
 }
 
 /// Everything below a folder, as one text.
-fn stored(folder: &std::path::Path) -> String {
+pub fn stored(folder: &std::path::Path) -> String {
     let mut all = String::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -246,6 +246,7 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// M024, where a source cannot be read; processes that die are in `erasure_deaths`.
 async fn an_unfinished_erasure_is_gone_on_with(database: Database) {
     let server = Server::start_with(database, &["--segment-rows", "1", "--sweep-seconds", "1"]).await;
     let tenant = server.tenant().await;

@@ -33,6 +33,7 @@ mod database_refuses;
 mod demo;
 mod encodings;
 mod erasure;
+mod erasure_deaths;
 mod fake_dns;
 mod fake_origin;
 mod floods;
