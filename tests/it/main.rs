@@ -121,6 +121,7 @@ mod traces;
 mod transaction_rows;
 mod transactions;
 mod transport;
+mod turns;
 mod upload;
 mod upload_ends;
 mod user_rows;
