@@ -73,6 +73,7 @@ pub fn stored(folder: &std::path::Path) -> String {
     all
 }
 
+/// M022.
 async fn an_erased_user_leaves_nothing_behind(database: Database) {
     let server = Server::start_with(database, &["--segment-rows", "2"]).await;
     let tenant = server.tenant().await;
@@ -119,6 +120,17 @@ async fn an_erased_user_leaves_nothing_behind(database: Database) {
             assert!(!String::from_utf8_lossy(&kept).contains("Marker"), "{file}");
         }
     }
+
+    let left = async || {
+        let tombstones = tables::texts(&server, "SELECT COUNT(*) FROM tombstones").await.concat();
+        (tombstones, export(&tenant, &first.uuid).await, export(&tenant, &paid.uuid).await)
+    };
+    let before = left().await;
+    assert_eq!(before.0, "3", "two keys and her own id");
+    let repeated = erase_user(&client, "anna").await.expect("no error");
+    assert_eq!(repeated, pb::EraseUserResponse::default(), "there was nothing left to erase");
+    assert_eq!(left().await, before);
+    assert!(tables::rows(&server, "SELECT * FROM erasures").await.is_empty());
 
     // The same history again: nobody comes back, and others are known.
     let third = tenant.import(CSV).await;
