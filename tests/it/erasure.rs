@@ -149,6 +149,7 @@ async fn an_erased_user_leaves_nothing_behind(database: Database) {
     assert_eq!((nothing.session_count, nothing.source_row_count), (0, 0));
 }
 
+/// M022 for companies.
 async fn an_erased_business_leaves_nothing_behind(database: Database) {
     let server = Server::start(database).await;
     let tenant = server.tenant().await;
@@ -172,6 +173,7 @@ async fn an_erased_business_leaves_nothing_behind(database: Database) {
     assert_eq!((again.total_rows, counters(&again)), (2, (0, 2, 0)));
 }
 
+/// M022 for single sessions.
 async fn a_deleted_session_stays_deleted(database: Database) {
     let server = Server::start(database).await;
     let tenant = server.tenant().await;
@@ -196,6 +198,7 @@ async fn a_deleted_session_stays_deleted(database: Database) {
     assert_eq!(counters(&tenant.import(CSV).await), (0, 4, 1), "the key is not used again");
 }
 
+/// M022: nobody is named in the audit trail, and M006.
 async fn erasing_needs_the_role_and_the_application(database: Database) {
     let server = Server::start(database).await;
     let (tenant, other) = (server.tenant().await, server.tenant().await);

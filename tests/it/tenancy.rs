@@ -24,6 +24,7 @@ on_both_databases!(
     a_revoked_key_ends_its_long_calls,
 );
 
+/// M006; every RPC there is has its turn in `foreign_ids`.
 async fn ids_of_another_application_are_unknown(database: Database) {
     let server = Server::start(database).await;
     let (mine, theirs) = (server.tenant().await, server.tenant().await);
