@@ -45,8 +45,7 @@ async fn kept(world: &World) -> String {
 
 async fn export(client: &Client, import: &str) -> String {
     let outcomes = [pb::RowOutcome::Created, pb::RowOutcome::Failed].map(|outcome| outcome as i32).to_vec();
-    let request =
-        pb::ExportRowsRequest { import_id: import.to_owned(), outcomes, ..Default::default() };
+    let request = pb::ExportRowsRequest { import_id: import.to_owned(), outcomes, ..Default::default() };
     let mut stream = client.imports().export_rows(request).await.expect("an export").into_inner();
     let mut file = Vec::new();
     while let Some(part) = stream.message().await.expect("a part") {

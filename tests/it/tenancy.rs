@@ -268,8 +268,7 @@ async fn long_answers(
     let request = pb::WatchImportRequest { import_id: id.to_owned(), ..Default::default() };
     let mut watch = client.imports().watch_import(request).await.expect("a watch").into_inner();
     watch.message().await.expect("a message").expect("a snapshot");
-    let request =
-        pb::StreamRowErrorsRequest { import_id: id.to_owned(), follow: true, ..Default::default() };
+    let request = pb::StreamRowErrorsRequest { import_id: id.to_owned(), follow: true, ..Default::default() };
     let errors = client.imports().stream_row_errors(request).await.expect("a stream").into_inner();
     (watch, errors)
 }
