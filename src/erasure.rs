@@ -26,6 +26,7 @@ use crate::{
         segment::{SegmentKind, SegmentRange},
     },
     error::Error,
+    fault_points,
     objects::{self, Objects},
     pipeline::Reading,
     store::{self, AuditEvent, Caller, Erased, ErasedKind, PendingErasure, Revised, SourceRows, Store},
@@ -108,6 +109,7 @@ impl Erasure {
         let event = AuditEvent::new(caller, Some(application), action, erasure.id.to_string());
         let now = clock::now();
         let erased = self.store.erase_entity(erasure, event, now, lease(now)).await?;
+        fault_points::reach("entity_erased");
         self.go_on(erased).await
     }
 
@@ -280,8 +282,10 @@ impl Erasure {
         let revision = (clock::new_id().as_u128() as i32 & i32::MAX).max(1);
         let after = SegmentRange { crc32c: crc32c::crc32c(&bytes), revision, ..before };
         self.objects.put_segment(application, id, &after, bytes).await?;
+        fault_points::reach("blanked_segment_stored");
         match self.store.revise_segment(application, id, SourceRows { before, after, rows }).await {
             Ok(Revised::Done) => {
+                fault_points::reach("segment_revised");
                 self.delete_replaced_segment(application, id, before).await?;
                 Ok(Revised::Done)
             }

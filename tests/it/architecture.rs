@@ -66,7 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("links", &["clock", "domain", "error", "objects"]),
     ("records", &["canonical", "clock", "domain", "error", "links", "store"]),
     ("administration", &["clock", "domain", "error", "store"]),
-    ("erasure", &["canonical", "clock", "domain", "error", "objects", "pipeline", "store"]),
+    ("erasure", &["canonical", "clock", "domain", "error", "fault_points", "objects", "pipeline", "store"]),
     (
         "grpc",
         &[

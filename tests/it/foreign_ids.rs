@@ -19,7 +19,7 @@ use prost_reflect::{
 use tonic::{Code, Request, Status, transport::Channel};
 
 use crate::{
-    harness::{Database, Server, Tenant, counters},
+    harness::{Database, Server, Tenant, counters, reason},
     kinds::spec_of,
     on_both_databases,
 };
@@ -201,6 +201,8 @@ fn requests(method: &MethodDescriptor, ids: &Ids) -> Vec<Vec<u8>> {
 /// Everything a call answers, messages and status, as bytes to look through.
 struct Answer {
     code: Code,
+    /// Of a refusal.
+    reason: String,
     bytes: Vec<u8>,
 }
 
@@ -222,10 +224,40 @@ async fn call(channel: &Channel, key: &str, path: &str, request: Vec<u8>) -> Ans
         Ok(Err(status)) => {
             bytes.extend(status.message().as_bytes());
             bytes.extend(status.details());
-            Answer { code: status.code(), bytes }
+            Answer { code: status.code(), reason: reason(&status), bytes }
         }
-        Ok(Ok(())) | Err(_) => Answer { code: Code::Ok, bytes },
+        Ok(Ok(())) | Err(_) => Answer { code: Code::Ok, reason: String::new(), bytes },
     }
+}
+
+/// Ids of what exists nowhere, each as long as the one of the owner's it stands for, longest first.
+fn strangers(ids: &Ids) -> Vec<(String, String)> {
+    let nobody = |id: &String| match uuid::Uuid::try_parse(id) {
+        Ok(_) => (id.clone(), uuid::Uuid::new_v4().to_string()),
+        Err(_) => (id.clone(), id.replace(MARKER, "Nobody")),
+    };
+    let mut strangers: Vec<_> = ids.values().flatten().map(nobody).collect();
+    strangers.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(id.len()));
+    strangers
+}
+
+/// The same request about what exists nowhere.
+fn about_nobody(request: &[u8], strangers: &[(String, String)]) -> Vec<u8> {
+    let mut request = request.to_vec();
+    for (id, stranger) in strangers {
+        assert_eq!(id.len(), stranger.len(), "lengths stand in the request");
+        for at in 0..request.len().saturating_sub(id.len() - 1) {
+            if request[at..].starts_with(id.as_bytes()) {
+                request[at..at + id.len()].copy_from_slice(stranger.as_bytes());
+            }
+        }
+    }
+    request
+}
+
+/// Whether only an administrator may call it, whatever it names.
+fn is_for_administrators(method: &MethodDescriptor) -> bool {
+    method.parent_service().name() == "AdminService" || method.name() == "CreateWorkflow"
 }
 
 fn methods() -> Vec<MethodDescriptor> {
@@ -273,6 +305,7 @@ async fn cancel_all(tenant: &Tenant) {
     }
 }
 
+/// M006.
 async fn no_rpc_tells_or_changes_what_is_anothers(database: Database) {
     let server = Server::start(database).await;
     let (owner, stranger) = (server.tenant().await, server.tenant().await);
@@ -298,6 +331,8 @@ async fn no_rpc_tells_or_changes_what_is_anothers(database: Database) {
             "{path} finds the owner's data, so it could leak them"
         );
     }
+    let strangers = strangers(&ids);
+    let mut compared = 0;
     let boss = server.key(&stranger.application, Role::Operator).await;
     let boss = Tenant { client: server.admin.with_key(&boss).expect("a client"), ..stranger.clone() };
     for role in [Role::Reader, Role::Importer, Role::Operator] {
@@ -320,9 +355,27 @@ async fn no_rpc_tells_or_changes_what_is_anothers(database: Database) {
                     "{path} as {role:?}: {:?} {text}, asked {input:?}",
                     answer.code
                 );
+                if role != Role::Operator {
+                    continue;
+                }
+                let is_denied = answer.code == Code::PermissionDenied;
+                assert_eq!(is_denied, is_for_administrators(&method), "{path}: {text}, asked {input:?}");
+                let about_nobody = about_nobody(&request, &strangers);
+                if about_nobody != request {
+                    let other = call(&channel, &key, &path, about_nobody).await;
+                    let known = (answer.code, answer.reason.as_str());
+                    assert_eq!(
+                        known,
+                        (other.code, other.reason.as_str()),
+                        "{path}: {text} differs from {}, asked {input:?}",
+                        String::from_utf8_lossy(&other.bytes)
+                    );
+                    compared += usize::from(answer.code == Code::NotFound);
+                }
             }
         }
     }
+    assert!(compared > 100, "{compared} requests were about ids that exist: NOT_FOUND, as those that do not");
     assert_eq!(seen(&channel, &owner, &ids).await, before, "nothing of the owner's has changed");
 }
 

@@ -57,6 +57,7 @@ fn object(server: &Server, tenant: &Tenant, bytes: &[u8]) -> PathBuf {
     server.path("objects/media").join(&tenant.application).join(sha256(bytes))
 }
 
+/// M022 for media.
 async fn an_erased_user_leaves_no_media(database: Database) {
     let server = Server::start(database).await;
     let (tenant, other) = (server.tenant().await, server.tenant().await);

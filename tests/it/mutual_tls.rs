@@ -203,6 +203,7 @@ async fn a_key_in_the_call_counts(database: Database) {
     assert_eq!(list(&nobody).await.expect("served").len(), 1);
 }
 
+/// M003 for certificates.
 async fn a_revoked_name_ends_its_streams_and_is_free(database: Database) {
     let world = World::new(database, &[]).await;
     let (one, other) = (world.server.tenant().await, world.server.tenant().await);

@@ -249,6 +249,7 @@ async fn a_page_token_belongs_to_its_list_application_and_filters(database: Data
     }
 }
 
+/// M008 for watches.
 async fn a_resume_token_belongs_to_its_import(database: Database) {
     let server = Server::start(database).await;
     let (tenant, other) = (server.tenant().await, server.tenant().await);

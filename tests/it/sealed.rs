@@ -110,7 +110,7 @@ async fn nothing_of_a_row_is_to_be_read(database: Database) {
     assert_eq!(count(&stored).1, 0, "what was blanked out is sealed as well");
 }
 
-/// Old and new keys, and servers that have the old one as their first, while files are imported.
+/// M026: old and new keys, and servers that have the old one as their first, while files are imported.
 async fn keys_change_while_files_are_imported(database: Database) {
     let plain = Server::start_with(database, &["--segment-rows", "10"]).await;
     let tenant = plain.tenant().await;
@@ -189,7 +189,7 @@ async fn media_are_opened_as_they_are_served(database: Database) {
     assert_eq!((nowhere.status, nowhere.header("content-range")), (416, "bytes */300000"));
 }
 
-/// Who lacks a key is told which at the start, and nothing is called lost.
+/// M026: who lacks a key is told which at the start, and nothing is called lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_does_not_start_without_its_keys() {
     let (file, false_file) = (key_file(&[OLD]), key_file(&[NEW, FALSE]));
@@ -224,7 +224,7 @@ async fn a_server_does_not_start_without_its_keys() {
     assert!(told.contains("everybody on this machine") && !told.contains("1111"), "{told}");
 }
 
-/// A process without the key, on a store that does not tell it so: it waits, whatever it tries.
+/// M026: a process without the key, on a store that does not tell it so: it waits, whatever it tries.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_lacks_its_key_waits_for_it() {
     let file = key_file(&[OLD]);

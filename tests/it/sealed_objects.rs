@@ -76,6 +76,7 @@ async fn medium(objects: &Objects, bytes: &[u8]) -> Sha256 {
     sha256
 }
 
+/// M026: without its key, or with another of its name, one is told so.
 #[tokio::test]
 async fn what_is_sealed_opens_with_its_key_only() {
     let folder = tempfile::tempdir().expect("a folder");

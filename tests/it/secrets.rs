@@ -15,6 +15,7 @@ use crate::{
     on_both_databases,
     outside::{Outside, no, ok, redirect},
     processes::{World, carry_on, create, get},
+    shell::Shell,
     stored,
     waits::eventually,
 };
@@ -28,7 +29,7 @@ on_both_databases!(
     tokens_of_links_are_kept_nowhere,
 );
 
-/// M001.
+/// M001, and M014: a token that somebody else makes is a key that nobody has.
 async fn callers_without_one_good_key_are_told_the_same(database: Database) {
     let server = Server::start(database).await;
     let tenant = server.tenant().await;
@@ -46,6 +47,7 @@ async fn callers_without_one_good_key_are_told_the_same(database: Database) {
         ("no scheme", &[("authorization", &tenant.key)]),
         ("an empty token", &[("authorization", "Bearer ")]),
         ("a long token", &[("authorization", &long)]),
+        ("a token that needs no signature", &[("authorization", "Bearer eyJhbGciOiJub25lIn0.e30.")]),
         ("two tokens", &[("authorization", &good), ("authorization", &good)]),
         ("a key and a token", &[("x-api-key", &tenant.key), ("authorization", &good)]),
         ("a quote", &[("x-api-key", "' OR 1=1 --")]),
@@ -193,7 +195,7 @@ async fn file_names_are_names_only(database: Database) {
     assert!(found.iter().all(named), "no file has a caller's name: {found:?}");
 }
 
-/// Links of providers hold tokens behind the path, which let anybody who has them see a person's documents.
+/// M017: links of providers hold tokens behind the path, which let anybody who has them see a person's documents.
 async fn tokens_of_links_are_kept_nowhere(database: Database) {
     const TOKEN: &str = "T0KEN-MARKER";
     let outside = Outside::answering(|request| match request.split(['?', ' ']).nth(1).unwrap_or_default() {
@@ -279,11 +281,27 @@ async fn passwords_of_the_database_are_never_shown() {
 /// M020: what a terminal would obey.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_terminal_is_told_nothing_by_a_cell() {
+    const FILE: &str = "a\u{202e}.ndjson";
     let server = Server::start(Database::Sqlite).await;
     let tenant = server.tenant().await;
     let evil = "\u{1b}[2J\u{1b}]0;x\u{7}\r\nfake line\u{202e}\u{9b}31m";
+    let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
     let row = json!({"external_id": format!("k{evil}"), "status": evil, "gender": evil});
-    let import = tenant.import(row.to_string()).await;
+    let shell = Shell::new(&server, &tenant.key);
+    std::fs::write(shell.path(FILE), row.to_string()).expect("written");
+    let options = ["--type", "user_verification", "--workflow", &tenant.workflow];
+    for json in [&[][..], &["--json"]] {
+        let output = shell.run(&[&["import", FILE], &options[..], json].concat()).await;
+        assert_eq!(output.status.code(), Some(3), "a row fails: {output:?}");
+        for shown in [output.stdout, output.stderr] {
+            let shown = String::from_utf8(shown).expect("text");
+            assert!(!shown.contains(obeyed), "{json:?}: {shown:?}");
+        }
+    }
+    let newest = shell.lines(&["list"]).await.remove(0);
+    assert_eq!(newest["source_filename"], FILE, "it is the same text");
+    assert!(shell.out(&["list", "--json"], 0).await.contains("a\\u202e.ndjson"), "but escaped");
+    let import = tenant.get(newest["uuid"].as_str().expect("an id")).await;
     for arguments in [
         vec!["errors", &import.uuid],
         vec!["get", &import.uuid],
@@ -299,7 +317,6 @@ async fn a_terminal_is_told_nothing_by_a_cell() {
             .expect("it runs");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         let shown = String::from_utf8(output.stdout).expect("text");
-        let obeyed = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!shown.contains(obeyed), "{arguments:?}: {shown:?}");
         assert!(!shown.lines().any(|line| line.starts_with("fake line")), "{arguments:?}: {shown}");
     }

@@ -21,6 +21,7 @@ async fn is_admin(address: &str, key: &str) -> bool {
     client.admin().list_applications(pb::ListApplicationsRequest::default()).await.is_ok()
 }
 
+/// M027, as for who may read files.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_admin_key_is_for_the_owner_only() {
     let parent = tempfile::tempdir().expect("a folder");

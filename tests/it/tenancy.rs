@@ -1,14 +1,17 @@
 //! Nobody else's data: keys, roles, applications.
 
+use std::time::Duration;
+
 use carryover::grpc::{
     client::Client,
     pb::{self, Role},
 };
-use tonic::{Code, Request};
+use tonic::{Code, Request, Streaming};
 
 use crate::{
-    harness::{Database, Server, assert_refused, finish, plain_csv, reason, resume, start},
+    harness::{ADMIN_KEY, Database, Server, assert_refused, finish, plain_csv, reason, resume, start},
     on_both_databases,
+    processes::{World, create},
 };
 
 on_both_databases!(
@@ -21,6 +24,7 @@ on_both_databases!(
     a_revoked_key_ends_its_long_calls,
 );
 
+/// M006; every RPC there is has its turn in `foreign_ids`.
 async fn ids_of_another_application_are_unknown(database: Database) {
     let server = Server::start(database).await;
     let (mine, theirs) = (server.tenant().await, server.tenant().await);
@@ -221,27 +225,71 @@ async fn a_revoked_key_ends_its_long_calls(database: Database) {
     let server = Server::start(database).await;
     let tenant = server.tenant().await;
     let id = tenant.create().await.uuid;
-    let request = pb::WatchImportRequest { import_id: id.clone(), ..Default::default() };
-    let mut watch = tenant.client.imports().watch_import(request).await.expect("a watch").into_inner();
-    watch.message().await.expect("a message").expect("a snapshot");
+    let (watch, errors) = long_answers(&tenant.client, &id).await;
     let (sender, receiver) = tokio::sync::mpsc::channel(4);
     let mut client = tenant.client.imports();
     let upload = tokio::spawn(async move {
         client.upload_import(tokio_stream::wrappers::ReceiverStream::new(receiver)).await
     });
     sender.send(resume(&id, 0)).await.expect("sent");
-    let request = pb::ListApiKeysRequest { application_id: tenant.application.clone(), ..Default::default() };
-    let keys = server.admin.admin().list_api_keys(request).await.expect("keys").into_inner();
-    let request = pb::RevokeApiKeyRequest { api_key_id: keys.api_keys[0].id.clone() };
-    server.admin.admin().revoke_api_key(request).await.expect("revoked");
-    let ended = loop {
-        match watch.message().await {
-            Ok(Some(_)) => {}
-            Ok(None) => panic!("the watch ended as if all were well"),
-            Err(status) => break status,
-        }
-    };
-    assert_eq!(ended.code(), Code::Unauthenticated, "{ended:?}");
+    revoke_first_key(&server.admin, &tenant.application).await;
+    assert_end(watch).await;
+    assert_end(errors).await;
     assert_refused(upload.await.expect("a task"), Code::Unauthenticated, "INVALID_API_KEY");
     drop(sender);
+}
+
+/// M003, where another process of the same database is told to revoke it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_revoked_elsewhere_ends_its_long_calls() {
+    let world = World::new(Database::Postgres, &["--log", "off"]).await;
+    let (mut here, address) = world.start(&[], &[]).await.expect("it starts");
+    let (mut there, other_address) = world.start(&[], &[]).await.expect("it starts");
+    let client = world.client(&address).await.expect("it answers");
+    let id = create(&client, world.spec()).await;
+    let (watch, errors) = long_answers(&client, &id).await;
+    let admin = Client::connect(&other_address, ADMIN_KEY).await.expect("it answers");
+    let request = pb::ListApplicationsRequest::default();
+    let applications = admin.admin().list_applications(request).await.expect("a list").into_inner();
+    revoke_first_key(&admin, &applications.applications[0].id).await;
+    assert_end(watch).await;
+    assert_end(errors).await;
+    let list = client.imports().list_imports(pb::ListImportsRequest::default()).await;
+    assert_refused(list, Code::Unauthenticated, "INVALID_API_KEY");
+    here.kill().await.expect("ends");
+    there.kill().await.expect("ends");
+}
+
+/// A watch that has begun, and row errors that are followed.
+async fn long_answers(
+    client: &Client,
+    id: &str,
+) -> (Streaming<pb::WatchImportResponse>, Streaming<pb::StreamRowErrorsResponse>) {
+    let request = pb::WatchImportRequest { import_id: id.to_owned(), ..Default::default() };
+    let mut watch = client.imports().watch_import(request).await.expect("a watch").into_inner();
+    watch.message().await.expect("a message").expect("a snapshot");
+    let request = pb::StreamRowErrorsRequest { import_id: id.to_owned(), follow: true, ..Default::default() };
+    let errors = client.imports().stream_row_errors(request).await.expect("a stream").into_inner();
+    (watch, errors)
+}
+
+async fn revoke_first_key(admin: &Client, application: &str) {
+    let request = pb::ListApiKeysRequest { application_id: application.to_owned(), ..Default::default() };
+    let keys = admin.admin().list_api_keys(request).await.expect("keys").into_inner().api_keys;
+    let request = pb::RevokeApiKeyRequest { api_key_id: keys[0].id.clone() };
+    admin.admin().revoke_api_key(request).await.expect("revoked");
+}
+
+/// An answer that ends since its key is good no more.
+async fn assert_end<T: std::fmt::Debug>(mut answers: Streaming<T>) {
+    let ended = async {
+        loop {
+            match answers.message().await {
+                Ok(Some(_)) => {}
+                end => return end,
+            }
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it ends");
+    assert_refused(ended, Code::Unauthenticated, "INVALID_API_KEY");
 }

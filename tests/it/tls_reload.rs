@@ -84,6 +84,7 @@ async fn what_cannot_be_used_leaves_everything_as_it_was() {
     }
 }
 
+/// M012, as for certificates that are revoked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_revoked_gets_no_further_connection() {
     let authority = Authority::new();
