@@ -128,3 +128,4 @@ mod warnings;
 mod watchers;
 mod web;
 mod workers;
+mod writers;
