@@ -105,6 +105,7 @@ mod serving;
 mod session_lists;
 mod shell;
 mod shutdown;
+mod small_frames;
 mod source_urls;
 mod standing_still;
 mod starts;
