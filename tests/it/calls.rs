@@ -7,7 +7,7 @@ use carryover::grpc::{
     pb::{self, ImportStatus, upload_import_request::Message},
 };
 use prost::Message as _;
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         resume,
     },
     on_both_databases,
-    web::{framed, raw, web_call},
+    web::{framed, has_status, raw, web_call},
 };
 
 on_both_databases!(creating_at_a_time_gives_one_import_and_harms_nobody_else);
@@ -91,20 +91,26 @@ async fn one_stream_too_many_is_refused() {
 async fn metadata_have_a_largest_size() {
     let server = Server::start(Database::Sqlite).await;
     let tenant = server.tenant().await;
-    for (name, bytes, allowed) in [
-        ("8 kB", 8_000, true),
-        ("E015 20 kB", 20_000, false),
-        ("E016 200 kB", 200_000, false),
-        ("E016 2 MB", 2_000_000, false),
-    ] {
+    let list = async |client: &Client, bytes: usize| {
         let mut request = Request::new(pb::ListImportsRequest::default());
         request.metadata_mut().insert("x-large", "m".repeat(bytes).parse().expect("a value"));
+        client.imports().list_imports(request).await
+    };
+    // The connection ends, and its client hears why unless it is still writing.
+    let ended = &[Code::ResourceExhausted, Code::Unavailable, Code::Unknown][..];
+    for (name, bytes, codes, word) in [
+        ("8 kB", 8_000, &[Code::Ok][..], ""),
+        ("E015 20 kB", 20_000, &[Code::Unknown], "431"),
+        ("E016 200 kB", 200_000, ended, ""),
+        ("E016 2 MB", 2_000_000, ended, ""),
+    ] {
         // On a connection of its own, which the server may close.
         let address = server.address();
         let own =
             Client::connect(address.trim_start_matches("http://"), &tenant.key).await.expect("a client");
-        let answer = own.imports().list_imports(request).await;
-        assert_eq!(answer.is_ok(), allowed, "{name}: {answer:?}");
+        let status = list(&own, bytes).await.map_or_else(|status| status, |_| Status::ok(""));
+        assert!(codes.contains(&status.code()) && status.message().contains(word), "{name}: {status:?}");
+        list(&own, 0).await.expect("the client goes on");
         assert_unharmed(&tenant, name).await;
     }
 }
@@ -135,14 +141,6 @@ async fn a_message_may_be_as_large_as_the_limit() {
     tenant.upload(vec![resume(&id, 0), whole, chunk(size, b"\n"), finish(size + 1)]).await.expect("it fits");
     let import = tenant.wait(&id).await;
     assert_eq!((import.status(), import.source_bytes), (ImportStatus::Completed, size as i64 + 1));
-}
-
-fn has_status(answer: &str, code: Code) -> bool {
-    let code = code as i32;
-    answer.split("grpc-status:").nth(1).is_some_and(|rest| {
-        let digits = rest.trim_start().split(|c: char| !c.is_ascii_digit()).next();
-        digits == Some(&code.to_string())
-    })
 }
 
 /// E039: a deadline is kept; what is none is no deadline.
@@ -235,25 +233,38 @@ async fn the_transport_tells_its_reasons() {
     let channel = tonic::transport::Endpoint::from_shared(server.address()).expect("an address");
     let channel = channel.connect().await.expect("connects");
     let mut grpc = tonic::client::Grpc::new(channel);
-    for (name, path, body, code, word) in [
+    let get = "/carryover.v1.ImportService/GetImport";
+    for (name, path, encoding, body, code, word) in [
         (
             "an unknown method",
             "/carryover.v1.ImportService/No",
+            None,
             vec![],
             Code::Unimplemented,
             "UNKNOWN_METHOD",
         ),
-        ("an unknown service", "/x.Y/Z", vec![], Code::Unimplemented, "UNKNOWN_METHOD"),
+        ("an unknown service", "/x.Y/Z", None, vec![], Code::Unimplemented, "UNKNOWN_METHOD"),
         (
-            "a torn message",
-            "/carryover.v1.ImportService/GetImport",
-            vec![0xff, 0xff],
+            "E021 an unknown encoding",
+            get,
+            Some("deflate"),
+            vec![],
+            Code::Unimplemented,
+            "UNSUPPORTED_ENCODING",
+        ),
+        ("a torn message", get, None, vec![0xff, 0xff], Code::Internal, "MALFORMED_MESSAGE"),
+        (
+            "E026 a text that is not UTF-8",
+            get,
+            None,
+            b"\x0a\x02\xff\xfe".to_vec(),
             Code::Internal,
             "MALFORMED_MESSAGE",
         ),
         (
             "a large message",
             "/carryover.v1.AdminService/CreateApplication",
+            None,
             vec![0; (4 << 20) + 1],
             Code::OutOfRange,
             "MESSAGE_TOO_LARGE",
@@ -261,8 +272,11 @@ async fn the_transport_tells_its_reasons() {
     ] {
         grpc.ready().await.expect("connects");
         let path = path.parse().expect("a path");
-        // A text field is written as bytes are.
         let mut request = Request::new(body);
+        if let Some(encoding) = encoding {
+            request.metadata_mut().insert("grpc-encoding", encoding.parse().expect("a value"));
+        }
+        // A text field is written as bytes are.
         request.metadata_mut().insert("x-api-key", tenant.key.parse().expect("a key"));
         let answer = grpc.unary(request, path, Bytes).await;
         let status = answer.expect_err(name);

@@ -10,13 +10,16 @@ use tonic::Status;
 
 use crate::{
     h2::{DATA, END_STREAM, Frame, GOAWAY, GoAway, HEADERS, PING, Peer, call, frame},
-    harness::{Database, Server, chunk, counters, finish, plain_csv, resume},
+    harness::{Database, Server, chunk, chunks, counters, finish, plain_csv, resume},
     on_both_databases,
     waits::eventually,
     web::framed,
 };
 
-on_both_databases!(who_uses_an_old_connection_notices_nothing);
+on_both_databases!(
+    who_uses_an_old_connection_notices_nothing,
+    an_upload_whose_client_fell_asleep_goes_on_elsewhere,
+);
 
 /// An upload and a watch outlive the age of their connection several times, and no call fails meanwhile.
 async fn who_uses_an_old_connection_notices_nothing(database: Database) {
@@ -155,4 +158,45 @@ async fn a_peer_that_is_gone_gives_its_places_back() {
     eventually("its place", async || list(&tenant.client).await.ok()).await;
     let told = gone.end().await;
     assert!(told.is_none_or(|told: GoAway| told.code == 0), "it is over");
+}
+
+/// E036: the computer of a client falls asleep; its connection is over before it wakes up.
+async fn an_upload_whose_client_fell_asleep_goes_on_elsewhere(database: Database) {
+    let flags = [
+        "--keepalive-seconds",
+        "1",
+        "--keepalive-timeout-seconds",
+        "1",
+        "--max-calls-per-application",
+        "1",
+        "--segment-rows",
+        "10",
+    ];
+    let server = Server::start_with(database, &flags).await;
+    let tenant = server.tenant().await;
+    let csv = plain_csv("a", 0, 95);
+    let id = tenant.create().await.uuid;
+    let mut asleep = Peer::connect(server.app.address).await;
+    asleep.send(&call(1, 0, "/carryover.v1.ImportService/UploadImport", &tenant.key)).await;
+    for request in [resume(&id, 0), chunk(0, &csv.as_bytes()[..csv.len() / 2])] {
+        let message = framed(&prost::Message::encode_to_vec(&request));
+        asleep.send(&frame(DATA, 0, 1, &message)).await;
+    }
+    let told = asleep.end().await;
+    assert!(told.is_none_or(|told: GoAway| told.code == 0), "it is over");
+
+    // The place of its call is given back a moment later.
+    let get = pb::GetImportRequest { import_id: id.clone() };
+    let committed = eventually("its place", async || {
+        let answer = tenant.client.imports().get_import(get.clone()).await.ok()?;
+        Some(answer.into_inner().import.expect("one").committed_size as usize).filter(|size| *size > 0)
+    })
+    .await;
+    assert!(committed <= csv.len() / 2);
+    let mut messages = vec![resume(&id, committed as i64)];
+    messages.extend(chunks(csv.as_bytes(), committed, 100));
+    messages.push(finish(csv.len()));
+    tenant.upload(messages).await.expect("the rest");
+    let import = tenant.wait(&id).await;
+    assert_eq!((import.total_rows, counters(&import)), (95, (95, 0, 0)), "every row once");
 }

@@ -8,14 +8,16 @@ use tokio::{
     net::{TcpSocket, TcpStream},
 };
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 use crate::{
     h2::{
         ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, Frame, GoAway, HEADERS,
         PING, PREFACE, PRIORITY, Peer, RST_STREAM, SETTINGS, WINDOW_UPDATE, call, field, frame, numbered,
     },
-    harness::{Database, Server, Tenant, counters, plain_csv},
+    harness::{Database, Server, Tenant, counters, gzip, plain_csv},
     processes::World,
+    web::{exchange, has_status, packed, web_request},
 };
 
 /// The bytes that open, or are, the n-th stream of a flood.
@@ -129,15 +131,12 @@ async fn pings_and_settings_are_answered_beside_the_calls_of_others() {
     }
 }
 
-/// Answers that nobody reads are not kept without bound: the server reads no further, and then ends it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pings_whose_answers_are_not_read_wait_in_the_network() {
+/// E008: sends PINGs, reads no answer, and is ended for it.
+async fn ping_and_read_nothing(address: SocketAddr) {
     const BYTES: usize = 256 << 20;
-    let server = Server::start_with(Database::Sqlite, &["--stall-seconds", "2"]).await;
-    let tenant = server.tenant().await;
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(8 << 10).expect("set");
-    let mut deaf = socket.connect(server.app.address).await.expect("connects");
+    let mut deaf = socket.connect(address).await.expect("connects");
     deaf.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await.expect("sent");
     let pings = frame(PING, 0, 0, &[7; 8]).repeat(4096);
     let mut sent = 0;
@@ -148,19 +147,27 @@ async fn pings_whose_answers_are_not_read_wait_in_the_network() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), ended).await.expect("E008: the server ends it");
+}
+
+/// Answers that nobody reads are not kept without bound: the server reads no further, and then ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pings_whose_answers_are_not_read_wait_in_the_network() {
+    let server = Server::start_with(Database::Sqlite, &["--stall-seconds", "2"]).await;
+    let tenant = server.tenant().await;
+    ping_and_read_nothing(server.app.address).await;
     assert_unharmed(&tenant, "E008").await;
 }
 
-/// KiB of memory that a process has.
+/// The most KiB of memory that a process has had.
 pub fn memory(child: &tokio::process::Child) -> u64 {
     let path = format!("/proc/{}/status", child.id().expect("it runs"));
     let status = std::fs::read_to_string(path).expect("Linux");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a figure");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// Once everything that is held against a server at once: every flood, PINGs, peers that say nothing, and peers that
-/// begin and say no more.
+/// Once everything that is held against a server at once: every flood, PINGs, peers that say nothing, that begin and
+/// say no more, or that read nothing.
 async fn assault(address: SocketAddr, key: &str) {
     let begun = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     let mut silent = Vec::new();
@@ -178,6 +185,7 @@ async fn assault(address: SocketAddr, key: &str) {
     let mut peer = Peer::connect(address).await;
     peer.flood(20_000, |_| frame(PING, 0, 0, &[7; 8])).await;
     assert!(peer.is_served().await);
+    ping_and_read_nothing(address).await;
 }
 
 /// Calls without pause until it is told to stop; gives how many, each of which was answered.
@@ -191,11 +199,12 @@ async fn call_on(client: Client, stop: CancellationToken) -> u64 {
     calls
 }
 
-/// E001 to E009 against the program itself, whose memory is its own.
+/// E001 to E009 and E022 against the program itself, whose memory is its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_against_a_server_costs_no_memory() {
     const MARGIN: u64 = 16 << 10;
-    let flags = ["--log", "off", "--reads-per-minute", "0", "--failed-keys-per-minute", "0"];
+    let flags =
+        ["--log", "off", "--reads-per-minute", "0", "--failed-keys-per-minute", "0", "--stall-seconds", "1"];
     let world = World::new(Database::Sqlite, &flags).await;
     let (child, address) = world.start(&[], &[]).await.expect("it starts");
     let client = world.client(&address).await.expect("connects");
@@ -205,8 +214,13 @@ async fn what_is_held_against_a_server_costs_no_memory() {
     // What it needs once it has from then on.
     assault(host, &world.key).await;
     let before = memory(&child);
+    // A message that inflates to 64 MiB; the first time is measured, too.
+    let bomb =
+        web_request(&world.key, &LIST[1..], "grpc-encoding: gzip\r\n", &packed(&gzip(&vec![0; 64 << 20])));
     for _ in 0..4 {
         assault(host, &world.key).await;
+        let answer = exchange(host, &bomb).await;
+        assert!(has_status(&answer, Code::ResourceExhausted), "{answer}");
     }
     let after = memory(&child);
     stop.cancel();

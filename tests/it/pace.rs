@@ -32,7 +32,7 @@ async fn assert_resumable(tenant: &Tenant, id: &str, csv: &str, rows: i64) {
 }
 
 /// Rows of so many bytes each, and some more.
-fn large_rows(count: usize, bytes: usize) -> String {
+pub fn large_rows(count: usize, bytes: usize) -> String {
     let json = format!("\"{{\"\"k\"\":\"\"{}\"\"}}\"", "x".repeat(bytes));
     let rows: String = (0..count).map(|n| format!("l{n},{json}\n")).collect();
     format!("external_id,metadata_json\n{rows}")

@@ -23,7 +23,7 @@ on_both_databases!(
 const CSV: &str = "external_id,status,first_name\nr-1,Approved,Marker\nr-2,bad,Marker\nr-3,Approved,Marker\n";
 
 /// Files below a folder that hold a text.
-fn files_with(folder: &Path, text: &str) -> usize {
+pub fn files_with(folder: &Path, text: &str) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let of_entry = |path: std::path::PathBuf| match path.is_dir() {
         true => files_with(&path, text),

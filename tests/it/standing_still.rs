@@ -42,6 +42,7 @@ async fn a_watcher_hears_of_a_server_that_has_no_news(database: Database) {
     assert_eq!(resumed.message().await.expect("an end"), None);
 }
 
+/// E037, when the client does not come back.
 async fn an_upload_that_nobody_goes_on_with_ends(database: Database) {
     let flags = ["--segment-rows", "10", "--sweep-seconds", "1", "--upload-ttl-hours", "2"];
     let server = Server::start_with(database, &flags).await;

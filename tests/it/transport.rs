@@ -7,15 +7,13 @@ use tonic::Code;
 
 use crate::{
     harness::{
-        Database, Server, assert_refused, chunk, chunks, counters, finish, plain_csv, resume, upload_of,
+        Database, Server, assert_refused, chunk, chunks, counters, finish, gzip, plain_csv, resume, upload_of,
     },
     on_both_databases,
-    waits::hold_writes,
-    web::{framed, raw, web_call},
+    web::{framed, has_status, packed, raw, web_call},
 };
 
 on_both_databases!(
-    tiny_chunks_on_a_slow_database_do_not_break_the_connection,
     empty_chunks_are_harmless,
     a_stream_that_is_not_read_harms_nobody,
     silence_ends_an_upload_and_it_can_be_resumed,
@@ -26,22 +24,7 @@ on_both_databases!(
     large_windows_of_small_messages_take_no_memory,
 );
 
-/// h2 closes a connection on which a few thousand small frames wait unread (E027).
-async fn tiny_chunks_on_a_slow_database_do_not_break_the_connection(database: Database) {
-    let server = Server::start_with(database, &["--segment-rows", "50"]).await;
-    let tenant = server.tenant().await;
-    let csv = plain_csv("s", 0, 1000);
-    let id = tenant.create().await.uuid;
-    let mut messages = vec![resume(&id, 0)];
-    messages.extend(chunks(csv.as_bytes(), 0, 1));
-    messages.push(finish(csv.len()));
-    assert!(messages.len() > 40_000);
-    // Nobody can write while the upload comes in.
-    let (uploaded, ()) = tokio::join!(tenant.upload(messages), hold_writes(&server, Duration::from_secs(3)));
-    uploaded.expect("the connection lives");
-    assert_eq!(counters(&tenant.wait(&id).await), (1000, 0, 0));
-}
-
+/// E029: so many are accepted.
 async fn empty_chunks_are_harmless(database: Database) {
     let server = Server::start(database).await;
     let tenant = server.tenant().await;
@@ -131,33 +114,45 @@ async fn malformed_calls_are_refused_and_the_server_lives(database: Database) {
     let server = Server::start(database).await;
     let tenant = server.tenant().await;
     let path = "carryover.v1.ImportService/GetImport";
-    let deep = (0..200).fold(Vec::new(), |inner: Vec<u8>, _| {
-        let mut outer = vec![0x0a];
-        prost::encoding::encode_varint(inner.len() as u64, &mut outer);
-        [outer, inner].concat()
-    });
-    let bomb = {
-        let packed = crate::harness::gzip(&vec![0; 64 << 20]);
-        [&[1][..], &(packed.len() as u32).to_be_bytes(), &packed].concat()
-    };
-    for (name, path, headers, body) in [
-        ("E018 a length of 4 GiB", path, "", vec![0, 0xff, 0xff, 0xff, 0xff, 1, 2]),
-        ("E020 packed without an encoding", path, "", vec![1, 0, 0, 0, 1, 0]),
-        ("E021 an unknown encoding", path, "grpc-encoding: deflate\r\n", vec![1, 0, 0, 0, 1, 0]),
-        ("E022 a packed message that inflates", path, "grpc-encoding: gzip\r\n", bomb),
-        ("E025 deep nesting", "carryover.v1.ImportService/CreateImport", "", framed(&deep)),
-        ("E026 a text that is not UTF-8", path, "", framed(b"\x0a\x02\xff\xfe")),
-        ("a wrong wire type", path, "", framed(b"\x08\x01")),
-        ("a torn message", path, "", framed(b"\x0a\x7f")),
-        ("half a frame", path, "", vec![0, 0, 0]),
-        ("an unknown method", "carryover.v1.ImportService/Nothing", "", framed(b"")),
-        ("an unknown service", "x.Y/Z", "", framed(b"")),
+    let bomb = packed(&gzip(&vec![0; 64 << 20]));
+    let (deflated, gzipped) = ("grpc-encoding: deflate\r\n", "grpc-encoding: gzip\r\n");
+    for (name, path, headers, body, code) in [
+        ("E018 a length of 4 GiB", path, "", vec![0, 0xff, 0xff, 0xff, 0xff, 1, 2], Code::OutOfRange),
+        ("E020 packed without an encoding", path, "", vec![1, 0, 0, 0, 1, 0], Code::Internal),
+        ("E021 an unknown encoding", path, deflated, vec![1, 0, 0, 0, 1, 0], Code::Unimplemented),
+        ("E022 a packed message that inflates", path, gzipped, bomb, Code::ResourceExhausted),
+        ("E026 a text that is not UTF-8", path, "", framed(b"\x0a\x02\xff\xfe"), Code::Internal),
+        ("a wrong wire type", path, "", framed(b"\x08\x01"), Code::Internal),
+        ("a torn message", path, "", framed(b"\x0a\x7f"), Code::Internal),
+        ("half a frame", path, "", vec![0, 0, 0], Code::Internal),
+        ("an unknown method", "carryover.v1.ImportService/Nothing", "", framed(b""), Code::Unimplemented),
+        ("an unknown service", "x.Y/Z", "", framed(b""), Code::Unimplemented),
     ] {
         let answer = web_call(&server, &tenant.key, path, headers, &body).await;
-        let status = answer.split("grpc-status:").nth(1).map(|rest| rest.trim_start());
-        let refused = status.is_some_and(|status| !status.starts_with("0\r") && !status.starts_with("0\n"));
-        assert!(refused || answer.starts_with("HTTP/1.1 4"), "{name}: {answer}");
+        assert!(has_status(&answer, code), "{name}: {answer}");
         tenant.client.imports().list_imports(pb::ListImportsRequest::default()).await.expect(name);
+    }
+}
+
+/// E025: no request holds itself, and so only groups that nobody knows can be nested without end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unknown_groups_are_nested_so_deep_and_no_deeper() {
+    const DEEPEST: usize = 100;
+    let server = Server::start(Database::Sqlite).await;
+    let tenant = server.tenant().await;
+    for (depth, code) in [
+        (1, Code::NotFound),
+        (DEEPEST, Code::NotFound),
+        (DEEPEST + 1, Code::Internal),
+        (100_000, Code::Internal),
+    ] {
+        // Begins and ends of field 15.
+        let groups = [vec![0x7b; depth], vec![0x7c; depth]].concat();
+        let path = "carryover.v1.ImportService/GetImport";
+        let answer = web_call(&server, &tenant.key, path, "", &framed(&groups)).await;
+        assert!(has_status(&answer, code), "{depth}: {answer}");
+        assert_eq!(answer.contains("recursion"), code == Code::Internal, "{depth}: {answer}");
+        tenant.client.imports().list_imports(pb::ListImportsRequest::default()).await.expect("it lives");
     }
 }
 
@@ -221,14 +216,13 @@ async fn many_streams_at_a_time(database: Database) {
 async fn large_windows_of_small_messages_take_no_memory(database: Database) {
     let server = Server::start(database).await;
     let tenant = server.tenant().await;
-    let packed = {
+    let message = {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("an encoder");
         encoder.window_log(27).expect("128 MiB");
         encoder.include_contentsize(false).expect("a frame that does not tell its size");
         std::io::Write::write_all(&mut encoder, b"\x08\x05").expect("packed");
-        encoder.finish().expect("packed")
+        packed(&encoder.finish().expect("packed"))
     };
-    let message = [&[1][..], &(packed.len() as u32).to_be_bytes(), &packed].concat();
     let path = "carryover.v1.ImportService/ListImports";
     let call = async || web_call(&server, &tenant.key, path, "grpc-encoding: zstd\r\n", &message).await;
     let is_served = |answer: &String| answer.contains("grpc-status:0");

@@ -1,6 +1,12 @@
 //! How uploads end that are not what was announced, and many at a time of one tenant.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use carryover::grpc::pb::{self, ImportStatus, upload_import_request::Message};
 use sha2::{Digest, Sha256};
@@ -9,16 +15,20 @@ use tonic_types::StatusExt;
 
 use crate::{
     harness::{
-        Database, Server, assert_refused, chunks, counters, fact, finish, gzip, message, plain_csv, resume,
-        upload_of, zstd,
+        Database, Server, assert_refused, chunk, chunks, counters, fact, finish, gzip, message, plain_csv,
+        resume, start, upload_of, zstd,
     },
+    limits::set_limits,
     on_both_databases,
+    retention::files_with,
+    waits::eventually,
 };
 
 on_both_databases!(
     a_wrong_size_ends_nothing,
     a_wrong_hash_ends_the_import,
-    uploads_at_a_time_harm_nobody_else
+    an_upload_without_end_is_cut_off,
+    uploads_at_a_time_harm_nobody_else,
 );
 
 /// E042: the size is a slip of the caller's, who may say the right one; nothing is settled by the wrong one.
@@ -102,6 +112,40 @@ async fn a_wrong_hash_ends_the_import(database: Database) {
             assert_eq!(counters(&import), (35 - sessions, sessions, 0), "{name}");
         }
     }
+}
+
+/// E035: as much is taken as fits, and that is not kept for longer than any other source.
+async fn an_upload_without_end_is_cut_off(database: Database) {
+    const LIMIT: usize = 8 << 20;
+    /// What may be on its way when it is refused.
+    const UNDERWAY: usize = 10 << 20;
+    let server = Server::start_with(database, &["--sweep-seconds", "1"]).await;
+    let tenant = server.tenant().await;
+    let (upload_bytes, source_retention_days) = (Some(LIMIT as i64), Some(0));
+    let limits = pb::ApplicationLimits { upload_bytes, source_retention_days, ..Default::default() };
+    set_limits(&server, &tenant, limits).await;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let header = "external_id,metadata_json\n";
+    let rows = (0..1_000_000).map(move |n| {
+        let row = format!("e{n},\"{{\"\"k\"\":\"\"{}\"\"}}\"\n", "Marker".repeat(200));
+        let at = counted.fetch_add(row.len(), Ordering::Relaxed);
+        chunk(header.len() + at, row.as_bytes())
+    });
+    let messages = [start(tenant.spec()), chunk(0, header.as_bytes())].into_iter().chain(rows);
+    let answer = tenant.client.imports().upload_import(tokio_stream::iter(messages)).await;
+    assert_refused(answer, Code::ResourceExhausted, "UPLOAD_TOO_LARGE");
+    eventually("its client sends no more", async || (Arc::strong_count(&sent) == 1).then_some(())).await;
+    let sent = sent.load(Ordering::Relaxed);
+    assert!((LIMIT..LIMIT + UNDERWAY).contains(&sent), "{sent}");
+
+    let list = tenant.client.imports().list_imports(pb::ListImportsRequest::default()).await.expect("a list");
+    let failed = tenant.wait(&list.into_inner().imports[0].uuid).await;
+    assert_eq!((failed.status(), failed.last_error_reason()), (ImportStatus::Failed, "UPLOAD_TOO_LARGE"));
+    assert!(failed.created_count > 0, "rows that came before are kept");
+    eventually("the source is deleted", async || tenant.get(&failed.uuid).await.source_deleted_at).await;
+    assert_eq!(files_with(&server.path("objects"), "Marker"), 0);
+    assert_eq!(counters(&tenant.import(plain_csv("n", 0, 3)).await), (3, 0, 0), "the next is let in");
 }
 
 /// E044, with whole uploads.

@@ -19,9 +19,11 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     tokio::time::timeout(Duration::from_secs(60), looking).await.expect(what)
 }
 
+const SEGMENTS: &str = "LOCK TABLE segments IN ACCESS EXCLUSIVE MODE";
+
 /// Lets nobody store a segment for a while, as a busy database does.
 pub async fn hold_writes(server: &Server, time: Duration) {
-    hold(server, "LOCK TABLE segments IN ACCESS EXCLUSIVE MODE", time).await;
+    hold(server, SEGMENTS, time).await;
 }
 
 /// Lets nobody write an import for a while.
@@ -56,4 +58,21 @@ pub async fn age_uploads(server: &Server) {
         None => "strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '-1 hours')",
     };
     server.sql(&format!("UPDATE imports SET updated_at = {an_hour_ago} WHERE NOT upload_finished")).await;
+}
+
+/// Works while nobody can store a segment.
+pub async fn holding_writes<T>(server: &Server, work: impl Future<Output = T>) -> T {
+    if let Some(url) = &server.database_url {
+        let mut holder = sqlx::PgConnection::connect(url).await.expect("connects");
+        let mut tx = holder.begin().await.expect("begins");
+        sqlx::raw_sql(SEGMENTS).execute(&mut *tx).await.expect("locks");
+        let done = work.await;
+        tx.rollback().await.expect("unlocks");
+        return done;
+    }
+    let holder = rusqlite::Connection::open(server.path("carryover.db")).expect("opens");
+    holder.execute_batch("BEGIN IMMEDIATE").expect("locks");
+    let done = work.await;
+    holder.execute_batch("ROLLBACK").expect("unlocks");
+    done
 }
