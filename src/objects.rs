@@ -208,13 +208,6 @@ impl Objects {
         Ok(())
     }
 
-    /// Deletes what was begun to be written to a folder before then, by a process that died over it; gives how much. A
-    /// bucket has nothing of the kind.
-    pub async fn delete_unfinished(&self, before: DateTime<Utc>) -> Result<u64, Error> {
-        let Some(folder) = &self.folder else { return Ok(0) };
-        folder.delete_unfinished(before.into()).await.map_err(Error::Work)
-    }
-
     /// Writes an object, reads it and deletes it, to see whether all of that may be done.
     pub async fn try_out(&self) -> Result<(), Error> {
         const TRIAL: &[u8] = b"carryover";

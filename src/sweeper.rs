@@ -1,7 +1,7 @@
 //! Looks now and then for what nobody else comes back to: abandoned uploads, sources that were kept long
-//! enough, erasures and retries whose process died, media that nothing names, objects that were not finished.
+//! enough, erasures and retries whose process died, media that nothing names.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
@@ -32,10 +32,6 @@ pub struct Settings {
 /// How long a retry stands still before its feeder is taken for dead.
 const STANDING: Duration = Duration::from_secs(30);
 
-/// How old an object that was begun must be to be taken for one whose process died, and the time between two looks for
-/// such: writing one takes seconds.
-const UNFINISHED: Duration = Duration::from_hours(1);
-
 /// A sweeper.
 pub struct Sweeper {
     /// Where imports are.
@@ -58,13 +54,8 @@ impl Sweeper {
     /// Starts it; it ends when `stop` is cancelled.
     pub fn spawn(self, tasks: &TaskTracker, stop: CancellationToken) {
         self.metrics.sweeper_begins();
-        let strays = Strays {
-            objects: self.objects.clone(),
-            erasure: self.erasure.clone(),
-            metrics: self.metrics.clone(),
-            every: self.settings.every,
-        };
-        tasks.spawn(strays.sweep(stop.clone()));
+        let (erasure, metrics) = (self.erasure.clone(), self.metrics.clone());
+        tasks.spawn(sweep_media(erasure, metrics, self.settings.every, stop.clone()));
         tasks.spawn(async move {
             while stop.run_until_cancelled(tokio::time::sleep(self.settings.every)).await.is_some() {
                 self.fail_abandoned_uploads().await;
@@ -172,37 +163,11 @@ impl Sweeper {
     }
 }
 
-/// Goes over the object store for what nothing names. There may be very much in it, and nothing else waits for that.
-struct Strays {
-    objects: Objects,
-    erasure: Erasure,
-    metrics: Metrics,
-    every: Duration,
-}
-
-impl Strays {
-    async fn sweep(self, stop: CancellationToken) {
-        let mut next = Instant::now();
-        while stop.run_until_cancelled(tokio::time::sleep(self.every)).await.is_some() {
-            let Swept { count, well } = self.erasure.sweep_media(&stop).await;
-            self.metrics.media_swept(count);
-            self.metrics.swept(Sweep::Media, well);
-            if next <= Instant::now() {
-                next = Instant::now() + UNFINISHED;
-                self.delete_unfinished().await;
-            }
-        }
-    }
-
-    async fn delete_unfinished(&self) {
-        let deleted = self.objects.delete_unfinished(clock::now() - UNFINISHED).await;
-        self.metrics.swept(Sweep::Unfinished, deleted.is_ok());
-        match deleted {
-            Ok(0) => {}
-            Ok(objects) => info!(objects, "objects deleted whose process died over them"),
-            Err(error) => {
-                warn!(error = &error as &dyn std::error::Error, "could not look for unfinished objects");
-            }
-        }
+/// Goes over the object store for media that nothing names. There may be very many, and nothing else waits for that.
+async fn sweep_media(erasure: Erasure, metrics: Metrics, every: Duration, stop: CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+        let Swept { count, well } = erasure.sweep_media(&stop).await;
+        metrics.media_swept(count);
+        metrics.swept(Sweep::Media, well);
     }
 }

@@ -102,8 +102,6 @@ label! {
         Erasures = "erasures",
         /// Media that nothing names.
         Media = "media",
-        /// Objects of a folder whose process died over them.
-        Unfinished = "unfinished",
     }
 }
 

@@ -1,16 +1,11 @@
 //! A folder as an object store: whether it is there, and objects that are held while they are replaced or deleted.
 
 use std::{
-    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{DirBuilderExt, MetadataExt},
-    },
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
     sync::Arc,
-    time::SystemTime,
 };
 
 use object_store::path::Path as Key;
@@ -41,13 +36,6 @@ impl Folder {
         !self.path.join(SIGN).exists()
     }
 
-    /// Deletes what processes that died had begun to write and last wrote to before then; gives how much. `object_store`
-    /// writes an object beside its place, as `NAME#N`, and moves it there; it does not list the others.
-    pub(super) async fn delete_unfinished(&self, before: SystemTime) -> io::Result<u64> {
-        let path = self.path.clone();
-        tokio::task::spawn_blocking(move || delete_unfinished(&path, before)).await?
-    }
-
     /// Waits until nobody else holds an object, and holds it until the file is dropped; nothing where it is not there
     /// or cannot be locked. Processes that share the folder respect each other.
     pub(super) async fn hold(&self, key: &Key) -> io::Result<Option<File>> {
@@ -72,41 +60,6 @@ fn hold(path: &Path) -> io::Result<Option<File>> {
             held => return held,
         }
     }
-}
-
-fn delete_unfinished(folder: &Path, before: SystemTime) -> io::Result<u64> {
-    let mut count = 0;
-    let entries = match fs::read_dir(folder) {
-        // It was deleted meanwhile.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            count += delete_unfinished(&entry.path(), before)?;
-        } else if is_unfinished(&entry.file_name()) {
-            match entry.metadata().and_then(|file| file.modified()) {
-                Ok(written) if written < before => match fs::remove_file(entry.path()) {
-                    // Another process was faster.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    removed => {
-                        removed?;
-                        count += 1;
-                    }
-                },
-                // Young, or at its place by now.
-                _ => {}
-            }
-        }
-    }
-    Ok(count)
-}
-
-/// Keys hold no `#`.
-fn is_unfinished(name: &OsStr) -> bool {
-    let number = name.as_bytes().rsplit(|byte| *byte == b'#').next();
-    number.is_some_and(|number| number.len() < name.len() && number.iter().all(u8::is_ascii_digit))
 }
 
 fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {

@@ -1,6 +1,6 @@
 //! How long media are kept: those who are erased, those that nothing names, and where they were fetched.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use carryover::grpc::{
     client::Client,
@@ -159,8 +159,10 @@ async fn media_that_nothing_names_are_found(database: Database) {
     for file in [&coming, &stray, &young] {
         std::fs::write(file, "x").expect("written");
     }
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 3_600);
     for file in [&named, &coming, &stray] {
-        stored::age(file, Duration::from_hours(25));
+        let opened = std::fs::File::options().write(true).open(file).expect("opens");
+        opened.set_modified(long_ago).expect("set");
     }
     // It is gone over once a day, and that was when the application was made.
     server.sql("UPDATE applications SET media_swept_at = NULL").await;

@@ -1,6 +1,6 @@
 //! Sources are kept for as long as an application says, and no longer.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use carryover::grpc::pb::{self, RowOutcome};
 use tonic::Code;
@@ -9,7 +9,7 @@ use crate::{
     harness::{Database, Server, Tenant, assert_refused, chunks, counters, finish, resume},
     limits::set_limits,
     metrics::{scrape, until, value},
-    on_both_databases, stored,
+    on_both_databases,
     waits::eventually,
 };
 
@@ -17,7 +17,6 @@ on_both_databases!(
     a_source_is_deleted_when_its_time_has_come,
     a_time_that_is_changed_is_for_sources_that_are_there,
     what_is_swept_is_told,
-    what_dead_writers_left_is_deleted,
 );
 
 const CSV: &str = "external_id,status,first_name\nr-1,Approved,Marker\nr-2,bad,Marker\nr-3,Approved,Marker\n";
@@ -157,7 +156,9 @@ async fn what_is_swept_is_told(database: Database) {
     std::fs::create_dir_all(&media).expect("made");
     let stray = media.join("ab".repeat(32));
     std::fs::write(&stray, "nobody's").expect("written");
-    stored::age(&stray, Duration::from_hours(25));
+    let opened = std::fs::File::options().write(true).open(&stray).expect("opens");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 3_600);
+    opened.set_modified(long_ago).expect("set");
     server.sql("UPDATE applications SET media_swept_at = NULL").await;
     until(&server, "carryover_media_swept_total", 1.0).await;
 
@@ -168,24 +169,4 @@ async fn what_is_swept_is_told(database: Database) {
         let done = format!("carryover_sweeps_total{{sweep=\"{what}\",result=\"done\"}}");
         assert!(value(&text, &done) > 0.0, "{what}");
     }
-}
-
-/// M027: an object is written beside its place and moved there; a process may die in between.
-async fn what_dead_writers_left_is_deleted(database: Database) {
-    let server = Server::start_with(database, &["--sweep-seconds", "1"]).await;
-    let tenant = server.tenant().await;
-    let id = tenant.import(CSV).await.uuid;
-    let objects = server.path("objects");
-    let source = objects.join("imports").join(&tenant.application).join(&id);
-    let media = objects.join("media").join(&tenant.application);
-    std::fs::create_dir_all(&media).expect("made");
-    let (old, young) = ([source.join("00000000#1"), media.join("ab#12")], source.join("00000000#2"));
-    let stored = files_with(&source, "Marker");
-    for path in old.iter().chain([&young]) {
-        std::fs::write(path, "Marker").expect("written");
-    }
-    old.iter().for_each(|path| stored::age(path, Duration::from_hours(2)));
-    eventually("deleted", async || (!old.iter().any(|path| path.exists())).then_some(())).await;
-    assert!(young.exists(), "a process may be writing it");
-    assert_eq!(files_with(&source, "Marker"), stored + 1, "and what was stored stays");
 }

@@ -1,9 +1,6 @@
-//! What the server stored, read and changed behind its back.
+//! Rows as the server's database keeps them, read behind its back.
 
-use std::{
-    path::Path,
-    time::{Duration, SystemTime},
-};
+use std::path::Path;
 
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Value};
@@ -28,12 +25,6 @@ pub async fn rows_in(database_url: Option<&str>, path: &Path, sql: &str) -> Vec<
         }
         None => from_sqlite(path, sql),
     }
-}
-
-/// Makes a file look as if it had last been written so long ago.
-pub fn age(path: &Path, time: Duration) {
-    let opened = std::fs::File::options().write(true).open(path).expect("opens");
-    opened.set_modified(SystemTime::now() - time).expect("set");
 }
 
 /// Runs a statement on a PostgreSQL, or on the SQLite file at `path`.
