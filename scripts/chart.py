@@ -26,22 +26,23 @@ def without_network():
     return alone
 
 
-def helm(*args):
+def helm(*args, stdin=None):
     """Runs Helm; gives what it wrote."""
-    done = subprocess.run([*without_network(), TOOLS / "bin" / "helm", *args], capture_output=True, text=True)
+    command = [*without_network(), TOOLS / "bin" / "helm", *args]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True)
     if done.returncode != 0:
         raise Wrong(f"helm {' '.join(map(str, args))}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
-def render(*args, name="carryover"):
+def render(*args, name="carryover", stdin=None):
     """What the chart becomes with these arguments, as text."""
-    return helm("template", name, CHART, "--kube-version", f"{KUBERNETES}.0", *args)
+    return helm("template", name, CHART, "--kube-version", f"{KUBERNETES}.0", *args, stdin=stdin)
 
 
 def objects(text):
     """The objects of a rendered chart."""
-    return [one for one in yaml.safe_load_all(text) if one]
+    return [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
 
 
 def value_sets():

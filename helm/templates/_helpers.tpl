@@ -59,12 +59,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if not (and .Values.database.existingSecret .Values.objectStore.url) }}true{{ end }}
 {{- end }}
 
+{{- /* The database's URL, from its own Secret or from another: {root, secret}. */}}
 {{- define "carryover.databaseVariable" -}}
-{{- with .Values.database -}}
+{{- $secret := .secret }}
+{{- with .root.Values.database -}}
 - name: CARRYOVER_DATABASE_URL
   valueFrom:
     secretKeyRef:
-      name: {{ .existingSecret }}
+      name: {{ default .existingSecret $secret }}
       key: {{ .secretKey }}
 {{- end }}
 {{- end }}
@@ -94,8 +96,9 @@ capabilities:
 {{- if and .tls.existingSecret (not .metrics.enabled) }}
 {{- fail "With TLS the probes ask the port of metrics: set metrics.enabled." }}
 {{- end }}
-{{- if le (int .terminationGracePeriodSeconds) (add 20 (int .config.drainSeconds) | int) }}
-{{- fail "A pod needs config.drainSeconds and 20 more to stop: raise terminationGracePeriodSeconds." }}
+{{- /* 20 for what is in work, 3 for the last spans, and some. */}}
+{{- if le (int .terminationGracePeriodSeconds) (add 25 (int .config.drainSeconds) | int) }}
+{{- fail "A pod needs config.drainSeconds and 25 more to stop: raise terminationGracePeriodSeconds." }}
 {{- end }}
 {{- if .database.existingSecret }}
 {{- if not .adminKey.existingSecret }}

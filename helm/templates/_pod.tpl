@@ -49,7 +49,12 @@ spec:
       startupProbe:
         {{- include "carryover.probe" (dict "root" . "component" $component) | nindent 8 }}
         periodSeconds: 2
+        {{- if and .Values.database.existingSecret .Values.migrations.job }}
         failureThreshold: 300
+        {{- else }}
+        {{- /* It migrates itself, which may take as long as a Job may. */}}
+        failureThreshold: {{ max 300 (div (add 1 (int .Values.migrations.deadlineSeconds)) 2) }}
+        {{- end }}
       livenessProbe:
         {{- include "carryover.probe" (dict "root" . "component" $component) | nindent 8 }}
         timeoutSeconds: 5
@@ -155,7 +160,7 @@ spec:
 - name: CARRYOVER_DATA_DIR
   value: /data
 {{- if .database.existingSecret }}
-{{ include "carryover.databaseVariable" $.root }}
+{{ include "carryover.databaseVariable" (dict "root" $.root) }}
 {{- end }}
 {{- if and $front .adminKey.existingSecret }}
 - name: CARRYOVER_ADMIN_KEY
