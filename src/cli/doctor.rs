@@ -135,6 +135,10 @@ fn judge_database(name: &str, examined: &Examined) -> Finding {
             format!("{version}, the schema is {missing} migrations behind"),
             "the next start of `carryover serve` brings it up to date; make a backup before",
         ),
+        Schema::Extended(later) => Warning(
+            format!("{version}, a later version has added to the schema ({})", later.join(", ")),
+            "`carryover serve` uses it as it is, as during a rollout and after a rollback",
+        ),
         Schema::Newer(unknown) => Broken(
             format!("{version}, the schema was made by a later version ({unknown})"),
             "run that version, or go back to a backup from before the upgrade",

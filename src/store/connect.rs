@@ -12,14 +12,11 @@ use sqlx::{
 use tokio::sync::Semaphore;
 use tracing::{log::LevelFilter, warn};
 
-use super::{Bulk, Store, error::Error, migrations::Migrator, sqlite};
+use super::{Bulk, Store, error::Error, migrations::Migrator, schema::Schema, sqlite};
 use crate::metrics::Metrics;
 
 /// Key of the advisory lock under which one process at a time migrates a PostgreSQL database.
 const MIGRATION_LOCK: i64 = 0x6361_7272_796f;
-
-/// What is in the name of a migration that takes away or changes what the version before it uses.
-const CONTRACTION: &str = "_contract_";
 
 /// How long a writer of SQLite waits for another process.
 pub(super) const SQLITE_BUSY: Duration = Duration::from_secs(30);
@@ -55,7 +52,8 @@ impl Store {
         // A connection from before a migration may keep its picture of a table, and sqlx panics in the
         // middle of a transaction when a row then has more columns. So none is kept.
         let migrating = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        migrate(&SqlxSqliteConnector::from_sqlx_sqlite_pool(migrating.clone())).await?;
+        let schema = Schema::of_sqlite(&mut *migrating.acquire().await?).await?;
+        migrate(&SqlxSqliteConnector::from_sqlx_sqlite_pool(migrating.clone()), &schema).await?;
         migrating.close().await;
         // Should the file be taken away, no later connection begins with an empty one.
         let options = options.create_if_missing(false);
@@ -195,12 +193,20 @@ async fn may_be_used(connection: &mut PgConnection, age: Duration) -> sqlx::Resu
 async fn migrate_postgres(pool: &sqlx::PgPool) -> Result<(), Error> {
     let pool = pool.clone();
     tokio::spawn(async move {
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+        // Where nothing is missing nothing is to be locked either, and a role that may make no tables is enough.
+        let schema = Schema::of_postgres(&mut *pool.acquire().await?).await?;
+        if !schema.is_behind() {
+            return migrate(&db, &schema).await;
+        }
         // Nobody else's connection: it takes the lock along, however this ends.
         let mut lock = pool.acquire().await?.detach();
         // It does nothing while the schema is made.
         lock.execute("BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0").await?;
         sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK).execute(&mut lock).await?;
-        let migrated = migrate(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool)).await;
+        // Another may have made it meanwhile.
+        let schema = Schema::of_postgres(&mut *pool.acquire().await?).await?;
+        let migrated = migrate(&db, &schema).await;
         lock.close().await?;
         migrated
     })
@@ -209,19 +215,14 @@ async fn migrate_postgres(pool: &sqlx::PgPool) -> Result<(), Error> {
 
 /// Makes the schema what this program knows. One that a later version has only added to is taken as it is: during
 /// a rollout, and after one that is taken back, both versions are at work.
-async fn migrate(db: &DatabaseConnection) -> Result<(), Error> {
-    let known = Migrator::migrations();
-    let applied: Vec<String> =
-        Migrator::get_migration_models(db).await?.into_iter().map(|applied| applied.version).collect();
-    let is_known = |version: &&String| known.iter().any(|migration| migration.name() == *version);
-    let later: Vec<&String> = applied.iter().filter(|version| !is_known(version)).collect();
-    if later.is_empty() {
-        return Ok(Migrator::up(db, None).await?);
+async fn migrate(db: &DatabaseConnection, schema: &Schema) -> Result<(), Error> {
+    match schema {
+        Schema::Current => Ok(()),
+        Schema::Empty | Schema::Older(_) => Ok(Migrator::up(db, None).await?),
+        Schema::Extended(later) => {
+            warn!(?later, "a later version has added to the schema");
+            Ok(())
+        }
+        Schema::Newer(_) => Err(Error::SchemaNewer),
     }
-    let is_behind = applied.len() - later.len() < known.len();
-    if is_behind || later.iter().any(|version| version.contains(CONTRACTION)) {
-        return Err(Error::SchemaNewer);
-    }
-    warn!(?later, "a later version has added to the schema");
-    Ok(())
 }

@@ -1,16 +1,15 @@
 //! A look at a database that changes nothing: for whoever has to find out why a server does not start.
 
-use std::{collections::HashSet, path::Path, str::FromStr, time::Instant};
+use std::{path::Path, str::FromStr, time::Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm_migration::MigratorTrait;
 use sqlx::{
     ConnectOptions, Connection, PgConnection,
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteConnection},
 };
 
-use super::{error::Error, migrations::Migrator};
+use super::{error::Error, schema::Schema};
 use crate::clock;
 
 /// What a database is like.
@@ -28,37 +27,8 @@ pub struct Examined {
     pub clock_ahead: Option<TimeDelta>,
 }
 
-/// How a schema stands to this program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Schema {
-    /// There is none yet.
-    Empty,
-    /// It is the one this program knows.
-    Current,
-    /// So many migrations are missing.
-    Older(usize),
-    /// A later version of the program made it; this is a migration that is not known.
-    Newer(String),
-}
-
 /// The oldest PostgreSQL that is supported, as it writes that in numbers.
 const OLDEST_POSTGRES: i32 = 150_000;
-
-const APPLIED: &str = "SELECT version FROM seaql_migrations";
-
-impl Schema {
-    fn of(applied: &HashSet<String>) -> Self {
-        let known: Vec<_> = Migrator::migrations().iter().map(|known| known.name().to_owned()).collect();
-        if let Some(unknown) = applied.iter().filter(|name| !known.contains(name)).max() {
-            return Self::Newer(unknown.clone());
-        }
-        match known.len() - applied.len() {
-            0 => Self::Current,
-            _ if applied.is_empty() => Self::Empty,
-            missing => Self::Older(missing),
-        }
-    }
-}
 
 /// Looks at a PostgreSQL database.
 pub async fn examine_postgres(url: &str) -> Result<Examined, Error> {
@@ -74,19 +44,13 @@ pub async fn examine_postgres(url: &str) -> Result<Examined, Error> {
         sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut connection).await?;
     // They told the time about half-way through the question.
     let ours = clock::now() - since.elapsed() / 2;
-    let exists: bool = sqlx::query_scalar("SELECT to_regclass('seaql_migrations') IS NOT NULL")
-        .fetch_one(&mut connection)
-        .await?;
-    let applied = match exists {
-        true => sqlx::query_scalar(APPLIED).fetch_all(&mut connection).await?,
-        false => Vec::new(),
-    };
+    let schema = Schema::of_postgres(&mut connection).await?;
     connection.close().await?;
     Ok(Examined {
         version,
         is_too_old: number.parse().is_ok_and(|number: i32| number < OLDEST_POSTGRES),
         is_read_only: read_only == "on",
-        schema: Schema::of(&applied.into_iter().collect()),
+        schema,
         clock_ahead: Some(theirs - ours),
     })
 }
@@ -99,16 +63,8 @@ pub async fn examine_sqlite(path: &Path) -> Result<Option<Examined>, Error> {
     let options = SqliteConnectOptions::new().filename(path).read_only(true).create_if_missing(false);
     let mut connection: SqliteConnection = options.connect().await?;
     let version = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut connection).await?;
-    let exists: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_schema WHERE name = 'seaql_migrations'")
-            .fetch_one(&mut connection)
-            .await?;
-    let applied = match exists {
-        0 => Vec::new(),
-        _ => sqlx::query_scalar(APPLIED).fetch_all(&mut connection).await?,
-    };
+    let schema = Schema::of_sqlite(&mut connection).await?;
     connection.close().await?;
     let is_read_only = std::fs::metadata(path).is_ok_and(|file| file.permissions().readonly());
-    let schema = Schema::of(&applied.into_iter().collect());
     Ok(Some(Examined { version, is_too_old: false, is_read_only, schema, clock_ahead: None }))
 }

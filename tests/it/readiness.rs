@@ -8,10 +8,12 @@ use tonic_health::pb::{
 
 use crate::{
     harness::{ADMIN_KEY, Database, Server, new_database},
-    metrics,
+    metrics, on_both_databases,
     shell::Shell,
     waits::eventually,
 };
+
+on_both_databases!(the_doctor_tells_what_is_added_from_what_is_taken_away);
 
 const IMPORTS: &str = "carryover.v1.ImportService";
 const SESSIONS: &str = "carryover.v1.SessionService";
@@ -166,6 +168,27 @@ async fn the_doctor_says_what_is_wrong_with_a_database() {
     ] {
         let said = ask(url, 1).await;
         assert!(said.contains("FAIL") && said.contains(words) && !said.contains(SECRET), "{said}");
+    }
+}
+
+/// What `serve` takes after a rollback is no reason to go back to a backup.
+async fn the_doctor_tells_what_is_added_from_what_is_taken_away(database: Database) {
+    let server = Server::start(database).await;
+    let shell = Shell::new(&server, ADMIN_KEY);
+    let folder = server.path("");
+    let mut doctor =
+        vec!["doctor", "--listen", "127.0.0.1:0", "--data-dir", folder.to_str().expect("a path")];
+    if let Some(url) = &server.database_url {
+        doctor.extend(["--database-url", url]);
+    }
+    for (later, code, word) in [("m9998_later", 0, "warn"), ("m9999_contract_names", 1, "FAIL")] {
+        server
+            .sql(&format!("INSERT INTO seaql_migrations (version, applied_at) VALUES ('{later}', 0)"))
+            .await;
+        let said = shell.out(&doctor, code).await;
+        let told = line(&said, "database");
+        assert!(told.starts_with(word) && told.contains(later), "{said}");
+        assert_eq!(said.contains("backup"), code == 1, "{said}");
     }
 }
 

@@ -11,7 +11,7 @@ use sqlx::Connection;
 
 use crate::{
     configuration::Folder,
-    harness::{ADMIN_KEY, flags_of, new_database},
+    harness::{ADMIN_KEY, Database, Server, flags_of, new_database, plain_csv},
 };
 
 /// Runs a command that is to fail, and gives its last line.
@@ -107,4 +107,30 @@ async fn a_database_that_cannot_be_used_is_told() {
         }
     }
     sql(&url, &[&format!("DROP ROLE {name}")]).await;
+}
+
+/// Only `migrate` needs a role that may make tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_role_of_rows_alone_serves_where_the_schema_is_made() {
+    let mut server = Server::start(Database::Postgres).await;
+    let name = format!("r{}", uuid::Uuid::new_v4().simple());
+    let mut url = url::Url::parse(server.database_url.as_ref().expect("a URL")).expect("a URL");
+    for grant in [
+        format!("CREATE ROLE {name} LOGIN"),
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC".to_owned(),
+        format!("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {name}"),
+    ] {
+        server.sql(&grant).await;
+    }
+    url.set_username(&name).expect("a name");
+    server.database_url = Some(url.to_string());
+    let server = server.restart(&[]).await;
+    let tenant = server.tenant().await;
+    let import = tenant.import(plain_csv("a", 0, 5)).await;
+    assert_eq!((import.status(), import.created_count), (pb::ImportStatus::Completed, 5));
+
+    let missing = "DELETE FROM seaql_migrations WHERE version = (SELECT MAX(version) FROM seaql_migrations)";
+    server.sql(missing).await;
+    let said = last_words(&["serve", "--listen", "127.0.0.1:0", "--database-url", url.as_str()]).await;
+    assert!(said.contains("permission denied") || said.contains("must be owner"), "{said}");
 }
