@@ -314,7 +314,7 @@ async fn bootstrap(
     administration: &Administration,
     args: &ServeArgs,
 ) -> Result<Option<NewAdminKey>, StartError> {
-    let given = args.admin_key.as_deref().filter(|key| !key.is_empty());
+    let given = args.admin_key();
     let made = administration.bootstrap(given).await.map_err(StartError::AdminKey)?;
     let Some(secret) = made.filter(|_| given.is_none()) else { return Ok(None) };
     let path = args.storage.data_dir.join("admin.key");

@@ -187,7 +187,7 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command, program: &clap::Command, layers: &Layers) -> Result<Done, Failure> {
     match command {
-        Command::Serve(args) => serve::run(&args).await,
+        Command::Serve(args) => serve::run(&args, program).await,
         Command::Doctor(args) => doctor::run(&args, program).await,
         Command::Config(command) => config::run(&command, program, layers),
         Command::Migrate(args) => migrate::run(&args).await,

@@ -60,7 +60,7 @@ pub struct ServeArgs {
     #[arg(long, env = "CARRYOVER_MEDIA_LINK_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=604_800), value_name = "N")]
     pub media_link_seconds: u64,
 
-    /// Admin key to add to the database; on an empty one without it one is made and written to DIR/admin.key
+    /// Admin key to add to the database, 32 to 256 visible characters; on an empty one without it one is made and written to DIR/admin.key
     #[arg(long, env = "CARRYOVER_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     pub admin_key: Option<String>,
 
@@ -247,9 +247,13 @@ pub struct WorkArgs {
 /// What may surprise about settings that can be used, and about variables that nobody reads.
 pub fn warnings(args: &ServeArgs, program: &clap::Command) -> Vec<String> {
     let surprising = args.contradictions().filter(|contradiction| !contradiction.stops_start());
+    surprising.map(|contradiction| contradiction.to_string()).chain(misspelt(program)).collect()
+}
+
+/// Variables that nobody reads, though they look like settings.
+pub fn misspelt(program: &clap::Command) -> impl Iterator<Item = String> {
     let strange = layers::strange_variables(program).into_iter();
-    let strange = strange.map(|(variable, near)| format!("nobody reads {variable}; is {near} meant?"));
-    surprising.map(|contradiction| contradiction.to_string()).chain(strange).collect()
+    strange.map(|(variable, near)| format!("nobody reads {variable}; is {near} meant?"))
 }
 
 impl ServeArgs {
@@ -286,6 +290,11 @@ impl ServeArgs {
     pub fn is_exposed(&self) -> bool {
         let is_local = self.listen.ip().to_canonical().is_loopback();
         self.tls.certificate.is_none() && !is_local && self.role != Role::Worker
+    }
+
+    /// The admin key that is given, without the line end of the file that it may come from.
+    pub fn admin_key(&self) -> Option<&str> {
+        self.admin_key.as_deref().map(str::trim).filter(|key| !key.is_empty())
     }
 
     /// Time from the announcement of a stop to the stop. A worker answers no calls, and so has none to send elsewhere.

@@ -93,7 +93,7 @@ pub(super) async fn run(args: DemoArgs) -> Result<Done, Failure> {
     if let (Some(_), Some(key)) = (&args.database_url, &app.new_admin_key) {
         output::line(&format!("admin key  {} (of that database, from now on)", key.secret))?;
     }
-    let tenant = prepare(&app, args.admin_key.as_deref()).await?;
+    let tenant = prepare(&app, args.admin_key.as_deref().map(str::trim)).await?;
     let rate_of_users = match args.import_type {
         Type::UserVerification => None,
         // The same machine at the same time: what another rate can be compared with.

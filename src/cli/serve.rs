@@ -2,15 +2,23 @@
 
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::{Done, Failure, output};
-use crate::{app, config::ServeArgs, telemetry};
+use crate::{
+    app,
+    config::{self, ServeArgs},
+    telemetry,
+};
 
 /// How long a stop may take before what is in flight is given up.
 const GRACE: Duration = Duration::from_secs(20);
 
-pub(super) async fn run(args: &ServeArgs) -> Result<Done, Failure> {
+pub(super) async fn run(args: &ServeArgs, program: &clap::Command) -> Result<Done, Failure> {
     let exporter = telemetry::init_with_tracing(&args.log, args.log_format, &args.tracing());
     let exporter = exporter.map_err(app::StartError::from)?;
+    // What the settings themselves have to say is told when they are used.
+    config::misspelt(program).for_each(|variable| warn!("{variable}"));
     let app = app::start(args).await?;
     output::note(&format!("carryover serves gRPC on {} with {}", app.address, app.database));
     if let Some(address) = app.metrics_address {

@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 use thiserror::Error;
 
 use super::{ClientAuth, Role, ServeArgs, StorageArgs};
-use crate::{domain::limits::Limits, grpc::client::CHUNK_BYTES};
+use crate::{
+    domain::limits::Limits,
+    grpc::client::CHUNK_BYTES,
+    guard::{Cidr, own_ranges},
+};
 
 /// Settings each of which could be used, but not these together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -13,6 +17,9 @@ pub enum Contradiction {
     /// The database URL is of no known kind. It is not shown: it may hold a password.
     #[error("--database-url must begin with postgres:// or postgresql://")]
     DatabaseUrl,
+    /// An admin key that could be guessed, or that no header could carry. It is not shown.
+    #[error("--admin-key must have 32 to 256 visible ASCII characters and no space")]
+    AdminKey,
     /// SQLite is one process's.
     #[error("--role api and --role worker need --database-url: SQLite belongs to one process")]
     RoleOfSqlite,
@@ -48,6 +55,16 @@ pub enum Contradiction {
     /// Links that lead to an address which is none.
     #[error("--listen names every address there is, so links to media lead nowhere without --public-url")]
     LinksLeadNowhere,
+    /// A wall with a hole where nobody looks for one.
+    #[error("--fetch-allow {allowed} lets callers have {own} asked: {what}")]
+    Unguarded {
+        /// What is allowed.
+        allowed: Cidr,
+        /// What it has addresses of.
+        own: Cidr,
+        /// What is there.
+        what: &'static str,
+    },
     /// A bound that guards nobody.
     #[error("--max-connections-per-peer is larger than --max-connections: one peer can take them all")]
     PeerBeyondAll,
@@ -65,7 +82,13 @@ impl Contradiction {
         use Contradiction::*;
         matches!(
             self,
-            DatabaseUrl | RoleOfSqlite | Exposed(_) | NobodyVouches | SameAddress | RowBeyondSegment
+            DatabaseUrl
+                | AdminKey
+                | RoleOfSqlite
+                | Exposed(_)
+                | NobodyVouches
+                | SameAddress
+                | RowBeyondSegment
         )
     }
 }
@@ -79,6 +102,7 @@ impl ServeArgs {
         let segment_bytes = Limits::default().segment_bytes as u64;
         [
             (DatabaseUrl, !storage.names_postgres()),
+            (AdminKey, self.admin_key().is_some_and(|key| !is_admin_key(key))),
             (RoleOfSqlite, self.role != Role::All && storage.database_url.is_none()),
             (Exposed(self.listen), self.is_exposed() && !self.tls.insecure_listen),
             (NobodyVouches, self.tls.client_auth == ClientAuth::Optional && self.tls.client_ca.is_none()),
@@ -96,15 +120,28 @@ impl ServeArgs {
         ]
         .into_iter()
         .filter_map(|(contradiction, holds)| holds.then_some(contradiction))
+        .chain(self.unguarded())
     }
-}
 
-impl ServeArgs {
+    /// What is allowed to be fetched and is the host's own.
+    fn unguarded(&self) -> impl Iterator<Item = Contradiction> {
+        self.fetching.allow.iter().flat_map(|allowed| {
+            let unguarded = |(own, what)| Contradiction::Unguarded { allowed: *allowed, own, what };
+            own_ranges(*allowed).map(unguarded)
+        })
+    }
+
     /// Whether this process gives out links to media that it serves itself.
     fn serves_links(&self) -> bool {
         let is_folder = self.storage.object_store.as_deref().is_none_or(|url| url.starts_with("file:"));
         self.role != Role::Worker && (is_folder || self.storage.encryption_keys.is_some())
     }
+}
+
+/// Whether a text can be a key: what is shorter may be guessed, what is longer is not looked up, and a header carries
+/// nothing else.
+fn is_admin_key(text: &str) -> bool {
+    (32..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl StorageArgs {

@@ -47,6 +47,11 @@ impl Cidr {
         }
     }
 
+    /// Whether an address lies inside of both.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        self.contains(other.first) || other.contains(self.first)
+    }
+
     /// The address after which the range is called, and the last one in it.
     #[cfg(test)]
     pub(super) fn edges(&self) -> (IpAddr, IpAddr) {

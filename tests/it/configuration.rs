@@ -249,9 +249,10 @@ async fn rules_among_flags_hold_for_the_file() {
 async fn secrets_are_in_nothing_that_is_printed() {
     let folder = Folder::new();
     let url = format!("postgres://user:{SECRET}@no-such-host.invalid/db");
-    folder.write("c.toml", &format!("database-url = \"{url}\"\nadmin-key = \"{SECRET}\"\n"));
-    let variables = [("CARRYOVER_DATABASE_URL", url.as_str()), ("CARRYOVER_ADMIN_KEY", SECRET)];
-    let flags = ["--database-url", url.as_str(), "--admin-key", SECRET];
+    let key = format!("{SECRET}-{SECRET}-{SECRET}");
+    folder.write("c.toml", &format!("database-url = \"{url}\"\nadmin-key = \"{key}\"\n"));
+    let variables = [("CARRYOVER_DATABASE_URL", url.as_str()), ("CARRYOVER_ADMIN_KEY", &key)];
+    let flags = ["--database-url", url.as_str(), "--admin-key", &key];
     for (flags, variables, source) in [
         (&["--config", "c.toml"][..], &[][..], "file c.toml:1"),
         (&[], &variables[..], "environment variable CARRYOVER_DATABASE_URL"),
@@ -265,6 +266,29 @@ async fn secrets_are_in_nothing_that_is_printed() {
             assert_eq!(shown.contains(&hidden), command == "print", "{shown}");
         }
     }
+}
+
+/// A key that is too short, that nobody looks up, or that no header carries; the rule is told, the key is not.
+#[tokio::test]
+async fn an_admin_key_that_cannot_be_one_is_refused() {
+    let folder = Folder::new();
+    let long = format!("{SECRET}{}", "x".repeat(256));
+    let torn = format!("{SECRET} {}", "x".repeat(32));
+    let foreign = format!("{SECRET}ä{}", "x".repeat(32));
+    for key in [SECRET, &long, &torn, &foreign] {
+        for (flags, variables) in
+            [(&["--admin-key", key][..], &[][..]), (&[], &[("CARRYOVER_ADMIN_KEY", key)])]
+        {
+            for (command, code) in [(&["config", "check"][..], 2), (&["serve"], 1)] {
+                let complaints = folder.complaints(&[command, flags].concat(), variables, code).await;
+                assert_told(&complaints, &["--admin-key", "32 to 256 visible ASCII characters"]);
+                assert!(!complaints.join("\n").contains(SECRET), "{complaints:#?}");
+            }
+        }
+    }
+    assert!(!folder.path("data").exists(), "nothing is begun");
+    let fine = "x".repeat(32);
+    folder.out(&["config", "check", "--admin-key", &fine], &[]).await;
 }
 
 #[tokio::test]
@@ -315,6 +339,12 @@ async fn settings_that_contradict_each_other_are_told_together() {
         "5",
         "--max-calls",
         "5",
+        "--fetch-allow",
+        "169.254.169.254",
+        "--fetch-allow",
+        "127.0.0.0/8",
+        "--fetch-allow",
+        "10.0.0.0/8",
     ];
     let warnings =
         folder.complaints(&odd, &[("CARRYOVER_MAX_ROWZ", "5"), ("CARRYOVER_PORT", "tcp://")], 0).await;
@@ -325,10 +355,34 @@ async fn settings_that_contradict_each_other_are_told_together() {
         &["warning", "--max-connections-per-peer"],
         &["warning", "--max-calls-per-application"],
         &["warning", "CARRYOVER_MAX_ROWZ", "is CARRYOVER_MAX_ROWS meant?"],
+        // P005.
+        &["warning", "--fetch-allow 169.254.169.254/32", "169.254.0.0/16", "metadata"],
+        &["warning", "--fetch-allow 127.0.0.0/8", "loopback"],
     ] {
         assert_told(&warnings, words);
     }
-    assert_eq!(warnings.len(), 6, "{warnings:#?}");
+    assert_eq!(warnings.len(), 8, "{warnings:#?}");
+}
+
+/// What `config check` says of variables and ranges a server's log says, once.
+#[tokio::test]
+async fn a_start_tells_what_may_surprise() {
+    let folder = Folder::new();
+    let flags = ["serve", "--listen", "127.0.0.1:0", "--fetch-allow", "169.254.0.0/16", "--data-dir", "d"];
+    let mut serve = folder.command(&flags, &[("CARRYOVER_MAX_ROWZ", "5")]);
+    let mut child = serve.stderr(Stdio::piped()).kill_on_drop(true).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let mut told = Vec::new();
+    loop {
+        let line = lines.next_line().await.expect("text").expect("it says where it listens");
+        if line.contains("serves gRPC on ") {
+            break;
+        }
+        told.push(line);
+    }
+    for words in ["CARRYOVER_MAX_ROWZ", "--fetch-allow 169.254.0.0/16"] {
+        assert_eq!(told.iter().filter(|line| line.contains(words)).count(), 1, "{words} in {told:#?}");
+    }
 }
 
 async fn a_server_and_its_companions_read_the_same_file(database: Database) {
