@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use carryover::grpc::pb;
+use carryover::grpc::{client::Client, pb};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -24,7 +24,8 @@ use tonic::{Request, Response, Status, transport::Server};
 use crate::{
     harness::{ADMIN_KEY, Database},
     on_both_databases,
-    processes::{World, carry_on, create},
+    processes::{World, carry_on, create, get},
+    waits::eventually,
 };
 
 on_both_databases!(
@@ -157,9 +158,75 @@ async fn a_caller_that_samples_nothing_is_sent_nothing(database: Database) {
     assert_eq!(hex::encode(&call.trace_id), TRACE);
 }
 
+/// What stands in whatever is personal.
+const MARK: &str = "zz7marked";
+
+/// Files of all types and forms, each with a row that is taken and one that is not.
+fn marked_files(people: &pb::ImportSpec, companies: String) -> Vec<(pb::ImportSpec, String)> {
+    use pb::ImportType::{BusinessVerification, StatusRules, Transactions};
+    let of = |import_type, workflow_id: &str| pb::ImportSpec {
+        import_type: import_type as i32,
+        workflow_id: workflow_id.to_owned(),
+        ..Default::default()
+    };
+    let veriff = include_str!("../fixtures/providers/veriff.ndjson").lines().next().expect("a record");
+    let veriff = veriff.replace("Keksitty", MARK).replace("Aino", MARK).replace("cust-3001", MARK);
+    let wrong = format!(r#"{{"{MARK}":"{MARK}"}}"#);
+    vec![
+        (
+            people.clone(),
+            format!(
+                r#"{{"external_id":"{MARK}-3","vendor_data":"{MARK}-v3","first_name":"{MARK}","status":"Approved"}}
+{{"external_id":"{MARK}-4","first_name":"{MARK}","status":"{MARK}-status"}}
+"#
+            ),
+        ),
+        (
+            of(BusinessVerification, &companies),
+            format!(
+                r#"{{"external_id":"{MARK}-1","company_name":"{MARK} Ltd","officers":[{{"name":"{MARK}"}}]}}
+{{"external_id":"{MARK}-2","company_name":"{MARK} Ltd","country_code":"{MARK}"}}
+"#
+            ),
+        ),
+        (
+            of(Transactions, ""),
+            format!(
+                "external_id,transaction_at,transaction_category,direction,amount,currency,subject_vendor_data,\
+                 subject_full_name,payment_details\n\
+                 {MARK}-1,2024-04-01T07:15:00Z,finance,outbound,1.00,EUR,{MARK}-v1,{MARK} Silva,{MARK}\n\
+                 {MARK}-2,2024-04-01T07:15:00Z,finance,outbound,{MARK},EUR,{MARK}-v1,{MARK} Silva,{MARK}\n"
+            ),
+        ),
+        (
+            of(StatusRules, &people.workflow_id),
+            format!(
+                r#"{{"external_id":"{MARK}-1","feature":"OCR","field":"kyc.issuing_state","operator":"equals","value":"{MARK}","status":"Declined"}}
+{{"external_id":"{MARK}-2","feature":"OCR","field":"kyc.issuing_state","operator":"{MARK}","value":"{MARK}","status":"Declined"}}
+"#
+            ),
+        ),
+        (pb::ImportSpec { provider: "veriff".to_owned(), ..people.clone() }, format!("{veriff}\n{wrong}\n")),
+    ]
+}
+
+/// A workflow for companies of the only application there is.
+async fn workflow_of_companies(address: &str) -> String {
+    let admin = Client::connect(address, ADMIN_KEY).await.expect("connects");
+    let listed =
+        admin.admin().list_applications(pb::ListApplicationsRequest::default()).await.expect("a page");
+    let [application] = &listed.into_inner().applications[..] else { panic!("there is one") };
+    let request = pb::CreateWorkflowRequest {
+        application_id: application.id.clone(),
+        name: "companies".to_owned(),
+        kind: pb::WorkflowKind::Business as i32,
+    };
+    let made = admin.workflows().create_workflow(request).await.expect("made");
+    made.into_inner().workflow.expect("one").id
+}
+
 /// M017 to M019: whatever happens to a person's data, what is told of it by the way names nobody.
 async fn nobody_is_named_in_logs_metrics_and_traces(database: Database) {
-    const MARK: &str = "zz7marked";
     let world = World::new(database, &[]).await;
     let (collector, url) = Collector::start().await;
     let port = free_port().await;
@@ -179,6 +246,21 @@ async fn nobody_is_named_in_logs_metrics_and_traces(database: Database) {
     let id = create(&client, spec).await;
     let import = carry_on(&client, &id, rows.as_bytes()).await.expect("settled");
     assert_eq!((import.created_count, import.failed_count), (1, 1));
+    for (spec, file) in marked_files(&world.spec(), workflow_of_companies(&address).await) {
+        let id = create(&client, spec.clone()).await;
+        let import = carry_on(&client, &id, file.as_bytes()).await.expect("settled");
+        assert_eq!((import.created_count, import.failed_count), (1, 1), "{spec:?} of\n{file}");
+    }
+    let row = format!(r#"{{"external_id":"{MARK}-2","first_name":"{MARK}","status":"Approved"}}"#);
+    let corrections = vec![pb::RowCorrection { row_number: 2, row }];
+    let request = pb::RetryImportRequest { import_id: id.clone(), corrections, ..Default::default() };
+    let retry = client.imports().retry_import(request).await.expect("retried").into_inner();
+    let retry = retry.import.expect("one").uuid;
+    eventually("the retry settles", async || {
+        let retry = get(&client, &retry).await.expect("told");
+        (retry.status() == pb::ImportStatus::Completed).then(|| assert_eq!(retry.created_count, 1))
+    })
+    .await;
     let filter = pb::ListSessionsRequest { search: format!("{MARK}-last"), ..Default::default() };
     let found = client.sessions().list_sessions(filter).await.expect("listed").into_inner().sessions;
     assert_eq!(found.len(), 1);
