@@ -7,7 +7,7 @@ mod media;
 mod reseal;
 mod seal;
 
-use std::{collections::HashSet, fs::File, path::Path, sync::Arc};
+use std::{collections::HashSet, fs::File, path::Path, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -111,6 +111,13 @@ impl Objects {
         folder.hold(key).await.map_err(Error::Work)
     }
 
+    /// Deletes what processes began to write to a folder and died over, but what is younger than `before`; a bucket
+    /// shows no such thing.
+    async fn delete_unfinished(&self, below: &Key, before: Option<DateTime<Utc>>) -> Result<(), Error> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        folder.delete_unfinished(below, before.map(SystemTime::from)).await.map_err(Error::Work)
+    }
+
     /// What is stored of some content under this key.
     async fn seal(&self, key: &Key, content: Bytes) -> Result<PutPayload, Error> {
         if self.keys.is_empty() {
@@ -180,12 +187,12 @@ impl Objects {
 
     /// Deletes all that is stored of an import's source, whatever segments it has.
     pub async fn delete_source(&self, application: ApplicationId, import: ImportId) -> Result<(), Error> {
-        let action = "delete a source";
-        let mut objects = self.store.list(Some(&source_key(application, import)));
+        let (action, source) = ("delete a source", source_key(application, import));
+        let mut objects = self.store.list(Some(&source));
         while let Some(object) = objects.next().await {
             self.delete(&object.map_err(|source| Error::Store { action, source })?.location, action).await?;
         }
-        Ok(())
+        self.delete_unfinished(&source, None).await
     }
 
     /// Deletes what is stored of an import's source, but these segments and what is younger than `before`.
@@ -196,16 +203,16 @@ impl Objects {
         named: &[SegmentRange],
         before: DateTime<Utc>,
     ) -> Result<(), Error> {
-        let action = "delete what no segment names";
+        let (action, source) = ("delete what no segment names", source_key(application, import));
         let named: HashSet<Key> = named.iter().map(|range| segment_key(application, import, range)).collect();
-        let mut objects = self.store.list(Some(&source_key(application, import)));
+        let mut objects = self.store.list(Some(&source));
         while let Some(object) = objects.next().await {
             let object = object.map_err(|source| Error::Store { action, source })?;
             if !named.contains(&object.location) && object.last_modified < before {
                 self.delete(&object.location, action).await?;
             }
         }
-        Ok(())
+        self.delete_unfinished(&source, Some(before)).await
     }
 
     /// Writes an object, reads it and deletes it, to see whether all of that may be done.

@@ -62,6 +62,7 @@ impl Erasure {
         application: ApplicationId,
         stop: &CancellationToken,
     ) -> Result<u64, Error> {
+        self.objects.delete_unfinished_media(application, clock::now() - DAY).await?;
         let mut old = std::pin::pin!(self.objects.list_media(application, clock::now() - DAY));
         let (mut page, mut count) = (Vec::new(), 0);
         while let Some(Some(sha256)) = stop.run_until_cancelled(old.next()).await {

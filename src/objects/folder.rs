@@ -1,11 +1,13 @@
 //! A folder as an object store: whether it is there, and objects that are held while they are replaced or deleted.
 
 use std::{
+    ffi::OsStr,
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::Path,
     sync::Arc,
+    time::SystemTime,
 };
 
 use object_store::path::Path as Key;
@@ -45,6 +47,43 @@ impl Folder {
         let path = self.path.join(key.as_ref());
         tokio::task::spawn_blocking(move || hold(&path)).await?
     }
+
+    /// Deletes what processes began to write below a key and died over; with a time, only what is older. The store
+    /// writes an object under a name of its own first, which it never lists.
+    pub(super) async fn delete_unfinished(&self, below: &Key, before: Option<SystemTime>) -> io::Result<()> {
+        let path = self.path.join(below.as_ref());
+        tokio::task::spawn_blocking(move || delete_unfinished(&path, before)).await?
+    }
+}
+
+fn delete_unfinished(folder: &Path, before: Option<SystemTime>) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if !is_unfinished(&entry.file_name()) {
+            continue;
+        }
+        match delete_older(&entry, before) {
+            // It was finished just now.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            deleted => deleted?,
+        }
+    }
+    Ok(())
+}
+
+fn delete_older(entry: &fs::DirEntry, before: Option<SystemTime>) -> io::Result<()> {
+    let modified = entry.metadata()?.modified()?;
+    if before.is_none_or(|before| modified < before) { fs::remove_file(entry.path()) } else { Ok(()) }
+}
+
+/// Whether a file has a name that the store writes an object under first: the object's, `#`, and a number.
+fn is_unfinished(name: &OsStr) -> bool {
+    let number = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn hold(path: &Path) -> io::Result<Option<File>> {

@@ -166,6 +166,15 @@ impl Objects {
         })
     }
 
+    /// Deletes what processes began to write of an application's media before then and died over.
+    pub async fn delete_unfinished_media(
+        &self,
+        application: ApplicationId,
+        before: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        self.delete_unfinished(&media_key(application), Some(before)).await
+    }
+
     /// Deletes a medium; one that is gone already is no error.
     pub async fn delete_medium(&self, application: ApplicationId, sha256: &Sha256) -> Result<(), Error> {
         self.delete(&medium_key(application, sha256), "delete a medium").await

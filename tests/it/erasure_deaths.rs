@@ -14,8 +14,8 @@ use crate::{
 
 on_both_databases!(a_process_may_die_at_every_step_of_an_erasure);
 
-/// Steps a process dies at, when it comes there for the how manieth time, and how many objects about her there
-/// are then: three rows, each in a segment of its own, whose old object goes last.
+/// Steps a process dies at and the time it comes there, and how many objects about her are left then: she has
+/// three rows, each in a segment of its own, whose old object goes last.
 const DEATHS: [(&str, usize); 5] = [
     ("entity_erased:1", 3),
     ("blanked_segment_stored:1", 3),

@@ -375,7 +375,7 @@ async fn no_rpc_tells_or_changes_what_is_anothers(database: Database) {
             }
         }
     }
-    assert!(compared > 100, "{compared} requests were about ids that exist: NOT_FOUND, as those that do not");
+    assert!(compared > 50, "{compared} requests were about ids that exist and were not found");
     assert_eq!(seen(&channel, &owner, &ids).await, before, "nothing of the owner's has changed");
 }
 

@@ -125,6 +125,7 @@ mod transaction_rows;
 mod transactions;
 mod transport;
 mod turns;
+mod unfinished_objects;
 mod upload;
 mod upload_ends;
 mod user_rows;
