@@ -12,7 +12,7 @@ use crate::{
 on_both_databases!(a_small_import_does_not_wait_for_a_large_one);
 
 const SEGMENT_ROWS: i64 = 10;
-const LARGE: usize = 1_000;
+const LARGE: usize = 3_000;
 const SMALL: usize = 30;
 
 /// An import whose rows are all there and wait.
