@@ -64,7 +64,7 @@ async fn a_process_may_run_out_of_file_descriptors() {
 /// O012: a worker that gets a tenth of a core is slow, and keeps what it has claimed beside one that has nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_starved_worker_keeps_its_claims() {
-    let flags = ["--segment-rows", "10000", "--lease-seconds", "3", "--log", "off"];
+    let flags = ["--segment-rows", "30000", "--lease-seconds", "3", "--log", "off"];
     let world = World::new(Database::Postgres, &flags).await;
     let url = world.database_url.clone().expect("a URL");
     let segments = async |sql: &'static str| stored::rows_in(Some(&url), world.folder.path(), sql).await;
@@ -80,7 +80,7 @@ async fn a_starved_worker_keeps_its_claims() {
         .kill_on_drop(true)
         .spawn()
         .expect("it starts");
-    let csv = plain_csv("s", 0, 20_000).into_bytes();
+    let csv = plain_csv("s", 0, 60_000).into_bytes();
     client.upload(&id, 0, std::io::Cursor::new(csv)).await.expect("stored");
     let claimed = async || {
         let row = segments("SELECT COUNT(*) AS held FROM segments WHERE owner IS NOT NULL").await.remove(0);
@@ -96,7 +96,7 @@ async fn a_starved_worker_keeps_its_claims() {
         Some(get(&client, &id).await.expect("an answer")).filter(|import| import.completed_at.is_some())
     })
     .await;
-    assert_eq!((end.status(), counters(&end)), (ImportStatus::Completed, (20_000, 0, 0)));
+    assert_eq!((end.status(), counters(&end)), (ImportStatus::Completed, (60_000, 0, 0)));
     assert!(leases.len() > 4, "they were renewed: {leases:?}");
     let row = segments("SELECT MIN(epoch) AS first, MAX(epoch) AS last FROM segments").await.remove(0);
     assert_eq!((&row["first"], &row["last"]), (&1.into(), &1.into()), "nobody else had them");
