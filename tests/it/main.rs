@@ -73,6 +73,7 @@ mod mishaps;
 mod mutual_tls;
 mod ndjson;
 mod on_existing;
+mod operations_page;
 mod ordering;
 mod outages;
 mod outside;
