@@ -171,6 +171,10 @@ impl Objects {
         let key = segment_key(application, import, range);
         let object = self.seal(&key, bytes).await?;
         let _held = self.hold(&key).await?;
+        if self.is_away() {
+            // The store would make the folder anew, where its disk is missing.
+            return Err(Error::Away);
+        }
         let put = self.store.put(&key, object).await;
         put.map(drop).map_err(|source| Error::Store { action: "store a segment", source })
     }

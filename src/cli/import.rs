@@ -229,12 +229,19 @@ pub(super) async fn resume(args: ResumeArgs) -> Result<Done, Failure> {
         show(&transfer::import_of(answer.import)?, args.json)?;
         return Ok(Done::Well);
     };
-    let (source, ..) = look_at(&file)?;
+    let (source, _, size) = look_at(&file)?;
     if matches!(source, Source::Stdin) {
         return Err(Failure::Usage("standard input cannot be read again from where it broke off".to_owned()));
     }
     let request = pb::GetImportRequest { import_id: args.id };
     let import = transfer::import_of(client.imports().get_import(request).await?.into_inner().import)?;
+    if let (Some(size), Some(begun)) = (size, import.source_size.filter(|_| !import.upload_finished))
+        && size != begun
+    {
+        let text =
+            format!("{} has {size} bytes; the import was begun with a file of {begun}", file.display());
+        return Err(Failure::Usage(text));
+    }
     let import = transfer::run(&client, import, source, false, args.json).await?;
     show(&import, args.json)?;
     Ok(outcome(&import))

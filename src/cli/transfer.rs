@@ -2,9 +2,10 @@
 
 use std::{io, path::Path, time::Duration};
 
+use sha2::{Digest, Sha256};
 use tokio::{
     fs::File,
-    io::{AsyncRead, AsyncSeekExt},
+    io::{AsyncRead, AsyncReadExt},
     task::JoinHandle,
 };
 use tonic::{Code, Status};
@@ -99,7 +100,8 @@ async fn upload(
         Source::File(path) => path,
     };
     for resume in 1.. {
-        let failed = match client.upload(id, offset, open_at(path, offset).await?).await {
+        let (before, rest) = open_at(path, offset).await?;
+        let failed = match client.upload_rest(id, offset, before, rest).await {
             Ok(import) => return Ok(import),
             Err(failed) => failed,
         };
@@ -139,15 +141,35 @@ fn passes_by_itself(status: &Status) -> bool {
         || status.metadata().contains_key("grpc-retry-pushback-ms")
 }
 
-async fn open_at(path: &Path, offset: u64) -> Result<impl AsyncRead + Unpin + Send + use<>, Failure> {
+/// A file from `offset` on, and the hash of what stands before. It is asked for only where something does: there the
+/// file may be another than was begun with.
+async fn open_at(
+    path: &Path,
+    offset: u64,
+) -> Result<(Option<Sha256>, impl AsyncRead + Unpin + Send + use<>), Failure> {
     let open = async {
         let mut file = File::open(path).await?;
         if file.metadata().await?.is_dir() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
         file.set_max_buf_size(crate::grpc::client::CHUNK_BYTES);
-        file.seek(io::SeekFrom::Start(offset)).await?;
-        Ok(file)
+        let mut hash = (offset > 0).then(Sha256::new);
+        if let Some(hash) = &mut hash {
+            let mut before = file.take(offset);
+            let mut piece = bytes::BytesMut::with_capacity(crate::grpc::client::CHUNK_BYTES);
+            while before.read_buf(&mut piece).await? > 0 {
+                hash.update(&piece);
+                piece.clear();
+            }
+            if before.limit() > 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    format!("it is shorter than the {offset} bytes that are stored already"),
+                ));
+            }
+            file = before.into_inner();
+        }
+        Ok((hash, file))
     };
     open.await.map_err(|source| Failure::Io { what: format!("read {}", path.display()), source })
 }

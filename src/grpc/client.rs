@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
@@ -199,12 +200,24 @@ impl Client {
         offset: u64,
         source: impl AsyncRead + Unpin + Send + 'static,
     ) -> Result<pb::Import, UploadError> {
+        self.upload_rest(import_id, offset, None, source).await
+    }
+
+    /// Uploads what is left of a source behind what `before` has seen, so that the server finds out whether that was
+    /// what it has stored.
+    pub async fn upload_rest(
+        &self,
+        import_id: &str,
+        offset: u64,
+        before: Option<Sha256>,
+        source: impl AsyncRead + Unpin + Send + 'static,
+    ) -> Result<pb::Import, UploadError> {
         let (messages, stream) = mpsc::channel(CHUNKS);
         let resume = pb::UploadResume { import_id: import_id.to_owned(), write_offset: offset as i64 };
         let mut imports = self.imports();
         let (answer, read) = tokio::join!(
             imports.upload_import(ReceiverStream::new(stream)),
-            send_chunks(messages, Message::Resume(resume), offset, source)
+            send_chunks(messages, Message::Resume(resume), offset, before, source)
         );
         match (answer, read) {
             (_, Err(error)) => Err(UploadError::Read(error)),
@@ -231,6 +244,7 @@ async fn send_chunks(
     messages: mpsc::Sender<pb::UploadImportRequest>,
     first: Message,
     mut offset: u64,
+    mut hash: Option<Sha256>,
     mut source: impl AsyncRead + Unpin,
 ) -> std::io::Result<()> {
     let request = |message| pb::UploadImportRequest { message: Some(message) };
@@ -245,6 +259,9 @@ async fn send_chunks(
             break;
         }
         let data = data.freeze();
+        if let Some(hash) = &mut hash {
+            hash.update(&data);
+        }
         let chunk =
             pb::UploadChunk { write_offset: offset as i64, crc32c: Some(crc32c::crc32c(&data)), data };
         offset += chunk.data.len() as u64;
@@ -252,7 +269,8 @@ async fn send_chunks(
             return Ok(());
         }
     }
-    let finish = pb::UploadFinish { size: offset as i64, sha256: Vec::new() };
+    let sha256 = hash.map(|hash| hash.finalize().to_vec()).unwrap_or_default();
+    let finish = pb::UploadFinish { size: offset as i64, sha256 };
     let _ = messages.send(request(Message::Finish(finish))).await;
     Ok(())
 }

@@ -78,9 +78,14 @@ impl Authority {
 
     /// A certificate for the loopback address.
     pub fn server(&self, name: &str) -> Pair {
+        self.server_until(name, 2100)
+    }
+
+    /// The same, up to a year.
+    pub fn server_until(&self, name: &str, year: i32) -> Pair {
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         let mut params = CertificateParams::new(names).expect("names");
-        params.not_after = date_time_ymd(2100, 1, 1);
+        params.not_after = date_time_ymd(year, 1, 1);
         self.issue(name, &params)
     }
 

@@ -90,6 +90,7 @@ mod readiness;
 mod reading;
 mod receiving;
 mod recovery;
+mod resume_files;
 mod retention;
 mod retries_that_stand;
 mod retry;

@@ -65,21 +65,29 @@ async fn what_cannot_be_used_leaves_everything_as_it_was() {
     let authority = Authority::new();
     let ca = authority.file();
     let (shown, other) = (authority.server("server"), authority.server("other"));
+    let expired = authority.server_until("expired", 2020);
     let flags =
         [&shown.flags()[..], &["--tls-reload-seconds", "1", "--metrics-listen", "127.0.0.1:0"]].concat();
     let server = Server::start_secure(Database::Sqlite, &flags, authority.trust(&ca)).await;
     metrics::until(&server, UNUSABLE, 0.0).await;
     let whole = std::fs::read(&shown.certificate).expect("read");
+    let whole_key = std::fs::read(&shown.key).expect("read");
+    let copy = |from: &Path, to: &Path| drop(std::fs::copy(from, to).expect("copied"));
     let spoil = |what: &str| match what {
+        "expired" => {
+            copy(&expired.certificate, &shown.certificate);
+            copy(&expired.key, &shown.key);
+        }
         "cut short" => std::fs::write(&shown.certificate, &whole[..whole.len() / 2]).expect("written"),
-        "another's" => std::fs::copy(&other.certificate, &shown.certificate).map(|_| ()).expect("copied"),
+        "another's" => copy(&other.certificate, &shown.certificate),
         _ => std::fs::remove_file(&shown.certificate).expect("deleted"),
     };
-    for what in ["cut short", "another's", "gone"] {
+    for what in ["cut short", "another's", "expired", "gone"] {
         spoil(what);
         metrics::until(&server, UNUSABLE, 1.0).await;
         assert!(is_let_in(&server, authority.trust(&ca)).await, "{what}");
         std::fs::write(&shown.certificate, &whole).expect("written");
+        std::fs::write(&shown.key, &whole_key).expect("written");
         metrics::until(&server, UNUSABLE, 0.0).await;
     }
 }

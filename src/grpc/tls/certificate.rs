@@ -21,6 +21,7 @@ use thiserror::Error;
 use tokio_rustls::TlsAcceptor;
 
 use super::expiry::expiry;
+use crate::clock;
 
 /// Protocols that are spoken, the better one first: gRPC, and gRPC-web of old browsers.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -79,6 +80,12 @@ pub enum CertificateError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// It has expired, in place of one that has not.
+    #[error("{} has expired", certificate.display())]
+    Expired {
+        /// File of the certificate.
+        certificate: PathBuf,
+    },
 }
 
 /// What files hold.
@@ -98,6 +105,13 @@ pub(super) struct Served {
     pub(super) expires_at: Option<DateTime<Utc>>,
     /// Tells these contents from others.
     pub(super) digest: [u8; 32],
+}
+
+impl Served {
+    /// Whether clients turn away from it by now.
+    pub(super) fn has_expired(&self) -> bool {
+        self.expires_at.is_some_and(|at| at <= clock::now())
+    }
 }
 
 fn failed(path: &Path) -> impl FnOnce(pem::Error) -> CertificateError {

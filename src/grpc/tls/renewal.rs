@@ -90,6 +90,9 @@ impl Certificate {
             if contents.digest() == known { Ok(None) } else { contents.serve().map(Some) }
         });
         let Some(served) = read.await?? else { return Ok(false) };
+        if served.has_expired() && !self.in_force.borrow().has_expired() {
+            return Err(CertificateError::Expired { certificate: self.files.certificate.clone() }.into());
+        }
         self.in_force.send_replace(Arc::new(served));
         Ok(true)
     }
