@@ -113,11 +113,11 @@ impl Auth {
         let Head { credential, peer, using } = head;
         let counted_by = credential.counted_by();
         let key = counted_by.as_deref();
+        // Many may call at once under a key that is good: the first of them makes it known to the others.
+        let turn = if self.rates.knows(key) { None } else { self.trials.acquire().await.ok() };
         let now = Instant::now();
         let trial = self.rates.try_key(peer, key, now)?;
-        let turn = if trial.is_new { self.trials.acquire().await.ok() } else { None };
         let known = self.holder(&credential).await;
-        drop(turn);
         match &known {
             Err(Error::Refused(_)) => self.rates.was_wrong(key),
             // A database that does not answer says nothing of the key.
@@ -127,6 +127,7 @@ impl Auth {
         if let Some(key) = key {
             self.rates.count_call(key, using, now)?;
         }
+        drop(turn);
         if let Some(application) = caller.application {
             Span::current().record("application.id", tracing::field::display(application));
         }

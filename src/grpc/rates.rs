@@ -106,8 +106,6 @@ struct OfKey {
 pub(super) struct Trial {
     /// Who pays for it; nobody for a key that was good a moment ago.
     payer: Option<IpAddr>,
-    /// Whether nobody knows the key yet.
-    pub(super) is_new: bool,
 }
 
 /// The buckets of a server.
@@ -129,6 +127,11 @@ impl Rates {
         Self { rates, hasher: RandomState::new(), keys, peers }
     }
 
+    /// Whether a key was good a moment ago.
+    pub(super) fn knows(&self, key: Option<&str>) -> bool {
+        key.is_some_and(|key| lock(&self.keys).knows(&self.hasher.hash_one(key)))
+    }
+
     /// Lets a peer try a key, unless it has tried too many wrong ones. One that was good a moment ago may be tried by
     /// anybody, so that who guesses keys shuts nobody out that calls from the same address.
     pub(super) fn try_key(
@@ -137,12 +140,11 @@ impl Rates {
         key: Option<&str>,
         now: Instant,
     ) -> Result<Trial, Refusal> {
-        let is_new = !key.is_some_and(|key| lock(&self.keys).knows(&self.hasher.hash_one(key)));
-        let payer = peer.filter(|_| is_new);
+        let payer = peer.filter(|_| !self.knows(key));
         if let Some(peer) = payer {
             self.take_from(peer, now)?;
         }
-        Ok(Trial { payer, is_new })
+        Ok(Trial { payer })
     }
 
     fn take_from(&self, peer: IpAddr, now: Instant) -> Result<(), Refusal> {
@@ -225,13 +227,13 @@ mod tests {
         let try_key = |peer, key, now| rates.try_key(peer, Some(key), now);
         rates.count_call("good", Use::Read, now).expect("no bound");
         for wrong in ["a", "b", "c"] {
-            let trial = try_key(guesser, wrong, now).expect("one of three");
-            assert!(trial.is_new);
+            let _trial = try_key(guesser, wrong, now).expect("one of three");
             rates.was_wrong(Some(wrong));
         }
         assert!(try_key(guesser, "wrong", now).is_err());
         assert!(rates.try_key(guesser, None, now).is_err());
-        assert!(!try_key(guesser, "good", now).expect("of a neighbour").is_new);
+        assert!(rates.knows(Some("good")) && !rates.knows(Some("wrong")) && !rates.knows(None));
+        assert!(try_key(guesser, "good", now).is_ok(), "of a neighbour");
         for n in 0..10 {
             let trial = try_key(other, "new", now).unwrap_or_else(|_| panic!("{n}: those before were good"));
             rates.was_not_wrong(&trial, now);

@@ -20,6 +20,7 @@ on_both_databases!(
     a_key_has_so_many_calls_a_minute,
     who_tries_wrong_keys_is_stopped_and_nobody_else,
     wrong_keys_at_once_are_no_more,
+    good_keys_cost_nothing,
     a_call_that_takes_too_long_harms_no_job,
 );
 
@@ -127,12 +128,26 @@ async fn wrong_keys_at_once_are_no_more(database: Database) {
     }
     assert_eq!(looked_up, 5);
     read(&tenant.client).await.expect("who was known goes on");
-    // Good ones cost nothing, however many come at once.
+}
+
+/// What nobody knows yet may be good: it costs nothing, one key after the other or many calls under one.
+async fn good_keys_cost_nothing(database: Database) {
     let server = Server::start_with(database, &["--failed-keys-per-minute", "5"]).await;
     let owner = server.tenant().await;
     for _ in 0..10 {
         let key = server.key(&owner.application, Role::Reader).await;
         read(&server.admin.with_key(&key).expect("a client")).await.expect("a good key");
+    }
+    let key = server.key(&owner.application, Role::Reader).await;
+    let client = server.admin.with_key(&key).expect("a client");
+    let calls: Vec<_> = (0..100)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { read(&client).await })
+        })
+        .collect();
+    for call in calls {
+        call.await.expect("a task").expect("one of many at once");
     }
 }
 
