@@ -51,7 +51,7 @@ struct Args {
     /// Seconds an upload takes
     #[arg(long, default_value_t = 20)]
     upload_seconds: u64,
-    /// Uploads that one more application begins at a time, again and again, of which it may have one
+    /// Uploads that one more application begins at a time, again and again, of which it may have two
     #[arg(long, default_value_t = 0)]
     crowd: usize,
 }

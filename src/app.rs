@@ -15,11 +15,11 @@ use tracing::{error, info, warn};
 
 use crate::{
     administration::Administration,
-    config::{Contradiction, Role, ServeArgs, StorageArgs},
+    config::{Contradiction, PlaceOfObjects, Role, ServeArgs, StorageArgs},
     erasure::Erasure,
     feed::Feed,
     fetcher::Fetcher,
-    grpc::{self, Transport},
+    grpc::{self, Certificate, Transport},
     guard::Guard,
     imports::Imports,
     intake::Intake,
@@ -71,10 +71,20 @@ pub struct Prepared {
     keys: Keys,
 }
 
+impl Prepared {
+    /// Whether TLS is served with a certificate that clients turn away from.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.transport.certificate.as_ref().is_some_and(Certificate::has_expired)
+    }
+}
+
 /// Makes what the settings alone tell, and so finds out all that keeps a server from using them; nobody is asked.
 pub fn prepare(args: &ServeArgs) -> Result<Prepared, Vec<StartError>> {
     let stopping = args.contradictions().filter(|contradiction| contradiction.stops_start());
     let mut faults: Vec<_> = stopping.map(StartError::from).collect();
+    if let PlaceOfObjects::Url(url) = args.storage.place_of_objects() {
+        faults.extend(Objects::open_bucket(url, text_variables()).err().map(StartError::from));
+    }
     let transport = args.transport().map_err(StartError::from);
     let policy = args.fetching.policy().map_err(StartError::FetchRoots);
     let guard = policy.and_then(|policy| Ok(Guard::new(policy)?));
@@ -175,6 +185,9 @@ fn care_for_tls(
         warn!(%address, "INSECURE: keys and personal data go over the network as they are (--insecure-listen)");
     }
     let Some(certificate) = &transport.certificate else { return Ok(()) };
+    if certificate.has_expired() {
+        warn!("the certificate of --tls-cert has expired: clients turn away from it");
+    }
     let Lifecycle { stop, tasks, .. } = lifecycle;
     let kept = certificate.keep_fresh(args.tls.reload_every(), metrics.clone(), tasks, stop.clone());
     kept.map_err(StartError::Signals)
@@ -294,9 +307,9 @@ async fn open_store(
 
 /// Opens the object store, for what is not sealed.
 pub(crate) fn open_objects(storage: &StorageArgs) -> Result<Objects, StartError> {
-    Ok(match &storage.object_store {
-        None => Objects::open_folder(&storage.data_dir.join("objects"))?,
-        Some(url) => Objects::open(url, text_variables())?,
+    Ok(match storage.place_of_objects() {
+        PlaceOfObjects::Folder(folder) => Objects::open_folder(&folder)?,
+        PlaceOfObjects::Url(url) => Objects::open_bucket(url, text_variables())?,
     })
 }
 
@@ -330,7 +343,7 @@ async fn bootstrap(
 }
 
 /// Makes the data folder.
-pub(crate) fn make_folder(path: &Path) -> Result<(), StartError> {
+fn make_folder(path: &Path) -> Result<(), StartError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     // Sources are personal data: nobody else on the machine reads them.

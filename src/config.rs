@@ -11,6 +11,7 @@ mod media;
 mod page;
 mod print;
 mod setting;
+mod storage;
 mod tls;
 mod transport;
 
@@ -27,6 +28,7 @@ pub use self::{
     media::{Media, MediaArgs},
     page::page,
     print::print,
+    storage::{PlaceOfObjects, StorageArgs},
     tls::{ClientAuth, TlsArgs},
     transport::TransportArgs,
 };
@@ -143,35 +145,6 @@ pub enum Role {
     Worker,
 }
 
-/// Where data are kept.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Storage")]
-pub struct StorageArgs {
-    /// Folder of the database and object store where no URL is given
-    #[arg(long, env = "CARRYOVER_DATA_DIR", default_value = "data", value_name = "DIR")]
-    pub data_dir: PathBuf,
-
-    /// PostgreSQL database (postgres://…); SQLite in the data folder without it
-    #[arg(long, env = "CARRYOVER_DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub database_url: Option<String>,
-
-    /// Connections to PostgreSQL at most, beside one for each segment in flight and one more
-    #[arg(long, env = "CARRYOVER_DATABASE_CONNECTIONS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
-    pub database_connections: u32,
-
-    /// Seconds to wait at the start for a PostgreSQL that does not answer
-    #[arg(long, env = "CARRYOVER_DATABASE_WAIT_SECONDS", default_value_t = 30, value_name = "N")]
-    pub database_wait_seconds: u64,
-
-    /// Object store for sources: file:///folder, s3://bucket/folder, gs://bucket or az://container, with credentials from the environment as for their own tools; a folder in the data folder without it
-    #[arg(long, env = "CARRYOVER_OBJECT_STORE", value_name = "URL")]
-    pub object_store: Option<String>,
-
-    /// Keys to seal stored objects with, a line NAME:KEY each, KEY being 64 hexadecimal digits: the first seals, all of them open; nothing is sealed without it
-    #[arg(long, env = "CARRYOVER_ENCRYPTION_KEYS", value_name = "FILE")]
-    pub encryption_keys: Option<PathBuf>,
-}
-
 /// How segments are worked on.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Work")]
@@ -214,15 +187,15 @@ impl ServeArgs {
             rows: self.limits.max_rows,
             // A segment holds whole records, so none may be larger than one.
             row_bytes: usize::try_from(self.limits.max_row_bytes).unwrap_or(usize::MAX).min(segment_bytes),
-            columns: self.limits.max_columns,
+            columns: self.limits.max_columns as usize,
             cell_bytes: usize::try_from(self.limits.max_cell_bytes).unwrap_or(usize::MAX),
-            json_depth: self.limits.max_json_depth,
+            json_depth: self.limits.max_json_depth as usize,
             rows_per_day: self.limits.max_rows_per_day,
             stored_row_errors: self.limits.max_stored_row_errors,
             stored_warnings: self.limits.max_stored_warnings,
             source_retention_days: self.limits.source_retention_days,
             media_bytes: self.media.total_bytes,
-            compression_ratio: self.limits.max_compression_ratio.max(1),
+            compression_ratio: self.limits.max_compression_ratio,
             segment_bytes,
             segment_rows: self.work.segment_rows as usize,
         }

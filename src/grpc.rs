@@ -8,6 +8,7 @@ mod bounds;
 pub mod client;
 mod connection;
 mod convert;
+mod delivery;
 mod entity_service;
 mod explain;
 mod health;
@@ -24,6 +25,7 @@ mod places;
 pub mod preview;
 mod rates;
 mod receive;
+mod room;
 mod server;
 mod session_service;
 mod spec;
@@ -33,10 +35,7 @@ mod tls;
 mod token;
 mod transaction_service;
 mod upload;
-mod waits;
 mod workflow_service;
-
-use crate::permits;
 
 pub use accept::Connections;
 pub use bounds::CallBounds;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -27,13 +28,10 @@ impl Lifecycle {
         }
     }
 
-    /// Waits for SIGTERM or SIGINT, or for a task that stops everything by itself; then announces the stop for
-    /// `drain`, and stops within `grace`. One more signal ends the wait.
-    pub async fn run_until_signal(&self, drain: Duration, grace: Duration) -> std::io::Result<bool> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        // It asks for files to be read anew, and ends nobody who has none.
-        let _hangup = signal(SignalKind::hangup())?;
+    /// Waits for a signal, or for a task that stops everything by itself; then announces the stop for `drain`, and
+    /// stops within `grace`, where it gives whether that was enough. One more signal ends either.
+    pub async fn run_until(&self, signals: Signals, drain: Duration, grace: Duration) -> bool {
+        let Signals { mut term, mut int, .. } = signals;
         tokio::select! {
             _ = term.recv() => info!("SIGTERM: stopping"),
             _ = int.recv() => info!("SIGINT: stopping"),
@@ -54,6 +52,25 @@ impl Lifecycle {
         if !done {
             warn!("not everything stopped in time; what is in flight will be claimed again");
         }
-        Ok(done)
+        done
+    }
+}
+
+/// What a process is told to stop by, heard from the moment that this exists.
+pub struct Signals {
+    term: Signal,
+    int: Signal,
+    /// It asks for files to be read anew, and ends nobody who has none.
+    _hangup: Signal,
+}
+
+impl Signals {
+    /// Begins to hear SIGTERM and SIGINT.
+    pub fn hear() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            _hangup: signal(SignalKind::hangup())?,
+        })
     }
 }

@@ -67,16 +67,13 @@ impl Objects {
         Ok(Self { store: Arc::new(store), signer: None, folder: Some(opened), keys: Keys::default() })
     }
 
-    /// The store at a URL: a local folder (`file://`), or S3, Google Cloud Storage or Azure Blob Storage, whose
-    /// credentials and settings come from `settings`, named as in the environment of their own tools
-    /// (`AWS_ACCESS_KEY_ID`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_KEY`, …).
-    pub fn open(url: &str, settings: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
+    /// The bucket at a URL, of S3, Google Cloud Storage or Azure Blob Storage, whose credentials and settings come from
+    /// `settings`, named as in the environment of their own tools (`AWS_ACCESS_KEY_ID`, `GOOGLE_SERVICE_ACCOUNT`,
+    /// `AZURE_STORAGE_ACCOUNT_KEY`, …). Nobody is asked yet.
+    pub fn open_bucket(url: &str, settings: impl Iterator<Item = (String, String)>) -> Result<Self, Error> {
         let url = Url::parse(url).map_err(|_| Error::Url)?;
         let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|_| Error::Url)?;
         let opened = match scheme {
-            ObjectStoreScheme::Local => {
-                return Self::open_folder(&url.to_file_path().map_err(|()| Error::Url)?);
-            }
             ObjectStoreScheme::AmazonS3 => {
                 build_bucket!(AmazonS3Builder, url, settings).map(|bucket| Self::in_bucket(bucket, prefix))
             }
@@ -102,6 +99,11 @@ impl Objects {
     /// Whether the folder of a local store is gone, or the disk it is on.
     fn is_away(&self) -> bool {
         self.folder.as_ref().is_some_and(Folder::is_away)
+    }
+
+    /// Fails where the folder is away: all that is in it looks like deleted then, and the store would make it anew.
+    fn must_be_there(&self) -> Result<(), Error> {
+        if self.is_away() { Err(Error::Away) } else { Ok(()) }
     }
 
     /// Keeps others from replacing or deleting an object of a folder until this is dropped; a bucket has conditions
@@ -155,7 +157,8 @@ impl Objects {
     async fn delete(&self, key: &Key, action: &'static str) -> Result<(), Error> {
         let _held = self.hold(key).await?;
         match self.store.delete(key).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(object_store::Error::NotFound { .. }) => self.must_be_there(),
             Err(source) => Err(Error::Store { action, source }),
         }
     }
@@ -171,10 +174,7 @@ impl Objects {
         let key = segment_key(application, import, range);
         let object = self.seal(&key, bytes).await?;
         let _held = self.hold(&key).await?;
-        if self.is_away() {
-            // The store would make the folder anew, where its disk is missing.
-            return Err(Error::Away);
-        }
+        self.must_be_there()?;
         let put = self.store.put(&key, object).await;
         put.map(drop).map_err(|source| Error::Store { action: "store a segment", source })
     }
@@ -196,7 +196,8 @@ impl Objects {
         while let Some(object) = objects.next().await {
             self.delete(&object.map_err(|source| Error::Store { action, source })?.location, action).await?;
         }
-        self.delete_unfinished(&source, None).await
+        self.delete_unfinished(&source, None).await?;
+        self.must_be_there()
     }
 
     /// Deletes what is stored of an import's source, but these segments and what is younger than `before`.
@@ -216,7 +217,8 @@ impl Objects {
                 self.delete(&object.location, action).await?;
             }
         }
-        self.delete_unfinished(&source, Some(before)).await
+        self.delete_unfinished(&source, Some(before)).await?;
+        self.must_be_there()
     }
 
     /// Writes an object, reads it and deletes it, to see whether all of that may be done.
@@ -234,9 +236,7 @@ impl Objects {
 
     /// Whether the store answers. It is asked for what nobody stored: that is one cheap question to a bucket.
     pub async fn check(&self) -> Result<(), Error> {
-        if self.is_away() {
-            return Err(Error::Away);
-        }
+        self.must_be_there()?;
         match self.store.head(&Key::from("carryover.check")).await {
             Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(Error::Store { action: "look", source }),

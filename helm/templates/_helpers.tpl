@@ -98,7 +98,7 @@ capabilities:
 {{- end }}
 {{- /* 20 for what is in work, 3 for the last spans, and some. */}}
 {{- if le (int .terminationGracePeriodSeconds) (add 25 (int .config.drainSeconds) | int) }}
-{{- fail "A pod needs config.drainSeconds and 25 more to stop: raise terminationGracePeriodSeconds." }}
+{{- fail "A pod needs more than 25 seconds beside config.drainSeconds to stop: raise terminationGracePeriodSeconds." }}
 {{- end }}
 {{- if .database.existingSecret }}
 {{- if not .adminKey.existingSecret }}
@@ -115,6 +115,9 @@ capabilities:
 {{- end }}
 {{- else if or .worker.keda.enabled .worker.autoscaling.enabled .api.autoscaling.enabled }}
 {{- fail "Scaling needs PostgreSQL: SQLite has one pod. Set database.existingSecret." }}
+{{- end }}
+{{- if and .migrations.existingSecret (not .migrations.job) }}
+{{- fail "Without migrations.job pods migrate by database.existingSecret: unset migrations.existingSecret." }}
 {{- end }}
 {{- if and .tls.client.existingSecret (not .tls.existingSecret) }}
 {{- fail "Clients show certificates to a server that has one: set tls.existingSecret, too." }}

@@ -1,6 +1,6 @@
 //! `carryover doctor`: would a server with these flags run, and if not, what is to be done?
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use super::{Done, Failure, output};
 use crate::{
     app,
-    config::{self, ServeArgs},
+    config::{self, PlaceOfObjects, ServeArgs},
     guard::Guard,
     store::{self, Examined, Schema},
 };
@@ -37,6 +37,7 @@ pub(super) async fn run(args: &ServeArgs, program: &clap::Command) -> Result<Don
     let mut checks: Vec<(&str, BoxFuture<'_, Finding>)> = vec![
         ("config", Box::pin(async { check_config(args, program) })),
         ("address", Box::pin(check_address(args.listen, "choose another --listen"))),
+        ("data folder", Box::pin(async { check_folder(&args.storage.data_dir) })),
         ("database", Box::pin(check_database(args))),
         ("object store", Box::pin(check_objects(args))),
         ("name servers", Box::pin(check_names(args))),
@@ -70,16 +71,20 @@ pub(super) async fn run(args: &ServeArgs, program: &clap::Command) -> Result<Don
 
 fn check_config(args: &ServeArgs, program: &clap::Command) -> Finding {
     let warnings = config::warnings(args, program).join("; ");
-    match app::prepare(args).map(drop) {
+    match app::prepare(args) {
         Err(faults) => Broken(
             app::StartError::Settings(faults).to_string(),
             "mend the setting or the file that is named; `carryover config print` tells where it is set",
         ),
-        Ok(()) if !warnings.is_empty() => Warning(warnings, "`carryover config print` tells where it is set"),
-        Ok(()) if args.tls.certificate.is_some() => {
+        Ok(prepared) if prepared.has_expired() => Broken(
+            "the certificate of --tls-cert has expired".to_owned(),
+            "renew it: clients turn away from it; a server that runs reads the file again by itself",
+        ),
+        Ok(_) if !warnings.is_empty() => Warning(warnings, "`carryover config print` tells where it is set"),
+        Ok(_) if args.tls.certificate.is_some() => {
             Fine("the flags go together, and the certificate can be used".to_owned())
         }
-        Ok(()) => Fine("the flags go together".to_owned()),
+        Ok(_) => Fine("the flags go together".to_owned()),
     }
 }
 
@@ -94,18 +99,36 @@ async fn check_address(address: SocketAddr, advice: &'static str) -> Finding {
     }
 }
 
+fn check_folder(folder: &Path) -> Finding {
+    if !folder.exists() {
+        return judge_missing(folder, false);
+    }
+    match tempfile::tempfile_in(folder) {
+        Ok(_) => Fine(format!("{} can be written to", folder.display())),
+        Err(error) => Broken(
+            format!("{} cannot be written to: {error}", folder.display()),
+            "look at --data-dir, and at the rights of the folder",
+        ),
+    }
+}
+
 async fn check_database(args: &ServeArgs) -> Finding {
     let storage = &args.storage;
     let path = storage.data_dir.join("carryover.db");
-    let (name, examined) = match &storage.database_url {
-        Some(url) => ("PostgreSQL", store::examine_postgres(url).await.map(Some)),
-        None => ("SQLite", store::examine_sqlite(&path).await),
+    let Some(url) = &storage.database_url else {
+        return match store::examine_sqlite(&path).await {
+            Ok(Some(examined)) => judge_database("SQLite", &examined),
+            Ok(None) => Fine(format!("SQLite: {} is made at the first start", path.display())),
+            Err(error) => Broken(
+                format!("SQLite: {}: {}", path.display(), app::causes(&error)),
+                "look at the rights of the file; if it is damaged, go back to a backup",
+            ),
+        };
     };
-    match examined {
-        Ok(Some(examined)) => judge_database(name, &examined),
-        Ok(None) => Fine(format!("SQLite: {} is made at the first start", path.display())),
+    match store::examine_postgres(url).await {
+        Ok(examined) => judge_database("PostgreSQL", &examined),
         Err(error) => Broken(
-            format!("{name}: {}", app::causes(&error)),
+            format!("PostgreSQL: {}", app::causes(&error)),
             "look at host, port, name and password in --database-url, and whether the server runs",
         ),
     }
@@ -147,8 +170,13 @@ fn judge_database(name: &str, examined: &Examined) -> Finding {
 }
 
 async fn check_objects(args: &ServeArgs) -> Finding {
+    let place = args.storage.place_of_objects();
+    if let PlaceOfObjects::Folder(folder) = &place
+        && !folder.exists()
+    {
+        return judge_missing(folder, args.storage.object_store.is_some());
+    }
     let tried = async {
-        app::make_folder(&args.storage.data_dir)?;
         let objects = app::open_objects(&args.storage)?.with_keys(app::read_keys(&args.storage)?);
         objects.try_out().await?;
         objects.check_keys().await.map_err(app::StartError::from)
@@ -162,8 +190,25 @@ async fn check_objects(args: &ServeArgs) -> Finding {
     }
 }
 
+/// What is to be said of a folder for objects that is not there. It is not made: where a disk is missing, nobody would see
+/// that any more.
+fn judge_missing(folder: &Path, is_named: bool) -> Finding {
+    // A bare name is in the folder where the program runs.
+    let named = |above| if above == Path::new("") { Path::new(".") } else { above };
+    let above = folder.ancestors().map(named).find(|above| above.exists()).unwrap_or(folder);
+    let text = format!("{} is made at the first start", folder.display());
+    match tempfile::tempdir_in(above) {
+        Err(error) => Broken(
+            format!("{} cannot be made: {error}", folder.display()),
+            "look at --data-dir and --object-store, and at the rights of the folder above",
+        ),
+        Ok(_) if is_named => Warning(text, "if objects have been kept there before, its disk is not mounted"),
+        Ok(_) => Fine(text),
+    }
+}
+
 async fn check_names(args: &ServeArgs) -> Finding {
-    let advice = "sources by URL cannot be fetched: look at --fetch-dns and /etc/resolv.conf";
+    let advice = "nothing can be fetched by URL: look at --fetch-dns, /etc/resolv.conf and --fetch-roots";
     let policy = match args.fetching.policy() {
         Ok(policy) => policy,
         Err(error) => {

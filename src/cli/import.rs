@@ -317,10 +317,15 @@ fn look_at(file: &Path) -> Result<(Source<'_>, String, Option<i64>), Failure> {
     if metadata.is_dir() {
         return Err(read(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
     }
+    if !metadata.is_file() {
+        // A pipe that is opened again goes on where it stands, and nobody would miss what came before.
+        let text =
+            format!("{} cannot be read again when the upload breaks off; give it as \"-\"", file.display());
+        return Err(Failure::Usage(text));
+    }
     std::fs::File::open(file).map_err(read)?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let size = metadata.is_file().then(|| i64::try_from(metadata.len()).unwrap_or(i64::MAX));
-    Ok((Source::File(file), name, size))
+    Ok((Source::File(file), name, Some(i64::try_from(metadata.len()).unwrap_or(i64::MAX))))
 }
 
 /// The workflow that an import needs when none is named: the only one that fits.

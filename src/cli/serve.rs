@@ -8,6 +8,7 @@ use super::{Done, Failure, output};
 use crate::{
     app,
     config::{self, ServeArgs},
+    lifecycle::Signals,
     telemetry,
 };
 
@@ -20,6 +21,9 @@ pub(super) async fn run(args: &ServeArgs, program: &clap::Command) -> Result<Don
     // What the settings themselves have to say is told when they are used.
     config::misspelt(program).for_each(|variable| warn!("{variable}"));
     let app = app::start(args).await?;
+    // Whoever reads that it serves may tell it to stop.
+    let signals = Signals::hear();
+    let signals = signals.map_err(|source| Failure::Io { what: "wait for signals".to_owned(), source })?;
     output::note(&format!("carryover serves gRPC on {} with {}", app.address, app.database));
     if let Some(address) = app.metrics_address {
         output::note(&format!("metrics are at http://{address}/metrics"));
@@ -27,8 +31,7 @@ pub(super) async fn run(args: &ServeArgs, program: &clap::Command) -> Result<Don
     if let Some(key) = &app.new_admin_key {
         output::note(&format!("the first admin key was written to {}", key.path.display()));
     }
-    let stopped = app.lifecycle.run_until_signal(args.drain(), GRACE).await;
+    let well = app.lifecycle.run_until(signals, args.drain(), GRACE).await;
     exporter.shut_down().await;
-    let well = stopped.map_err(|source| Failure::Io { what: "wait for signals".to_owned(), source })?;
     Ok(if well { Done::Well } else { Done::Failed })
 }

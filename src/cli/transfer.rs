@@ -149,9 +149,6 @@ async fn open_at(
 ) -> Result<(Option<Sha256>, impl AsyncRead + Unpin + Send + use<>), Failure> {
     let open = async {
         let mut file = File::open(path).await?;
-        if file.metadata().await?.is_dir() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory));
-        }
         file.set_max_buf_size(crate::grpc::client::CHUNK_BYTES);
         let mut hash = (offset > 0).then(Sha256::new);
         if let Some(hash) = &mut hash {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use super::{ClientAuth, Role, ServeArgs, StorageArgs};
+use super::{ClientAuth, PlaceOfObjects, Role, ServeArgs};
 use crate::{
     domain::limits::Limits,
     grpc::client::CHUNK_BYTES,
@@ -52,6 +52,9 @@ pub enum Contradiction {
         "--max-image-bytes or --max-video-bytes is larger than --max-media-bytes: no such medium fits an import"
     )]
     MediumBeyondMedia,
+    /// A bound that guards nobody.
+    #[error("--media-per-application is larger than --media-at-a-time: one application can take them all")]
+    ApplicationBeyondMedia,
     /// Links that lead to an address which is none.
     #[error("--listen names every address there is, so links to media lead nowhere without --public-url")]
     LinksLeadNowhere,
@@ -111,6 +114,7 @@ impl ServeArgs {
             (ChunkBeyondMessage, transport.max_message_bytes < CHUNK_BYTES as u64 + FRAME_BYTES),
             (RowsBeyondDay, limits.max_rows > limits.max_rows_per_day),
             (MediumBeyondMedia, media.image_bytes.max(media.video_bytes) > media.total_bytes),
+            (ApplicationBeyondMedia, media.per_application > media.at_a_time),
             (
                 LinksLeadNowhere,
                 self.serves_links() && self.listen.ip().is_unspecified() && self.public_url.is_none(),
@@ -133,7 +137,7 @@ impl ServeArgs {
 
     /// Whether this process gives out links to media that it serves itself.
     fn serves_links(&self) -> bool {
-        let is_folder = self.storage.object_store.as_deref().is_none_or(|url| url.starts_with("file:"));
+        let is_folder = matches!(self.storage.place_of_objects(), PlaceOfObjects::Folder(_));
         self.role != Role::Worker && (is_folder || self.storage.encryption_keys.is_some())
     }
 }
@@ -142,12 +146,4 @@ impl ServeArgs {
 /// nothing else.
 fn is_admin_key(text: &str) -> bool {
     (32..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-impl StorageArgs {
-    /// Whether the database URL, where there is one, is of PostgreSQL.
-    pub fn names_postgres(&self) -> bool {
-        let is_postgres = |url: &str| url.starts_with("postgres://") || url.starts_with("postgresql://");
-        self.database_url.as_deref().is_none_or(is_postgres)
-    }
 }

@@ -21,19 +21,19 @@ pub struct LimitArgs {
     pub max_row_bytes: u64,
 
     /// Columns of a CSV source
-    #[arg(long, env = "CARRYOVER_MAX_COLUMNS", default_value_t = 512, value_name = "N")]
-    pub max_columns: usize,
+    #[arg(long, env = "CARRYOVER_MAX_COLUMNS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub max_columns: u32,
 
     /// Bytes of one cell or member; a row with a larger one fails
     #[arg(long, env = "CARRYOVER_MAX_CELL_BYTES", default_value = "256KiB", value_parser = parse_bytes, value_name = "BYTES")]
     pub max_cell_bytes: u64,
 
     /// Nesting of JSON in a cell or member
-    #[arg(long, env = "CARRYOVER_MAX_JSON_DEPTH", default_value_t = 64, value_name = "N")]
-    pub max_json_depth: usize,
+    #[arg(long, env = "CARRYOVER_MAX_JSON_DEPTH", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub max_json_depth: u32,
 
     /// Rows of all sources of an application in 24 hours
-    #[arg(long, env = "CARRYOVER_MAX_ROWS_PER_DAY", default_value_t = 50_000_000, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_MAX_ROWS_PER_DAY", default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub max_rows_per_day: u64,
 
     /// Row errors of an import that are kept; those beyond are counted only
@@ -49,7 +49,7 @@ pub struct LimitArgs {
     pub source_retention_days: u32,
 
     /// How many times larger than its packed form a source may be, once 10 MiB are decoded
-    #[arg(long, env = "CARRYOVER_MAX_COMPRESSION_RATIO", default_value_t = 200, value_name = "N")]
+    #[arg(long, env = "CARRYOVER_MAX_COMPRESSION_RATIO", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub max_compression_ratio: u64,
 
     /// Hours an unfinished upload may stand still before its import fails

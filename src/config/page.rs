@@ -46,12 +46,11 @@ const BOUNDS: &str = "
 /// Bounds on what callers do that have no flag, and the constants that hold them: the file, and what stands in it.
 const FIXED: &[(&str, &str, &str, &str)] = &[
     (
-        "Bytes on their way to the server on one connection",
-        "32 MiB",
+        "Bytes on their way to the server in one call; on a connection, that of all calls it may have, and 32 MiB at least",
+        "320 KiB",
         "src/grpc/server.rs",
-        "CONNECTION_WINDOW_BYTES: u32 = 32 << 20",
+        "STREAM_WINDOW_BYTES: u32 = 320 << 10",
     ),
-    ("Of these, in one call", "768 KiB", "src/grpc/server.rs", "STREAM_WINDOW_BYTES: u32 = 768 << 10"),
     (
         "Calls of a connection that end by the peer's faults",
         "1,024",
@@ -61,8 +60,14 @@ const FIXED: &[(&str, &str, &str, &str)] = &[
     (
         "Messages of more than 64 KiB that one application sends at a time",
         "8 of the largest size; more wait",
-        "src/grpc/receive.rs",
+        "src/grpc/room.rs",
         "LARGEST_AT_A_TIME: usize = 8",
+    ),
+    (
+        "Answers of more than 64 KiB that wait to be taken by one application",
+        "64 MiB; streams wait, others are refused",
+        "src/grpc/room.rs",
+        "ANSWER_BYTES: usize = 64 << 20",
     ),
     ("Unknown keys that are looked up at a time", "4", "src/grpc/auth.rs", "TRIALS: usize = 4"),
     (

@@ -51,7 +51,7 @@ pub struct TransportArgs {
     #[arg(long, env = "CARRYOVER_MAX_STREAM_SECONDS", default_value_t = 86_400, value_name = "N")]
     pub max_stream_seconds: u64,
 
-    /// Seconds in which the next answer of a stream must be read
+    /// Seconds in which the next answer of a stream must be read, or that of another call, behind which its connection is closed
     #[arg(long, env = "CARRYOVER_STREAM_IDLE_SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     pub stream_idle_seconds: u64,
 

@@ -131,6 +131,14 @@ pub enum Refusal {
         /// The limit.
         seconds: u64,
     },
+    /// Large answers wait to be taken, and one more would be too many.
+    #[error(
+        "{bytes} bytes of answers wait for this application to read them; read those first, and call again"
+    )]
+    AnswersNotTaken {
+        /// The limit.
+        bytes: usize,
+    },
     /// Rules of a workflow are imported one file at a time.
     #[error("import {import} is at work on the status rules of this workflow; wait for its end")]
     RulesInWork {

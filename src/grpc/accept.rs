@@ -13,12 +13,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use super::{
-    connection::Connection,
+use super::{connection::Connection, tls::Certificate};
+use crate::{
+    metrics::Metrics,
     permits::{self, Permit, Permits},
-    tls::Certificate,
 };
-use crate::metrics::Metrics;
 
 /// Bounds of connections.
 #[derive(Debug, Clone, Copy)]

@@ -16,9 +16,9 @@ use tracing::Span;
 
 use super::{
     methods::Use,
-    places::{Holder, Place},
+    places::{Holder, Places},
     rates::Rates,
-    receive::Room,
+    room::Rooms,
     tls::{Peer, Shown},
 };
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
         refusal::{Refusal, Role},
     },
     error::Error,
+    permits::Permit,
     store::Caller,
 };
 
@@ -109,12 +110,19 @@ impl Auth {
     }
 
     /// Lets a call in by its head, before anything of its messages is read; gives it its place, and room for those.
-    pub(super) async fn admit(&self, head: Head, place: &Place) -> Result<(Admitted, Room), Error> {
+    pub(super) async fn admit(
+        &self,
+        head: Head,
+        places: &Places,
+    ) -> Result<(Admitted, Permit<Holder>, Rooms), Error> {
         let Head { credential, peer, using } = head;
         let counted_by = credential.counted_by();
         let key = counted_by.as_deref();
+        // Who has tried too many, or shows nothing that could be looked up, keeps nobody waiting.
+        self.rates.check_trials(peer, key, Instant::now())?;
+        let is_strange = key.is_some() && !self.rates.knows(key);
         // Many may call at once under a key that is good: the first of them makes it known to the others.
-        let turn = if self.rates.knows(key) { None } else { self.trials.acquire().await.ok() };
+        let turn = if is_strange { self.trials.acquire().await.ok() } else { None };
         let now = Instant::now();
         let trial = self.rates.try_key(peer, key, now)?;
         let known = self.holder(&credential).await;
@@ -132,9 +140,9 @@ impl Auth {
             Span::current().record("application.id", tracing::field::display(application));
         }
         let holder = caller.application.map_or(Holder::Administrators, Holder::Application);
-        place.take(holder)?;
+        let place = places.take(holder)?;
         drop(counted_by);
-        Ok((Admitted { caller, credential: Arc::new(credential) }, place.room(holder)))
+        Ok((Admitted { caller, credential: Arc::new(credential) }, place, places.rooms(holder)))
     }
 
     /// Whom a credential belongs to.

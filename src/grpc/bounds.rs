@@ -1,11 +1,13 @@
 //! Bounds of every call: who may make it, the time it may take, and its place among those that are open.
 //!
-//! tonic's own deadlines end where an answer begins, and hyper asks a stream for its next answer only while the peer
-//! reads. So streams of answers are passed on by a task of their own, which ends them whether anybody reads or not.
+//! tonic's own deadlines end where an answer begins, and hyper asks a stream for its next answer only when it has handed
+//! on the one before. So streams of answers are passed on by a task of their own, which ends them whether anybody reads
+//! or not.
 
 use std::{
     mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,7 +18,6 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{
     Status,
     body::Body,
@@ -26,13 +27,14 @@ use tower::{Layer, Service};
 
 use super::{
     auth::{Auth, Head},
+    delivery::Behind,
     methods::{Method, Way},
-    places::{Holder, Place, Places},
+    places::{Holder, Places},
     receive::Receiving,
+    room::{ANSWER_BYTES, AnswerRoom},
     tls::Peer,
-    waits::Waits,
 };
-use crate::domain::refusal::Refusal;
+use crate::{domain::refusal::Refusal, permits::Permit};
 
 /// Bounds of calls.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +47,7 @@ pub struct CallBounds {
     pub call: Duration,
     /// Longest time of a stream; none is no bound.
     pub stream: Option<Duration>,
-    /// Longest time in which nobody reads the next answer of a stream.
+    /// Longest time in which nobody reads the next answer of a stream, or the one of another call.
     pub unread: Duration,
 }
 
@@ -56,7 +58,7 @@ pub(super) struct Bound {
     pub(super) places: Places,
     /// None where no method needs a key.
     pub(super) auth: Option<Auth>,
-    /// Time in which a peer must take what ends an answer.
+    /// Time in which a peer must take what ends a stream.
     pub(super) stall: Duration,
 }
 
@@ -147,71 +149,79 @@ where
         // The one that is ready.
         let clone = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, clone);
-        let place = places.begin();
-        let peer = Peer::of(request.extensions()).cloned();
-        let hang_up = peer.as_ref().map(|peer| peer.hang_up.clone()).unwrap_or_default();
         let end = End::of(method.way, request.headers(), &bounds);
         let bounded = async move {
             let answer = async {
-                let request = match auth {
-                    Some(auth) if !method.keyless => match admit(&auth, method, request, &place).await {
-                        Ok(request) => request,
-                        Err(status) => return Ok(status.into_http()),
-                    },
-                    _ => {
-                        // A question about health is never one too many.
-                        if method.keyless && method.way == Way::Answers {
-                            let taken = place.take(Holder::Peer(peer.and_then(|peer| peer.address)));
-                            if let Err(refusal) = taken {
-                                return Ok(Status::from(refusal).into_http());
-                            }
-                        }
-                        request.map(Body::new)
-                    }
+                let (request, leave) = match let_in(auth.as_ref(), method, request, &places).await {
+                    Ok(let_in) => let_in,
+                    Err(status) => return Ok((status.into_http(), Leave::default())),
                 };
-                inner.call(request).await
+                Ok((inner.call(request).await?, leave))
             };
-            let answer = tokio::select! {
+            let (mut answer, leave) = tokio::select! {
                 biased;
                 answer = answer => answer?,
                 status = End::come(end.clone()) => return Ok(status.into_http()),
             };
+            // A refusal is all head, and must stay so.
+            if answer.body().is_end_stream() {
+                return Ok(answer);
+            }
+            let Leave { place, answers } = leave;
+            let patience = match method.way {
+                // It is told first, and has time to take that.
+                Way::Answers => bounds.unread.saturating_add(stall),
+                Way::Single | Way::Upload => bounds.unread,
+            };
+            answer.extensions_mut().insert(Behind { held: Arc::new(place), patience });
             Ok(answer.map(|body| match method.way {
-                // A refusal is all head, and must stay so.
-                _ if body.is_end_stream() => body,
-                Way::Answers => pass_on(body, end, bounds.unread, Unread { place, stall, hang_up }),
-                Way::Single | Way::Upload => {
-                    let waits = Waits::begin(bounds.unread, hang_up);
-                    Body::new(Answer { body, waits, _place: place })
-                }
+                Way::Answers => pass_on(body, end, bounds.unread, answers),
+                Way::Single | Way::Upload => match answers {
+                    Some(room) => Body::new(Answer { body, room }),
+                    None => body,
+                },
             }))
         };
         bounded.boxed()
     }
 }
 
-/// Lets a call in that needs a key; its large messages wait for room.
-async fn admit<B>(
-    auth: &Auth,
+/// What a call has that was let in.
+#[derive(Default)]
+struct Leave {
+    /// Its place, until its answer is taken; none of a question about health, which is never one too many.
+    place: Option<Permit<Holder>>,
+    /// Room for its answer; none where it needs no key.
+    answers: Option<AnswerRoom>,
+}
+
+/// Lets a call in, if it may be. Where it needs a key its large messages wait for room.
+async fn let_in<B>(
+    auth: Option<&Auth>,
     method: &Method,
     request: Request<B>,
-    place: &Place,
-) -> Result<Request<Body>, Status>
+    places: &Places,
+) -> Result<(Request<Body>, Leave), Status>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<tonic::codegen::StdError>,
 {
-    let (admitted, room) = auth.admit(Head::of(&request, method.using), place).await?;
-    let mut request = request.map(|body| Body::new(Receiving::new(body, room)));
+    let Some(auth) = auth.filter(|_| !method.keyless) else {
+        let peer = Peer::of(request.extensions()).and_then(|peer| peer.address);
+        let place = (method.keyless && method.way == Way::Answers).then(|| places.take(Holder::Peer(peer)));
+        let leave = Leave { place: place.transpose()?, answers: None };
+        return Ok((request.map(Body::new), leave));
+    };
+    let (admitted, place, rooms) = auth.admit(Head::of(&request, method.using), places).await?;
+    let mut request = request.map(|body| Body::new(Receiving::new(body, rooms.sent)));
     request.extensions_mut().insert(admitted);
-    Ok(request)
+    Ok((request, Leave { place: Some(place), answers: Some(rooms.answers) }))
 }
 
-/// The one answer of a call, which has its place until it is taken.
+/// The one answer of a call. A large one for which there is no room is not given: those before it are to be taken first.
 struct Answer {
     body: Body,
-    waits: Waits,
-    _place: Place,
+    room: AnswerRoom,
 }
 
 impl http_body::Body for Answer {
@@ -222,10 +232,18 @@ impl http_body::Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.waits.taken();
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        self.waits.given();
-        Poll::Ready(frame)
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            end => return Poll::Ready(end),
+        };
+        let frame = match frame.into_data() {
+            Err(trailers) => trailers,
+            Ok(data) => self.room.put(data).map(Frame::data).unwrap_or_else(|| {
+                self.body = Body::empty();
+                trailers(&Refusal::AnswersNotTaken { bytes: ANSWER_BYTES }.into())
+            }),
+        };
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -240,29 +258,17 @@ impl http_body::Body for Answer {
 /// A body whose frames come from `body`, until its end or `end`, or until nobody has read for too long. Then what
 /// stands behind it is let go of, even if the peer keeps the stream open.
 #[expect(clippy::disallowed_methods, reason = "ends with the body at the latest")]
-fn pass_on(body: Body, end: Option<End>, unread: Duration, behind: Unread) -> Body {
+fn pass_on(body: Body, end: Option<End>, unread: Duration, room: Option<AnswerRoom>) -> Body {
     let (frames, passed) = mpsc::channel(2);
     // Room for the last word is kept from the beginning.
     let last = frames.clone().try_reserve_owned();
     tokio::spawn(async move {
-        let ended = pass_frames(body, end, unread, &frames).await;
-        drop(behind.place);
-        let (Some(status), Ok(last)) = (ended, last) else { return };
-        last.send(Ok(trailers(&status)));
-        // What was not taken is kept until the peer ends the stream, or the connection is ended for it.
-        if tokio::time::timeout(behind.stall, frames.closed()).await.is_err() {
-            behind.hang_up.cancel();
+        let ended = pass_frames(body, end, unread, room, &frames).await;
+        if let (Some(status), Ok(last)) = (ended, last) {
+            last.send(Ok(trailers(&status)));
         }
     });
     Body::new(StreamBody::new(ReceiverStream::new(passed)))
-}
-
-/// What stands behind answers that may not be read.
-struct Unread {
-    place: Place,
-    /// How long what was not read may stay on its way.
-    stall: Duration,
-    hang_up: CancellationToken,
 }
 
 /// Passes frames on; gives why it was ended before the body was.
@@ -270,6 +276,7 @@ async fn pass_frames(
     mut body: Body,
     end: Option<End>,
     unread: Duration,
+    room: Option<AnswerRoom>,
     frames: &mpsc::Sender<Result<Frame<Bytes>, Status>>,
 ) -> Option<Status> {
     let mut end = Box::pin(End::come(end));
@@ -280,9 +287,18 @@ async fn pass_frames(
             () = frames.closed() => return None,
             frame = body.frame() => frame?,
         };
+        let passed = async {
+            let frame = match (frame.map(Frame::into_data), &room) {
+                (Ok(Ok(data)), Some(room)) => Ok(Frame::data(room.wait(data).await)),
+                (Ok(Ok(data)), None) => Ok(Frame::data(data)),
+                (Ok(Err(trailers)), _) => Ok(trailers),
+                (Err(error), _) => Err(error),
+            };
+            frames.send(frame).await
+        };
         tokio::select! {
             biased;
-            room = frames.reserve() => room.ok()?.send(frame),
+            passed = passed => passed.ok()?,
             status = &mut end => return Some(status),
             () = tokio::time::sleep(unread) => {
                 return Some(Refusal::AnswersUnread { seconds: unread.as_secs() }.into());
@@ -301,6 +317,7 @@ fn trailers(status: &Status) -> Frame<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grpc::room::Rooms;
 
     #[test]
     fn timeouts_are_read_as_grpc_writes_them() {
@@ -318,6 +335,23 @@ mod tests {
         for none in ["", "1", "S", "-1S", "+1S", "1x", "1 S", "999999999S", "1.5S", "1ß", "garbage"] {
             assert_eq!(parse(none), None, "{none}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_without_room_is_a_refusal() {
+        let room = Rooms::new(1).answers;
+        let answer = |size| {
+            let body = Body::new(http_body_util::Full::new(Bytes::from(vec![7; size])));
+            Answer { body, room: room.clone() }
+        };
+        let mut first = answer(ANSWER_BYTES);
+        let held = first.frame().await.expect("a frame").expect("room");
+        let refused = answer(ANSWER_BYTES).collect().await.expect("an answer");
+        let status = Status::from_header_map(refused.trailers().expect("a status")).expect("one");
+        assert_eq!((status.code(), refused.to_bytes().len()), (tonic::Code::ResourceExhausted, 0));
+        assert_eq!(answer(9).collect().await.expect("small").to_bytes().len(), 9);
+        drop(held);
+        assert_eq!(answer(ANSWER_BYTES).collect().await.expect("room again").to_bytes().len(), ANSWER_BYTES);
     }
 
     #[tokio::test]

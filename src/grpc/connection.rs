@@ -21,9 +21,9 @@ use super::{
     accept::Connections,
     idle::OpenCalls,
     patience::Patient,
-    permits::{self, Permit},
     tls::{Certificate, Peer, Shown, Socket},
 };
+use crate::permits::{self, Permit};
 
 /// Bytes that must come in time: the whole preface of HTTP/2, and less than any request of gRPC-web. From
 /// there on hyper has its own deadlines, for the head of a request and for the answer to a PING.

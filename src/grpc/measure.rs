@@ -17,7 +17,7 @@ use tonic::{
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, debug};
 
-use super::{idle::OpenCall, methods::Method, tls::Peer};
+use super::methods::Method;
 use crate::{
     metrics::{Metrics, Open},
     telemetry,
@@ -99,7 +99,6 @@ struct Call {
     metrics: Metrics,
     span: Span,
     _open: Open,
-    _of_connection: Option<OpenCall>,
 }
 
 impl Drop for Call {
@@ -132,18 +131,10 @@ where
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let method: &'static str = &Method::at(request.uri().path()).name;
         let (metrics, open) = (self.metrics.clone(), self.metrics.call_open(method));
-        let of_connection = Peer::of(request.extensions()).map(|peer| peer.calls.begin());
         let span = span(method, request.headers());
         let answer = span.in_scope(|| self.inner.call(request));
-        let mut call = Call {
-            method,
-            began: Instant::now(),
-            code: None,
-            metrics,
-            span: span.clone(),
-            _open: open,
-            _of_connection: of_connection,
-        };
+        let mut call =
+            Call { method, began: Instant::now(), code: None, metrics, span: span.clone(), _open: open };
         let answered = async move {
             let mut answer = answer.await?;
             call.code = code(answer.headers());

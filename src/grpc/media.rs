@@ -1,9 +1,9 @@
 //! Stored media for whoever has a link, by plain HTTP on the port of gRPC.
 
 mod range;
-mod reader;
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -28,21 +28,24 @@ use tonic::{
 use tower::Service;
 use tracing::error;
 
-use super::{methods::Use, rates::Rates, tls::Peer};
+use super::{delivery::Behind, methods::Use, rates::Rates, tls::Peer};
 use crate::{
     clock,
     domain::refusal::Refusal,
     error::Error,
     links::{self, Links, Medium, Opened},
+    permits::Permits,
 };
 use range::Part;
-pub(super) use reader::Readers;
 
 /// What media are served from, and how often.
 pub(super) struct Door {
     pub(super) links: Links,
     pub(super) rates: Arc<Rates>,
-    pub(super) readers: Readers,
+    /// Media that are read at a time: each has a chunk in memory.
+    pub(super) readers: Arc<Permits<Option<IpAddr>>>,
+    /// Time in which a reader must take something.
+    pub(super) stall: Duration,
 }
 
 /// Answers requests for media, and hands all others on.
@@ -121,7 +124,8 @@ impl Door {
             _ => return Err(Refused::Method),
         };
         let medium = self.open(link, peer)?;
-        let reader = with_body.then(|| self.readers.admit(peer).ok_or(Refused::Busy)).transpose()?;
+        let address = peer.and_then(|peer| peer.address);
+        let reader = with_body.then(|| self.readers.take(address).map_err(|_| Refused::Busy)).transpose()?;
         let stored = self.links.find(&medium).await?.ok_or(Refused::Gone)?;
         let size = stored.size();
         // There is no validator that a condition could name.
@@ -144,13 +148,8 @@ impl Door {
         }
         if let Some(reader) = reader {
             let bytes = self.links.read(stored, range).await?.ok_or(Refused::Gone)?;
-            let call = peer.map(|peer| peer.calls.begin());
-            let bytes = reader.read(bytes).map(move |bytes| {
-                // It is open until the last byte is taken.
-                let _ = &call;
-                bytes.map(Frame::data)
-            });
-            *response.body_mut() = Body::new(StreamBody::new(bytes));
+            *response.body_mut() = Body::new(StreamBody::new(bytes.map(|bytes| bytes.map(Frame::data))));
+            response.extensions_mut().insert(Behind { held: Arc::new(reader), patience: self.stall });
         }
         Ok(response)
     }

@@ -132,6 +132,19 @@ impl Rates {
         key.is_some_and(|key| lock(&self.keys).knows(&self.hasher.hash_one(key)))
     }
 
+    /// Whether a peer may try a key, which takes nothing yet.
+    pub(super) fn check_trials(
+        &self,
+        peer: Option<IpAddr>,
+        key: Option<&str>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
+        match peer.filter(|_| !self.knows(key)) {
+            Some(peer) => self.with_peer(peer, now, |_| ()),
+            None => Ok(()),
+        }
+    }
+
     /// Lets a peer try a key, unless it has tried too many wrong ones. One that was good a moment ago may be tried by
     /// anybody, so that who guesses keys shuts nobody out that calls from the same address.
     pub(super) fn try_key(
@@ -142,19 +155,20 @@ impl Rates {
     ) -> Result<Trial, Refusal> {
         let payer = peer.filter(|_| !self.knows(key));
         if let Some(peer) = payer {
-            self.take_from(peer, now)?;
+            self.with_peer(peer, now, Bucket::take)?;
         }
         Ok(Trial { payer })
     }
 
-    fn take_from(&self, peer: IpAddr, now: Instant) -> Result<(), Refusal> {
+    /// Does something with the bucket of a peer, unless it is empty.
+    fn with_peer(&self, peer: IpAddr, now: Instant, use_it: impl FnOnce(&mut Bucket)) -> Result<(), Refusal> {
         let (limit, what) = (self.rates.failed_keys, "wrong keys from this address");
         let mut peers = lock(&self.peers);
         let bucket = peers.of(peer, now, || Bucket::full(limit, now));
         if let Some(wait) = bucket.wait(limit, now) {
             return Err(Refusal::TooManyCalls { subject: "peer", what, limit, wait });
         }
-        bucket.take();
+        use_it(bucket);
         Ok(())
     }
 

@@ -3,43 +3,22 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::PollSemaphore;
 
-/// Messages up to this size need no room: so many calls may be open, and no more.
-const SMALL: u32 = 64 << 10;
-
-/// Largest messages that an application may have half received at a time; more of them wait.
-const LARGEST_AT_A_TIME: usize = 8;
-
-/// Room for what one application sends; cheap to clone.
-#[derive(Clone)]
-pub(super) struct Room {
-    bytes: Arc<Semaphore>,
-    largest: u32,
-}
-
-impl Room {
-    /// Room where messages have at most so many bytes.
-    pub(super) fn new(message_bytes: usize) -> Self {
-        let largest = u32::try_from(message_bytes).unwrap_or(u32::MAX);
-        let bytes = LARGEST_AT_A_TIME.saturating_mul(message_bytes).min(Semaphore::MAX_PERMITS);
-        Self { bytes: Arc::new(Semaphore::new(bytes)), largest }
-    }
-}
+use super::room::SentRoom;
 
 /// The body of a request, whose large messages wait until there is room for the whole of them.
 pub(super) struct Receiving<B> {
     body: Pin<Box<B>>,
     framing: Framing,
-    room: PollSemaphore,
-    largest: u32,
+    room: SentRoom,
+    door: PollSemaphore,
     /// Room for the message that has begun.
     held: Option<OwnedSemaphorePermit>,
     /// The beginning of a message that waits for room of so many bytes.
@@ -47,10 +26,9 @@ pub(super) struct Receiving<B> {
 }
 
 impl<B> Receiving<B> {
-    pub(super) fn new(body: B, room: Room) -> Self {
-        let Room { bytes, largest } = room;
-        let room = PollSemaphore::new(bytes);
-        Self { body: Box::pin(body), framing: Framing::default(), room, largest, held: None, waiting: None }
+    pub(super) fn new(body: B, room: SentRoom) -> Self {
+        let door = room.door();
+        Self { body: Box::pin(body), framing: Framing::default(), room, door, held: None, waiting: None }
     }
 }
 
@@ -68,28 +46,34 @@ impl<B: Body<Data = Bytes>> Body for Receiving<B> {
                 Some(Ok(frame)) => frame,
                 end => return Poll::Ready(end),
             };
-            let data = match frame.into_data() {
+            let mut data = match frame.into_data() {
                 Ok(data) => data,
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             };
             let before = this.framing.begun;
             let begun = this.framing.pass(&data);
-            // Of one that is too large nothing is kept.
-            let needs_room = begun.is_some_and(|message| (SMALL + 1..=this.largest).contains(&message.size));
-            match begun {
-                Some(message) if needs_room && before != begun => this.waiting = Some((data, message.size)),
-                _ => {
-                    if !needs_room {
-                        this.held = None;
+            let needs_room = begun.filter(|message| this.room.is_needed(message.size));
+            match needs_room {
+                // More of the one that there is room for.
+                Some(_) if before == begun => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Some(message) => {
+                    let ends = data.split_to(data.len().saturating_sub(this.framing.passed));
+                    this.waiting = Some((data, message.size));
+                    if !ends.is_empty() {
+                        // With the end of the message before, whoever reads lets go of that one.
+                        return Poll::Ready(Some(Ok(Frame::data(ends))));
                     }
+                }
+                None => {
+                    this.held = None;
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
             }
         }
         if let Some((_, size)) = this.waiting {
-            // What came before is whole by now.
+            // What came before is whole, and passed on.
             this.held = None;
-            this.held = ready!(this.room.poll_acquire_many(cx, size));
+            this.held = ready!(this.door.poll_acquire_many(cx, size));
         }
         Poll::Ready(this.waiting.take().map(|(data, _)| Ok(Frame::data(data))))
     }
@@ -112,6 +96,8 @@ struct Framing {
     begun: Option<Begun>,
     /// Bytes of it that are still to come.
     missing: usize,
+    /// Bytes of it that have come, with those before it.
+    passed: usize,
     messages: u64,
 }
 
@@ -137,12 +123,14 @@ impl Framing {
                     self.prefix.clear();
                     self.messages += 1;
                     self.missing = size as usize;
+                    self.passed = Self::PREFIX;
                     self.begun = (size > 0).then_some(Begun { number: self.messages, size });
                 }
             }
             let passed = data.len().min(self.missing);
             data = &data[passed..];
             self.missing -= passed;
+            self.passed += passed;
             if self.missing == 0 {
                 self.begun = None;
             }
@@ -158,6 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::grpc::room::{Rooms, SMALL};
 
     /// Messages of these sizes, as a body holds them.
     fn framed(sizes: &[u32]) -> Vec<u8> {
@@ -198,17 +187,18 @@ mod tests {
     #[tokio::test]
     async fn large_messages_wait_for_those_before_them() {
         const LARGE: u32 = 100_000;
-        let room = Room::new(LARGE as usize);
+        const AT_A_TIME: usize = 8;
+        let room = Rooms::new(LARGE as usize).sent;
         let half = || framed(&[LARGE])[..80_000].to_vec();
         let rest = || framed(&[LARGE])[80_000..].to_vec();
         let begin = || Receiving::new(body(vec![half(), rest()]), room.clone());
-        let mut first: Vec<_> = (0..LARGEST_AT_A_TIME).map(|_| begin()).collect();
+        let mut first: Vec<_> = (0..AT_A_TIME).map(|_| begin()).collect();
         for body in &mut first {
             assert!(body.frame().now_or_never().is_some(), "there is room for so many");
         }
         let mut next = begin();
         assert!(next.frame().now_or_never().is_none(), "one too many");
-        let mut small = Receiving::new(body(vec![framed(&[SMALL])[..9].to_vec()]), room.clone());
+        let mut small = Receiving::new(body(vec![framed(&[SMALL as u32])[..9].to_vec()]), room.clone());
         assert!(small.frame().now_or_never().is_some(), "a small one needs no room");
         let mut beyond = Receiving::new(body(vec![framed(&[LARGE + 1])[..9].to_vec()]), room.clone());
         assert!(beyond.frame().now_or_never().is_some(), "nothing is kept of one that is refused");
@@ -219,11 +209,31 @@ mod tests {
         assert!(begin().frame().now_or_never().is_some(), "who gives up gives its room back");
     }
 
+    /// With the room that it had before, whoever sends the end of one and the beginning of another in one frame
+    /// would have two of them kept.
+    #[tokio::test]
+    async fn a_message_that_ends_is_passed_on_before_the_next_one_waits() {
+        let room = Rooms::new(100_000).sent;
+        let bytes = framed(&[100_000, 100_000]);
+        let (first, second) = (framed(&[100_000]), 100_000 + 50_000);
+        let parts = vec![bytes[..80_000].to_vec(), bytes[80_000..second].to_vec(), bytes[second..].to_vec()];
+        let mut body = Receiving::new(body(parts), room.clone());
+        let mut passed = Vec::new();
+        for _ in 0..2 {
+            let frame =
+                body.frame().now_or_never().expect("there is room").expect("a frame").expect("no error");
+            passed.extend_from_slice(&frame.into_data().expect("data"));
+        }
+        assert_eq!(passed, first, "the whole of it, and nothing of the next");
+        let rest = body.collect().await.expect("there is room for the next").to_bytes();
+        assert_eq!([passed, rest.to_vec()].concat(), bytes);
+    }
+
     #[tokio::test]
     async fn nothing_is_lost_or_changed() {
         let bytes = framed(&[70_000, 3, 0, 100_000, 1, 70_000]);
         let parts = bytes.chunks(4_999).map(<[u8]>::to_vec).collect();
-        let passed = Receiving::new(body(parts), Room::new(100_000)).collect().await.expect("all");
+        let passed = Receiving::new(body(parts), Rooms::new(100_000).sent).collect().await.expect("all");
         assert_eq!(passed.to_bytes(), bytes);
     }
 }

@@ -20,11 +20,12 @@ use super::{
     admin_service,
     auth::Auth,
     bounds::{Bound, CallBounds},
+    delivery::Deliver,
     entity_service,
     explain::explain,
     health, import_service,
     measure::Measure,
-    media::{Door, MediaService, Readers},
+    media::{Door, MediaService},
     pb::{
         self, admin_service_server::AdminServiceServer, entity_service_server::EntityServiceServer,
         import_service_server::ImportServiceServer, session_service_server::SessionServiceServer,
@@ -38,7 +39,7 @@ use super::{
 };
 use crate::{
     administration::Administration, erasure::Erasure, imports::Imports, links::Links, metrics::Metrics,
-    probe::Vitals, records::Records,
+    permits::Permits, probe::Vitals, records::Records,
 };
 
 /// What the services stand on.
@@ -83,10 +84,13 @@ pub struct Transport {
 /// Window of one stream. Smaller frames than 256 bytes cost h2 the difference from a budget of half
 /// the connection's window; with these two, the window of a stream of the smallest chunks (13 bytes) runs out
 /// before that budget does.
-const STREAM_WINDOW_BYTES: u32 = 768 << 10;
+const STREAM_WINDOW_BYTES: u32 = 320 << 10;
 
-/// Window of a connection; a smaller one lets h2 close it under a slow store and tiny chunks.
+/// Smallest window of a connection; a smaller one lets h2 close it under a slow store and tiny chunks.
 const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
+
+/// Largest window that HTTP/2 has.
+const LARGEST_WINDOW_BYTES: u32 = i32::MAX as u32;
 
 /// Twice the throughput of the default of 16 KiB.
 const FRAME_BYTES: u32 = 1 << 20;
@@ -128,23 +132,28 @@ pub async fn serve(
         Arc::new(Door {
             links,
             rates,
-            readers: Readers::new(transport.media_readers, transport.connections.stall),
+            readers: Permits::new(transport.media_readers, transport.media_readers.div_ceil(2)),
+            stall: transport.connections.stall,
         })
     });
     if transport.reflection {
         routes.add_service(reflection().build_v1()?.max_decoding_message_size(QUESTION_BYTES));
         routes.add_service(reflection().build_v1alpha()?.max_decoding_message_size(QUESTION_BYTES));
     }
+    // Calls whose messages wait for room must leave some to those that they wait for.
+    let windows = transport.streams.saturating_mul(STREAM_WINDOW_BYTES);
+    let connection_window = windows.clamp(CONNECTION_WINDOW_BYTES, LARGEST_WINDOW_BYTES);
     let server = Server::builder()
         .accept_http1(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_connection_window_size(connection_window)
         .max_frame_size(FRAME_BYTES)
         .max_concurrent_streams(transport.streams)
         .http2_max_local_error_reset_streams(Some(FAULTY_STREAMS))
         .http2_max_header_list_size(transport.header_bytes)
         .http2_keepalive_interval(Some(transport.connections.keepalive))
         .http2_keepalive_timeout(Some(transport.connections.keepalive_timeout))
+        .layer(Deliver { patience: transport.connections.stall })
         // gRPC-web refuses all else of HTTP/1.1, so it comes behind.
         .layer(layer_fn(move |inner| MediaService { inner, door: media.clone() }))
         .layer(GrpcWebLayer::new())

@@ -121,6 +121,10 @@ impl From<Refusal> for Status {
                 details.add_quota_failure_violation(*subject, refusal.to_string());
                 details.set_retry_info(Some(RETRY_AFTER));
             }
+            Refusal::AnswersNotTaken { .. } => {
+                details.add_quota_failure_violation("application", refusal.to_string());
+                details.set_retry_info(Some(RETRY_AFTER));
+            }
             Refusal::ShuttingDown | Refusal::Overloaded | Refusal::StreamTooLong { .. } => {
                 details.set_retry_info(Some(RETRY_AFTER));
             }
@@ -171,6 +175,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &str) {
         Refusal::CallTooLong { .. } => (Code::DeadlineExceeded, "CALL_TOO_LONG"),
         Refusal::StreamTooLong { .. } => (Code::Unavailable, "STREAM_TOO_LONG"),
         Refusal::AnswersUnread { .. } => (Code::DeadlineExceeded, "ANSWERS_UNREAD"),
+        Refusal::AnswersNotTaken { .. } => (Code::ResourceExhausted, "ANSWERS_NOT_TAKEN"),
         Refusal::RulesInWork { .. } => (Code::FailedPrecondition, "STATUS_RULES_IN_WORK"),
         Refusal::ImportInWork { .. } => (Code::FailedPrecondition, "IMPORT_IN_WORK"),
         Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
@@ -206,6 +211,7 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         }
         Refusal::TooManyCalls { limit, .. } => pair("limit", limit.to_string()),
         Refusal::OpenCalls { limit, .. } => pair("limit", limit.to_string()),
+        Refusal::AnswersNotTaken { bytes } => pair("limit_bytes", bytes.to_string()),
         Refusal::CallTooLong { seconds }
         | Refusal::StreamTooLong { seconds }
         | Refusal::AnswersUnread { seconds } => pair("limit_seconds", seconds.to_string()),

@@ -62,13 +62,13 @@ pub enum GuardError {
     #[error("read the system's name servers")]
     NameServers(#[source] NetError),
     /// Certificates that are no PEM.
-    #[error("read root certificates")]
+    #[error("read the certificates of --fetch-roots")]
     Pem(#[source] pem::Error),
     /// Certificates that cannot be trusted, or TLS itself.
     #[error("set up TLS")]
     Tls(#[source] rustls::Error),
     /// Nobody could be trusted.
-    #[error("find root certificates")]
+    #[error("find certificates to trust, in the file of --fetch-roots or else the system's")]
     NoRoots,
 }
 

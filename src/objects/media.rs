@@ -54,10 +54,7 @@ impl Objects {
         media_type: &'static str,
         file: &File,
     ) -> Result<(), Error> {
-        // The place where a disk should be is not to be filled.
-        if self.is_away() {
-            return Err(Error::Away);
-        }
+        self.must_be_there()?;
         let mut file = tokio::fs::File::from_std(file.try_clone().map_err(Error::Medium)?);
         file.rewind().await.map_err(Error::Medium)?;
         let mut file = BufReader::with_capacity(READ_AHEAD, file);
@@ -93,7 +90,7 @@ impl Objects {
 
     async fn find(&self, key: Key) -> Result<Option<MediumObject>, Error> {
         let Some((found, head)) = self.head(&key).await? else {
-            return if self.is_away() { Err(Error::Away) } else { Ok(None) };
+            return self.must_be_there().map(|()| None);
         };
         let envelope = Envelope::open(&self.keys, key.as_ref(), &head)?;
         if envelope.as_ref().is_some_and(|envelope| envelope.object_size() != found.size) {

@@ -78,7 +78,7 @@ impl Bucket {
     fn objects(&self) -> Objects {
         let settings = self.environment();
         let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Objects::open("s3://carryover/kept", settings).expect("a bucket")
+        Objects::open_bucket("s3://carryover/kept", settings).expect("a bucket")
     }
 
     async fn keys(&mut self) -> Vec<String> {

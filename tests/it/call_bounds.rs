@@ -11,13 +11,13 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_types::StatusExt;
 
 use crate::{
-    h2::{DATA, END_STREAM, Frame, HEADERS, Peer, SETTINGS, call, frame},
+    h2::{DATA, END_STREAM, Frame, HEADERS, Peer, SETTINGS, WINDOW_UPDATE, call, frame, numbered},
     harness::{
         Database, Server, Tenant, assert_refused, chunk, counters, fact, finish, plain_csv, reason, resume,
     },
     on_both_databases,
     shell::Shell,
-    waits::{eventually, hold_imports},
+    waits::{eventually, holding_imports},
 };
 
 on_both_databases!(
@@ -170,17 +170,15 @@ async fn watches_without_a_key_are_bounded() {
 }
 
 async fn a_call_that_is_no_stream_has_an_end(database: Database) {
-    let server = Server::start_with(database, &["--max-call-seconds", "1"]).await;
+    let server = Server::start(database).await;
     let tenant = server.tenant().await;
+    let server = server.restart(&["--max-call-seconds", "1"]).await;
+    let tenant = Tenant { client: server.admin.with_key(&tenant.key).expect("a client"), ..tenant };
     let create = async || {
         let request = pb::CreateImportRequest { spec: Some(tenant.spec()), request_id: "one".to_owned() };
         tenant.client.imports().create_import(request).await
     };
-    let late = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        create().await
-    };
-    let ((), late) = tokio::join!(hold_imports(&server, Duration::from_secs(3)), late);
+    let late = holding_imports(&server, create()).await;
     let status = assert_refused(late, Code::DeadlineExceeded, "CALL_TOO_LONG");
     assert_eq!(fact(&status, "limit_seconds"), "1");
     let made = eventually("an import", async || create().await.ok()).await.into_inner();
@@ -230,6 +228,7 @@ async fn a_stream_has_an_end_and_goes_on_elsewhere(database: Database) {
     assert!(committed > 0, "what came before is kept");
     let rest = chunk(committed as usize, &csv.as_bytes()[committed as usize..]);
     tenant.upload(vec![resume(&id, committed), rest, finish(csv.len())]).await.expect("the rest");
+    eventually("its end", async || tenant.get(&id).await.completed_at).await;
     let request = pb::WatchImportRequest { import_id: id.clone(), resume_token };
     let mut stream = tenant.client.imports().watch_import(request).await.expect("a watch").into_inner();
     let mut last = None;
@@ -260,7 +259,7 @@ async fn a_stream_ends_with_its_deadline() {
     eventually("its place", async || list(&tenant.client).await.ok()).await;
 }
 
-/// A peer that keeps its window shut: what stands behind the stream is let go of, though the stream stays open.
+/// A peer that keeps its window shut. First it is told, and has time to take that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_nobody_reads_is_let_go_of() {
     let flags = ["--max-calls-per-application", "1", "--stream-idle-seconds", "1"];
@@ -281,13 +280,21 @@ async fn a_stream_that_nobody_reads_is_let_go_of() {
         crate::web::framed(&prost::Message::encode_to_vec(&request))
     };
     let mut peer = unreading(&server, "StreamRowErrors", &tenant.key, &message).await;
-    eventually("its place", async || list(&tenant.client).await.ok()).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert!(peer.is_served().await, "there is time to take what ends it");
+    // Room for all of it.
+    peer.send(&[numbered(WINDOW_UPDATE, 0, 1 << 30), numbered(WINDOW_UPDATE, 1, 1 << 30)].concat()).await;
+    let end = |frame: &Frame| frame.stream == 1 && frame.kind == HEADERS && frame.flags & END_STREAM != 0;
+    assert!(peer.find(end).await.is_some(), "it is told");
+    eventually("its place", async || list(&tenant.client).await.ok()).await;
+    assert!(peer.is_served().await, "and keeps its connection");
     drop(peer);
 
     let server = server.restart(&[&flags[..], &["--stall-seconds", "1"]].concat()).await;
+    let tenant = Tenant { client: server.admin.with_key(&tenant.key).expect("a client"), ..tenant };
     let mut peer = unreading(&server, "StreamRowErrors", &tenant.key, &message).await;
     peer.end().await;
+    eventually("its place", async || list(&tenant.client).await.ok()).await;
 }
 
 /// A peer that keeps its window shut, and to which an answer has begun.

@@ -105,6 +105,11 @@ async fn a_broken_upload_is_resumed_by_its_id(database: Database) {
     let committed = tenant.get(&id).await.committed_size;
     assert!((1..half as i64).contains(&committed), "{committed}");
 
+    let told = shell.out(&["get", &id], 0).await;
+    for words in [format!("unfinished: {committed} bytes"), format!("carryover resume {id} FILE")] {
+        assert!(told.contains(&words), "{told}");
+    }
+
     let import = ["import", "r.csv", "--type", "user_verification"];
     let busy = shell.run(&import).await;
     let error = String::from_utf8_lossy(&busy.stderr).into_owned();
@@ -115,6 +120,14 @@ async fn a_broken_upload_is_resumed_by_its_id(database: Database) {
     assert_eq!(again["created_count"], 40, "there is nothing more to send");
     let output = shell.run(&["resume", &id, "-"]).await;
     assert_eq!(output.status.code(), Some(2));
+    for command in
+        [&["resume", &id, "/dev/null"][..], &["import", "/dev/null", "--type", "user_verification"]]
+    {
+        let output = shell.run(command).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("cannot be read again"), "a pipe would go on where it stands: {said}");
+    }
 }
 
 async fn what_was_found_in_a_file_is_shown(database: Database) {

@@ -92,11 +92,11 @@ async fn told_to_go(peer: &mut Peer) {
 async fn an_old_connection_is_told_to_go_and_its_streams_stay() {
     let server = Server::start_with(Database::Sqlite, &["--max-connection-age-seconds", "1"]).await;
     let tenant = server.tenant().await;
+    let id = tenant.create().await.uuid;
     let mut idle = Peer::connect(server.app.address).await;
     told_to_go(&mut idle).await;
     assert_eq!(idle.end().await, None, "with nothing open it ends");
 
-    let id = tenant.create().await.uuid;
     let mut busy = Peer::connect(server.app.address).await;
     busy.send(&watch_of(&id, &tenant.key)).await;
     told_to_go(&mut busy).await;

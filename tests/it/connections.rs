@@ -115,7 +115,7 @@ async fn surplus_connections_are_closed_at_once() {
 /// Who is closed for saying nothing gives its place back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silent_connections_cannot_keep_others_out() {
-    let flags = ["--max-connections-per-peer", "5", "--handshake-seconds", "1"];
+    let flags = ["--max-connections-per-peer", "5", "--handshake-seconds", "3"];
     let server = Server::start_with(Database::Sqlite, &flags).await;
     let mut silent = Vec::new();
     for _ in 0..4 {

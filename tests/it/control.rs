@@ -95,7 +95,7 @@ async fn a_pause_waits_for_the_segment_in_work_and_says_so() {
     let server = Server::start_with(Database::Postgres, &["--segment-rows", "10"]).await;
     let tenant = server.tenant().await;
     let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         IF NEW.external_id = 's15' THEN PERFORM pg_sleep(2); END IF; RETURN NEW; END $$; \
+         IF NEW.external_id = 's15' THEN PERFORM pg_sleep(5); END IF; RETURN NEW; END $$; \
          CREATE TRIGGER slow BEFORE INSERT ON user_sessions FOR EACH ROW EXECUTE FUNCTION slow();";
     server.sql(slow).await;
     let csv = plain_csv("s", 0, 200);

@@ -24,15 +24,17 @@ on_both_databases!(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_waits_for_its_database() {
     let url = url::Url::parse(&crate::harness::new_database().await).expect("a URL");
-    let port =
-        std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    // It is ours, and nobody listens there yet.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let port = socket.local_addr().expect("an address").port();
     let mut away = url.clone();
     away.set_port(Some(port)).expect("a port");
     let folder = tempfile::tempdir().expect("a folder");
     let target = format!("{}:{}", url.host_str().expect("a host"), url.port().expect("a port"));
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port");
+        let listener = socket.listen(128).expect("listens");
         while let Ok((mut client, _)) = listener.accept().await {
             let target = target.clone();
             tokio::spawn(async move {

@@ -220,7 +220,7 @@ async fn call(channel: &Channel, key: &str, path: &str, request: Vec<u8>) -> Ans
         Ok::<_, Status>(())
     };
     // A stream may have no end; what it tells comes at once.
-    match tokio::time::timeout(Duration::from_secs(2), ended).await {
+    match tokio::time::timeout(Duration::from_secs(20), ended).await {
         Ok(Err(status)) => {
             bytes.extend(status.message().as_bytes());
             bytes.extend(status.details());

@@ -128,6 +128,7 @@ mod transactions;
 mod transport;
 mod turns;
 mod unfinished_objects;
+mod untaken;
 mod upload;
 mod upload_ends;
 mod user_rows;

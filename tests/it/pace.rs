@@ -12,7 +12,7 @@ use crate::{
         Database, Server, Tenant, assert_refused, chunk, chunks, counters, fact, finish, plain_csv, resume,
     },
     on_both_databases,
-    waits::{eventually, hold_writes},
+    waits::{eventually, holding_writes},
 };
 
 on_both_databases!(
@@ -103,7 +103,6 @@ async fn a_busy_store_does_not_count_against_the_client(database: Database) {
         send(chunk(0, &bytes[..1500])).await;
         eventually("a segment", async || (tenant.get(&id).await.committed_size > 0).then_some(())).await;
         let trickle = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
             // The first of these are rows enough for a segment, which waits for the database, and what comes
             // then waits for it.
             send(chunk(1500, &bytes[1500..2500])).await;
@@ -112,7 +111,7 @@ async fn a_busy_store_does_not_count_against_the_client(database: Database) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        tokio::join!(hold_writes(&server, Duration::from_secs(4)), trickle);
+        holding_writes(&server, trickle).await;
         // Now it is the client who is waited for, and it has not used up its time.
         tokio::time::sleep(Duration::from_millis(500)).await;
         send(chunk(2500 + TRICKLE, &bytes[2500 + TRICKLE..])).await;

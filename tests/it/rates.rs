@@ -12,7 +12,7 @@ use tonic_types::StatusExt;
 use crate::{
     harness::{Database, Server, Tenant, assert_refused, chunk, counters, fact, finish, plain_csv, resume},
     on_both_databases,
-    waits::hold_imports,
+    waits::holding_imports,
     web::raw,
 };
 
@@ -170,11 +170,7 @@ async fn a_call_that_takes_too_long_harms_no_job(database: Database) {
         let mut imports = tenant.client.imports();
         async move { imports.create_import(request).await }
     };
-    let late = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        create(Duration::from_millis(300)).await
-    };
-    let ((), late) = tokio::join!(hold_imports(&server, Duration::from_secs(2)), late);
+    let late = holding_imports(&server, create(Duration::from_millis(300))).await;
     let status = late.expect_err("nobody could write");
     assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");
 

@@ -7,6 +7,7 @@ use tonic_health::pb::{
 };
 
 use crate::{
+    certificates::Authority,
     harness::{ADMIN_KEY, Database, Server, new_database},
     metrics, on_both_databases,
     shell::Shell,
@@ -122,7 +123,7 @@ async fn the_doctor_finds_nothing_where_a_server_would_run() {
     for check in ["config", "address", "database", "object store"] {
         assert!(line(&said, check).starts_with("ok "), "{said}");
     }
-    assert!(!shell.path("new/carryover.db").exists(), "it makes no database");
+    assert!(!shell.path("new").exists(), "it makes nothing");
     let flags = ["doctor", "--listen", "127.0.0.1:0", "--data-dir", "new", "--metrics-listen"];
     let surprising = ["--max-connections", "10"];
     let running = server.app.address.to_string();
@@ -199,10 +200,35 @@ async fn a_store_that_cannot_be_written_is_told() {
         ["--listen", "127.0.0.1:0", "--data-dir", "new", "--object-store", "file:///dev/null/objects"];
     let said = shell.out(&[&["doctor"][..], &flags].concat(), 1).await;
     assert!(line(&said, "object store").starts_with("FAIL"), "{said}");
+    let url = format!("file://{}", shell.path("unmounted").display());
+    let said = shell.out(&["doctor", "--listen", "127.0.0.1:0", "--object-store", &url], 0).await;
+    assert!(line(&said, "object store").starts_with("warn") && said.contains("not mounted"), "{said}");
+    assert!(!shell.path("unmounted").exists(), "where a disk is missing, that stays to be seen");
     let output = shell.run(&[&["serve"][..], &flags].concat()).await;
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("object store"), "{error}");
+}
+
+/// A database file that is none, and a certificate that clients turn away from.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_tells_what_is_spoilt() {
+    let (_server, shell) = shell().await;
+    let authority = Authority::new();
+    let expired = authority.server_until("expired", 2020);
+    std::fs::create_dir(shell.path("spoilt")).expect("made");
+    std::fs::write(
+        shell.path("spoilt/carryover.db"),
+        "no database, but long enough to be looked at".repeat(99),
+    )
+    .expect("written");
+    let flags = ["doctor", "--listen", "127.0.0.1:0", "--data-dir", "spoilt"];
+    let said = shell.out(&[&flags[..], &expired.flags()].concat(), 1).await;
+    let of_database = line(&said, "database");
+    assert!(of_database.starts_with("FAIL") && of_database.contains("spoilt/carryover.db"), "{said}");
+    assert!(said.contains("backup") && !said.contains("--database-url"), "{said}");
+    let config = line(&said, "config");
+    assert!(config.starts_with("FAIL") && config.contains("has expired"), "{said}");
 }
 
 /// A key that is not there, and name servers that do not answer.

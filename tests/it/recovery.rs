@@ -12,6 +12,7 @@ use crate::{
     harness::{Database, Server, chunk, chunks, counters, finish, plain_csv, reason, resume},
     on_both_databases,
     processes::serve,
+    waits::eventually,
 };
 
 on_both_databases!(
@@ -80,8 +81,10 @@ async fn a_segment_whose_write_fails_is_tried_again(database: Database) {
         .upload(vec![resume(&id, 0), chunk(0, csv.as_bytes()), finish(csv.len())])
         .await
         .expect("stored all the same");
-    tokio::time::sleep(Duration::from_millis(400)).await;
-    let waiting = tenant.get(&id).await;
+    let waiting = eventually("it is tried", async || {
+        Some(tenant.get(&id).await).filter(|import| import.waiting_reason.is_some())
+    })
+    .await;
     assert_eq!((waiting.status(), waiting.processed_rows), (ImportStatus::Processing, 0));
     server
         .sql(match database {

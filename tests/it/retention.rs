@@ -15,6 +15,7 @@ use crate::{
 
 on_both_databases!(
     a_source_is_deleted_when_its_time_has_come,
+    a_source_whose_disk_is_away_is_deleted_when_it_is_back,
     a_time_that_is_changed_is_for_sources_that_are_there,
     what_is_swept_is_told,
 );
@@ -42,6 +43,26 @@ async fn export(tenant: &Tenant, id: &str, outcomes: &[RowOutcome]) -> Result<Ve
         file.extend_from_slice(&message.data);
     }
     Ok(file)
+}
+
+/// A folder that is not there looks like one from which all is deleted already.
+async fn a_source_whose_disk_is_away_is_deleted_when_it_is_back(database: Database) {
+    let metrics = ["--metrics-listen", "127.0.0.1:0"];
+    let server = Server::start_with(database, &[&["--sweep-seconds", "1"][..], &metrics].concat()).await;
+    let tenant = server.tenant().await;
+    let id = tenant.import(CSV).await.uuid;
+    let (objects, away) = (server.path("objects"), server.path("away"));
+    std::fs::rename(&objects, &away).expect("taken away");
+    let limits = pb::ApplicationLimits { source_retention_days: Some(0), ..Default::default() };
+    set_limits(&server, &tenant, limits).await;
+    let failed = "carryover_sweeps_total{sweep=\"sources\",result=\"failed\"}";
+    eventually("a sweep that fails", async || (value(&scrape(&server).await, failed) > 0.0).then_some(()))
+        .await;
+    assert!(tenant.get(&id).await.source_deleted_at.is_none());
+    assert!(!objects.exists(), "it is not made anew");
+    std::fs::rename(&away, &objects).expect("brought back");
+    eventually("it is deleted", async || tenant.get(&id).await.source_deleted_at.map(drop)).await;
+    assert_eq!(files_with(&objects, "Marker"), 0);
 }
 
 async fn a_source_is_deleted_when_its_time_has_come(database: Database) {

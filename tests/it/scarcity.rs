@@ -64,7 +64,7 @@ async fn a_process_may_run_out_of_file_descriptors() {
 /// O012: a worker that gets a tenth of a core is slow, and keeps what it has claimed beside one that has nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_starved_worker_keeps_its_claims() {
-    let flags = ["--segment-rows", "30000", "--lease-seconds", "3", "--log", "off"];
+    let flags = ["--segment-rows", "30000", "--lease-seconds", "6", "--log", "off"];
     let world = World::new(Database::Postgres, &flags).await;
     let url = world.database_url.clone().expect("a URL");
     let segments = async |sql: &'static str| stored::rows_in(Some(&url), world.folder.path(), sql).await;
@@ -97,7 +97,7 @@ async fn a_starved_worker_keeps_its_claims() {
     })
     .await;
     assert_eq!((end.status(), counters(&end)), (ImportStatus::Completed, (60_000, 0, 0)));
-    assert!(leases.len() > 4, "they were renewed: {leases:?}");
+    assert!(leases.len() > 2, "they were renewed: {leases:?}");
     let row = segments("SELECT MIN(epoch) AS first, MAX(epoch) AS last FROM segments").await.remove(0);
     assert_eq!((&row["first"], &row["last"]), (&1.into(), &1.into()), "nobody else had them");
 }

@@ -13,7 +13,7 @@ use crate::{
     fake_dns::{A, Question, Reply},
     fake_origin::Step,
     harness::{Database, Server, Tenant},
-    metrics::scrape,
+    metrics::until,
     on_both_databases,
     outside::{HOME, Outside, PRIVATE, head, ok, path, redirect},
 };
@@ -278,7 +278,7 @@ async fn a_source_that_gets_on_is_not_waited_for(database: Database) {
     );
     let tries = outside.origin.requests().len();
     assert!(tries > size / PIECE, "{tries}");
-    let text = scrape(&server).await;
+    let text = until(&server, "carryover_fetches_total{result=\"stored\"}", 1.0).await;
     for (result, count) in [("gone_on", tries - 1), ("put_off", 0), ("stored", 1)] {
         let line = format!("carryover_fetches_total{{result=\"{result}\"}} {count}\n");
         assert!(text.contains(&line), "{line} is not in\n{text}");

@@ -229,10 +229,8 @@ async fn workflow_of_companies(address: &str) -> String {
 async fn nobody_is_named_in_logs_metrics_and_traces(database: Database) {
     let world = World::new(database, &[]).await;
     let (collector, url) = Collector::start().await;
-    let port = free_port().await;
-    let metrics = format!("127.0.0.1:{port}");
-    let flags =
-        ["--otlp-endpoint", &url, "--metrics-listen", &metrics, "--log", "debug", "--log-format", "json"];
+    let told = ["--log", "debug", "--log-format", "json"];
+    let flags = [&["--otlp-endpoint", &url, "--metrics-listen", "127.0.0.1:0"][..], &told].concat();
     let (child, address) = world.start(&flags, &[]).await.expect("it starts");
     let client = world.client(&address).await.expect("connects");
 
@@ -271,6 +269,12 @@ async fn nobody_is_named_in_logs_metrics_and_traces(database: Database) {
     let erase = pb::EraseUserRequest { vendor_data: format!("{MARK}-v1") };
     client.entities().erase_user(erase).await.expect("erased");
 
+    let metrics = eventually("where metrics are", async || {
+        let told = world.told.lock().expect("no panic");
+        let (_, address) = told.split_once("metrics are at http://")?;
+        Some(address.split_once('/')?.0.to_owned())
+    })
+    .await;
     let mut page = String::new();
     let mut socket = TcpStream::connect(&metrics).await.expect("connects");
     let asked = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -290,9 +294,4 @@ async fn nobody_is_named_in_logs_metrics_and_traces(database: Database) {
         let told: Vec<_> = text.lines().filter(is_told).collect();
         assert!(told.is_empty(), "the {name}: {told:#?}");
     }
-}
-
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("an address").port()
 }

@@ -73,7 +73,7 @@ async fn a_stream_that_is_not_read_harms_nobody(database: Database) {
 }
 
 async fn silence_ends_an_upload_and_it_can_be_resumed(database: Database) {
-    let server = Server::start_with(database, &["--upload-idle-seconds", "1", "--segment-rows", "10"]).await;
+    let server = Server::start_with(database, &["--upload-idle-seconds", "2", "--segment-rows", "10"]).await;
     let tenant = server.tenant().await;
     let csv = plain_csv("i", 0, 30);
     let id = tenant.create().await.uuid;

@@ -67,15 +67,13 @@ pub async fn send_and_break(
     for message in messages {
         sender.send(message).await.expect("the call runs");
     }
-    // What was sent is stored a moment later; then the client is gone.
-    let mut before = tenant.get(import).await;
-    loop {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        let now = tenant.get(import).await;
-        if now.committed_size == before.committed_size && now.total_rows > 0 {
-            break;
-        }
-        before = now;
+    // What was sent is stored a moment later, when nothing more has come of it for a while; then the client is gone.
+    let (mut stored, mut looks) = (0, 0);
+    while looks < 10 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let now = tenant.get(import).await.committed_size;
+        looks = if now == stored && now > 0 { looks + 1 } else { 0 };
+        stored = now;
     }
     call.abort();
     let _ = call.await;

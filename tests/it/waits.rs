@@ -19,38 +19,6 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     tokio::time::timeout(Duration::from_secs(60), looking).await.expect(what)
 }
 
-const SEGMENTS: &str = "LOCK TABLE segments IN ACCESS EXCLUSIVE MODE";
-
-/// Lets nobody store a segment for a while, as a busy database does.
-pub async fn hold_writes(server: &Server, time: Duration) {
-    hold(server, SEGMENTS, time).await;
-}
-
-/// Lets nobody write an import for a while.
-pub async fn hold_imports(server: &Server, time: Duration) {
-    hold(server, "LOCK TABLE imports IN EXCLUSIVE MODE", time).await;
-}
-
-/// Takes a lock for a while; on SQLite, the one there is.
-async fn hold(server: &Server, lock: &'static str, time: Duration) {
-    if let Some(url) = &server.database_url {
-        let mut holder = sqlx::PgConnection::connect(url).await.expect("connects");
-        let mut tx = holder.begin().await.expect("begins");
-        sqlx::raw_sql(lock).execute(&mut *tx).await.expect("locks");
-        tokio::time::sleep(time).await;
-        tx.rollback().await.expect("unlocks");
-        return;
-    }
-    let path = server.path("carryover.db");
-    let hold = move || {
-        let holder = rusqlite::Connection::open(path).expect("opens");
-        holder.execute_batch("BEGIN IMMEDIATE").expect("locks");
-        std::thread::sleep(time);
-        holder.execute_batch("ROLLBACK").expect("unlocks");
-    };
-    tokio::task::spawn_blocking(hold).await.expect("held");
-}
-
 /// Lets every import whose source is not whole look as if it had stood still for an hour.
 pub async fn age_uploads(server: &Server) {
     let an_hour_ago = match server.database_url {
@@ -60,12 +28,22 @@ pub async fn age_uploads(server: &Server) {
     server.sql(&format!("UPDATE imports SET updated_at = {an_hour_ago} WHERE NOT upload_finished")).await;
 }
 
-/// Works while nobody can store a segment.
+/// Works while nobody can store a segment, as with a busy database.
 pub async fn holding_writes<T>(server: &Server, work: impl Future<Output = T>) -> T {
+    holding(server, "LOCK TABLE segments IN ACCESS EXCLUSIVE MODE", work).await
+}
+
+/// Works while nobody can write an import.
+pub async fn holding_imports<T>(server: &Server, work: impl Future<Output = T>) -> T {
+    holding(server, "LOCK TABLE imports IN EXCLUSIVE MODE", work).await
+}
+
+/// Works while a lock is held; on SQLite, the one there is.
+async fn holding<T>(server: &Server, lock: &'static str, work: impl Future<Output = T>) -> T {
     if let Some(url) = &server.database_url {
         let mut holder = sqlx::PgConnection::connect(url).await.expect("connects");
         let mut tx = holder.begin().await.expect("begins");
-        sqlx::raw_sql(SEGMENTS).execute(&mut *tx).await.expect("locks");
+        sqlx::raw_sql(lock).execute(&mut *tx).await.expect("locks");
         let done = work.await;
         tx.rollback().await.expect("unlocks");
         return done;

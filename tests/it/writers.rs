@@ -1,7 +1,5 @@
 //! Who may write the source of an import, and where: offsets, and a second stream beside the first.
 
-use std::time::Duration;
-
 use carryover::grpc::{client::Client, pb::upload_import_request::Message};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -89,10 +87,13 @@ async fn a_second_writer_takes_over(database: Database) {
     let mut client = tenant.client.imports();
     let first = tokio::spawn(async move { client.upload_import(ReceiverStream::new(receiver)).await });
     sender.send(resume(&id, 0)).await.expect("sent");
-    sender.send(chunk(0, &csv.as_bytes()[..10])).await.expect("sent");
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let mut messages = vec![resume(&id, 0)];
-    messages.extend(chunks(csv.as_bytes(), 0, 64));
+    // A segment, and a row of the next.
+    let begun = csv.match_indices('\n').nth(11).expect("a row").0;
+    sender.send(chunk(0, &csv.as_bytes()[..begun])).await.expect("sent");
+    let stored = async || Some(tenant.get(&id).await.committed_size).filter(|size| *size > 0);
+    let stored = eventually("the first stream is open", stored).await;
+    let mut messages = vec![resume(&id, stored)];
+    messages.extend(chunks(csv.as_bytes(), stored as usize, 64));
     messages.push(finish(csv.len()));
     tenant.upload(messages).await.expect("the second writer is served");
     let answer = first.await.expect("a task").map(|_| ());

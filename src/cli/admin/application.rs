@@ -86,7 +86,10 @@ impl Limit {
         };
         let value = match value {
             "" => None,
-            value => Some(i64::try_from(parse_bytes(value)?).map_err(|_| "is too large".to_owned())?),
+            size if name.ends_with("_bytes") => {
+                Some(i64::try_from(parse_bytes(size)?).map_err(|_| "is too large".to_owned())?)
+            }
+            count => Some(count.parse().map_err(|_| format!("\"{count}\" is no number such as 1000"))?),
         };
         Ok(Self { find, value })
     }

@@ -1,7 +1,7 @@
 //! How an import is told, to people and to the caller's shell.
 
 use crate::{
-    cli::{Done, Failure, output},
+    cli::{Done, Failure, output, transfer},
     grpc::pb,
 };
 
@@ -11,6 +11,9 @@ pub(in crate::cli) fn show(import: &pb::Import, json: bool) -> Result<(), Failur
         return output::print_json(import);
     }
     print_outcome(import)?;
+    if is_half_uploaded(import) {
+        output::line(&format!("see        carryover resume {} FILE", import.uuid))?;
+    }
     if import.failed_count > 0 {
         output::line(&format!("see        carryover errors {}", import.uuid))?;
     }
@@ -18,6 +21,12 @@ pub(in crate::cli) fn show(import: &pb::Import, json: bool) -> Result<(), Failur
         output::line(&format!("see        carryover errors {} --severity warning", import.uuid))?;
     }
     Ok(())
+}
+
+/// Whether an import waits for the rest of a file.
+fn is_half_uploaded(import: &pb::Import) -> bool {
+    let is_fetched = import.source_file_url.is_some() || import.parent_import_id.is_some();
+    !(import.upload_finished || is_fetched || transfer::is_terminal(import))
 }
 
 /// How an import that has ended is told to the caller's shell.
@@ -68,6 +77,12 @@ pub(in crate::cli) fn print_outcome(import: &pb::Import) -> Result<(), Failure> 
     }
     if let Some(url) = &import.source_file_url {
         output::line(&format!("from       {}", output::printable(url)))?;
+    }
+    if is_half_uploaded(import) {
+        let announced = import.source_size.map(|size| format!(" of {}", grouped(size)));
+        let announced = announced.unwrap_or_default();
+        let stored = grouped(import.committed_size);
+        output::line(&format!("upload     unfinished: {stored}{announced} bytes are stored"))?;
     }
     if import.source_bytes > 0 {
         output::line(&format!("source     {}", source(import)))?;

@@ -29,6 +29,11 @@ impl Certificate {
         Ok(Self { files: Arc::new(files), in_force: watch::Sender::new(Arc::new(served)) })
     }
 
+    /// Whether the certificate in force has expired.
+    pub fn has_expired(&self) -> bool {
+        self.in_force.borrow().has_expired()
+    }
+
     /// Takes handshakes with the certificate in force; those that are over stay as they are.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         self.in_force.borrow().acceptor.clone()
@@ -90,7 +95,7 @@ impl Certificate {
             if contents.digest() == known { Ok(None) } else { contents.serve().map(Some) }
         });
         let Some(served) = read.await?? else { return Ok(false) };
-        if served.has_expired() && !self.in_force.borrow().has_expired() {
+        if served.has_expired() && !self.has_expired() {
             return Err(CertificateError::Expired { certificate: self.files.certificate.clone() }.into());
         }
         self.in_force.send_replace(Arc::new(served));
