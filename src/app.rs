@@ -115,6 +115,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     objects.take_up_keys().await?;
     let settings = args.settings();
     let store = open_store(&args.storage, settings.segments_in_flight, settings.lease, &metrics).await?;
+    must_be_the_folder(&args.storage, &objects, &store).await?;
     store.release_abandoned_claims().await.map_err(StartError::Database)?;
     let administration = Administration::new(store.clone());
     // A worker answers nobody who would have a key, and its folder may be one that nobody sees.
@@ -171,6 +172,20 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     });
     info!(%address, database, "serving");
     Ok(App { address, metrics_address, new_admin_key, lifecycle, database })
+}
+
+/// Refuses the place of a disk that is not there: all that is on it would count as deleted.
+async fn must_be_the_folder(
+    storage: &StorageArgs,
+    objects: &Objects,
+    store: &Store,
+) -> Result<(), StartError> {
+    let PlaceOfObjects::Folder(path) = storage.place_of_objects() else { return Ok(()) };
+    if objects.is_new() && store.keeps_sources().await.map_err(StartError::Database)? {
+        objects.disown()?;
+        return Err(StartError::ObjectsMissing { path });
+    }
+    Ok(())
 }
 
 /// Keeps the certificate as its files are, or says loudly that it is missed.

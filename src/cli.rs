@@ -217,6 +217,17 @@ async fn run(command: Command, program: &clap::Command, layers: &Layers) -> Resu
     }
 }
 
+/// What to do about an address whose scheme is not the server's, by the words of h2 and rustls for what each then hears.
+fn other_scheme(text: &str) -> &'static str {
+    if text.contains("frame with invalid size") {
+        "; if the server serves TLS, write https:// in --server"
+    } else if text.contains("InvalidContentType") {
+        "; the server serves no TLS: write http:// in --server"
+    } else {
+        ""
+    }
+}
+
 fn fail(failure: &Failure) -> ExitCode {
     // A reader that went away, as `head` does, is no failure.
     if let Failure::Io { source, .. } = failure
@@ -237,6 +248,7 @@ fn fail(failure: &Failure) -> ExitCode {
         }
         cause = error.source();
     }
+    text.push_str(other_scheme(&text));
     if !matches!(failure, Failure::Call(status) if output::complain_of_fields(status)) {
         output::complain(&text);
     }

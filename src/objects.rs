@@ -26,6 +26,7 @@ use crate::domain::{
 };
 pub use error::Error;
 use folder::Folder;
+pub use folder::is_store;
 pub use keys::{KeyError, Keys};
 pub use media::{MediumObject, Sha256};
 pub use reseal::Resealed;
@@ -65,6 +66,16 @@ impl Objects {
             // What was acknowledged must survive a power loss.
             .with_fsync(true);
         Ok(Self { store: Arc::new(store), signer: None, folder: Some(opened), keys: Keys::default() })
+    }
+
+    /// Whether this is a folder in which nothing has been kept before.
+    pub fn is_new(&self) -> bool {
+        self.folder.as_ref().is_some_and(|folder| folder.is_new)
+    }
+
+    /// Lets a folder that is new be so for whoever comes next.
+    pub fn disown(&self) -> Result<(), Error> {
+        Ok(self.folder.as_ref().map_or(Ok(()), Folder::disown)?)
     }
 
     /// The bucket at a URL, of S3, Google Cloud Storage or Azure Blob Storage, whose credentials and settings come from

@@ -48,6 +48,16 @@ pub enum StartError {
     /// The object store cannot be used.
     #[error("open the object store")]
     Objects(#[from] objects::Error),
+    /// The place of the object store has none, and the database says that there was one.
+    #[error(
+        "{} holds no objects, though the database knows of some: is its disk mounted? If they are lost for good, make an \
+         empty file carryover.objects there",
+        path.display()
+    )]
+    ObjectsMissing {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The encryption keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyError),

@@ -11,6 +11,7 @@ use crate::{
     app,
     config::{self, PlaceOfObjects, ServeArgs},
     guard::Guard,
+    objects,
     store::{self, Examined, Schema},
 };
 
@@ -172,7 +173,7 @@ fn judge_database(name: &str, examined: &Examined) -> Finding {
 async fn check_objects(args: &ServeArgs) -> Finding {
     let place = args.storage.place_of_objects();
     if let PlaceOfObjects::Folder(folder) = &place
-        && !folder.exists()
+        && !objects::is_store(folder)
     {
         return judge_missing(folder, args.storage.object_store.is_some());
     }
@@ -190,13 +191,13 @@ async fn check_objects(args: &ServeArgs) -> Finding {
     }
 }
 
-/// What is to be said of a folder for objects that is not there. It is not made: where a disk is missing, nobody would see
+/// What is to be said of a folder in which nothing was kept yet. It is not made: where a disk is missing, nobody would see
 /// that any more.
 fn judge_missing(folder: &Path, is_named: bool) -> Finding {
     // A bare name is in the folder where the program runs.
     let named = |above| if above == Path::new("") { Path::new(".") } else { above };
     let above = folder.ancestors().map(named).find(|above| above.exists()).unwrap_or(folder);
-    let text = format!("{} is made at the first start", folder.display());
+    let text = format!("{} is new: it is made at the first start", folder.display());
     match tempfile::tempdir_in(above) {
         Err(error) => Broken(
             format!("{} cannot be made: {error}", folder.display()),

@@ -319,8 +319,8 @@ fn look_at(file: &Path) -> Result<(Source<'_>, String, Option<i64>), Failure> {
     }
     if !metadata.is_file() {
         // A pipe that is opened again goes on where it stands, and nobody would miss what came before.
-        let text =
-            format!("{} cannot be read again when the upload breaks off; give it as \"-\"", file.display());
+        let what = "cannot be read again when an upload breaks off; `carryover import -` reads a pipe";
+        let text = format!("{} {what}", file.display());
         return Err(Failure::Usage(text));
     }
     std::fs::File::open(file).map_err(read)?;

@@ -65,7 +65,7 @@ const FIXED: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "Answers of more than 64 KiB that wait to be taken by one application",
-        "64 MiB; streams wait, others are refused",
+        "64 MiB, beyond which they are refused, and as much of streams, which wait",
         "src/grpc/room.rs",
         "ANSWER_BYTES: usize = 64 << 20",
     ),

@@ -17,7 +17,7 @@ use futures_util::future::{self, BoxFuture, FutureExt};
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use tokio::{sync::mpsc, time::Instant};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{
     Status,
     body::Body,
@@ -27,11 +27,11 @@ use tower::{Layer, Service};
 
 use super::{
     auth::{Auth, Head},
-    delivery::Behind,
+    delivery::{Behind, Slot},
     methods::{Method, Way},
     places::{Holder, Places},
     receive::Receiving,
-    room::{ANSWER_BYTES, AnswerRoom},
+    room::{ANSWER_BYTES, AnswerRoom, Taken},
     tls::Peer,
 };
 use crate::{domain::refusal::Refusal, permits::Permit};
@@ -169,17 +169,16 @@ where
             }
             let Leave { place, answers } = leave;
             let patience = match method.way {
-                // It is told first, and has time to take that.
+                // Where answers come often it is told first, and has time to take that.
                 Way::Answers => bounds.unread.saturating_add(stall),
                 Way::Single | Way::Upload => bounds.unread,
             };
-            answer.extensions_mut().insert(Behind { held: Arc::new(place), patience });
-            Ok(answer.map(|body| match method.way {
-                Way::Answers => pass_on(body, end, bounds.unread, answers),
-                Way::Single | Way::Upload => match answers {
-                    Some(room) => Body::new(Answer { body, room }),
-                    None => body,
-                },
+            let slot = Slot::default();
+            answer.extensions_mut().insert(Behind { held: Arc::new(place), room: slot.clone(), patience });
+            Ok(answer.map(|body| match (method.way, answers) {
+                (Way::Answers, room) => pass_on(body, end, bounds.unread, room, slot),
+                (Way::Single | Way::Upload, Some(room)) => Body::new(Answer { body, room, slot }),
+                (Way::Single | Way::Upload, None) => body,
             }))
         };
         bounded.boxed()
@@ -222,6 +221,7 @@ where
 struct Answer {
     body: Body,
     room: AnswerRoom,
+    slot: Slot,
 }
 
 impl http_body::Body for Answer {
@@ -236,13 +236,12 @@ impl http_body::Body for Answer {
             Some(Ok(frame)) => frame,
             end => return Poll::Ready(end),
         };
-        let frame = match frame.into_data() {
-            Err(trailers) => trailers,
-            Ok(data) => self.room.put(data).map(Frame::data).unwrap_or_else(|| {
-                self.body = Body::empty();
-                trailers(&Refusal::AnswersNotTaken { bytes: ANSWER_BYTES }.into())
-            }),
+        let Some(room) = self.room.try_take(frame.data_ref().map_or(0, Bytes::len)) else {
+            self.body = Body::empty();
+            let refusal = Refusal::AnswersNotTaken { bytes: ANSWER_BYTES };
+            return Poll::Ready(Some(Ok(trailers(&refusal.into()))));
         };
+        self.slot.put(room);
         Poll::Ready(Some(Ok(frame)))
     }
 
@@ -255,20 +254,26 @@ impl http_body::Body for Answer {
     }
 }
 
-/// A body whose frames come from `body`, until its end or `end`, or until nobody has read for too long. Then what
-/// stands behind it is let go of, even if the peer keeps the stream open.
+/// A frame on its way to the peer, and the room that it takes.
+type Passed = (Result<Frame<Bytes>, Status>, Taken);
+
+/// A body whose frames come from `body`, until its end or `end`, or until nobody has read for too long. Then `body` is
+/// let go of, even if the peer keeps the stream open.
 #[expect(clippy::disallowed_methods, reason = "ends with the body at the latest")]
-fn pass_on(body: Body, end: Option<End>, unread: Duration, room: Option<AnswerRoom>) -> Body {
+fn pass_on(body: Body, end: Option<End>, unread: Duration, room: Option<AnswerRoom>, slot: Slot) -> Body {
     let (frames, passed) = mpsc::channel(2);
     // Room for the last word is kept from the beginning.
     let last = frames.clone().try_reserve_owned();
     tokio::spawn(async move {
         let ended = pass_frames(body, end, unread, room, &frames).await;
         if let (Some(status), Ok(last)) = (ended, last) {
-            last.send(Ok(trailers(&status)));
+            last.send((Ok(trailers(&status)), Taken::default()));
         }
     });
-    Body::new(StreamBody::new(ReceiverStream::new(passed)))
+    Body::new(StreamBody::new(ReceiverStream::new(passed).map(move |(frame, room)| {
+        slot.put(room);
+        frame
+    })))
 }
 
 /// Passes frames on; gives why it was ended before the body was.
@@ -277,7 +282,7 @@ async fn pass_frames(
     end: Option<End>,
     unread: Duration,
     room: Option<AnswerRoom>,
-    frames: &mpsc::Sender<Result<Frame<Bytes>, Status>>,
+    frames: &mpsc::Sender<Passed>,
 ) -> Option<Status> {
     let mut end = Box::pin(End::come(end));
     loop {
@@ -287,18 +292,23 @@ async fn pass_frames(
             () = frames.closed() => return None,
             frame = body.frame() => frame?,
         };
-        let passed = async {
-            let frame = match (frame.map(Frame::into_data), &room) {
-                (Ok(Ok(data)), Some(room)) => Ok(Frame::data(room.wait(data).await)),
-                (Ok(Ok(data)), None) => Ok(Frame::data(data)),
-                (Ok(Err(trailers)), _) => Ok(trailers),
-                (Err(error), _) => Err(error),
-            };
-            frames.send(frame).await
+        let bytes = frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len);
+        let taken = async {
+            match &room {
+                Some(room) => room.take(bytes).await,
+                None => Taken::default(),
+            }
+        };
+        // Others may be what is waited for, which is not this reader's fault.
+        let taken = tokio::select! {
+            biased;
+            taken = taken => taken,
+            status = &mut end => return Some(status),
+            () = frames.closed() => return None,
         };
         tokio::select! {
             biased;
-            passed = passed => passed.ok()?,
+            passed = frames.send((frame, taken)) => passed.ok()?,
             status = &mut end => return Some(status),
             () = tokio::time::sleep(unread) => {
                 return Some(Refusal::AnswersUnread { seconds: unread.as_secs() }.into());
@@ -340,18 +350,40 @@ mod tests {
     #[tokio::test]
     async fn a_large_answer_without_room_is_a_refusal() {
         let room = Rooms::new(1).answers;
+        let slot = Slot::default();
         let answer = |size| {
             let body = Body::new(http_body_util::Full::new(Bytes::from(vec![7; size])));
-            Answer { body, room: room.clone() }
+            Answer { body, room: room.clone(), slot: slot.clone() }
         };
-        let mut first = answer(ANSWER_BYTES);
-        let held = first.frame().await.expect("a frame").expect("room");
+        assert_eq!(answer(ANSWER_BYTES).collect().await.expect("room").to_bytes().len(), ANSWER_BYTES);
         let refused = answer(ANSWER_BYTES).collect().await.expect("an answer");
         let status = Status::from_header_map(refused.trailers().expect("a status")).expect("one");
         assert_eq!((status.code(), refused.to_bytes().len()), (tonic::Code::ResourceExhausted, 0));
         assert_eq!(answer(9).collect().await.expect("small").to_bytes().len(), 9);
-        drop(held);
+        drop(slot.take());
         assert_eq!(answer(ANSWER_BYTES).collect().await.expect("room again").to_bytes().len(), ANSWER_BYTES);
+    }
+
+    /// A stream that its caller gives up while it waits for room.
+    #[tokio::test]
+    async fn who_gives_up_a_stream_that_waits_lets_go_of_it() {
+        let room = Rooms::new(1).answers;
+        let _all = room.take(ANSWER_BYTES).await;
+        let alive = Arc::new(());
+        let held = alive.clone();
+        let bytes = tokio_stream::once(()).map(move |()| {
+            let _ = &held;
+            Ok::<_, Status>(Frame::data(Bytes::from(vec![7; 1 << 20])))
+        });
+        let inner = Body::new(StreamBody::new(bytes.chain(tokio_stream::pending())));
+        let unread = Duration::from_secs(3_600);
+        let mut passed = pass_on(inner, None, unread, Some(room), Slot::default());
+        let waits = tokio::time::timeout(Duration::from_millis(50), passed.frame()).await;
+        assert!(waits.is_err() && Arc::strong_count(&alive) == 2);
+        drop(passed);
+        while Arc::strong_count(&alive) > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

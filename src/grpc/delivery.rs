@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::codegen::http::{Request, Response};
 use tower::{Layer, Service};
 
-use super::{idle::OpenCall, tls::Peer};
+use super::{idle::OpenCall, room::Taken, tls::Peer};
 
 /// Bytes that are handed on at once, so that a slow peer is seen to take them. Peers take no larger frames unless they
 /// say so.
@@ -32,8 +32,25 @@ const PIECE: usize = 16 << 10;
 pub(super) struct Behind {
     /// What is held until all is taken.
     pub(super) held: Arc<dyn Any + Send + Sync>,
+    /// What is held for the next bytes until these are taken.
+    pub(super) room: Slot,
     /// Time in which the peer must take something of what was given.
     pub(super) patience: Duration,
+}
+
+/// Room for bytes that are given, as it goes past those who change them on their way.
+#[derive(Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<Vec<Taken>>>);
+
+impl Slot {
+    /// Puts in what the next bytes need.
+    pub(super) fn put(&self, room: Taken) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(room);
+    }
+
+    pub(super) fn take(&self) -> Vec<Taken> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Wraps services in [`Delivering`]; it must be outermost, or others change the bytes.
@@ -82,11 +99,11 @@ where
             let mut answer = answer.await?;
             let behind = answer.extensions_mut().remove::<Behind>();
             let patience = behind.as_ref().map_or(patience, |behind| behind.patience);
-            let held = behind.map(|behind| behind.held);
+            let (held, slot) = behind.map(|behind| (behind.held, behind.room)).unzip();
             Ok(answer.map(|body| {
                 let is_empty = body.is_end_stream();
                 let parcel = (!is_empty).then(|| Parcel::new(patience, hang_up, held, call));
-                Delivery { body: Box::pin(body), rest: Bytes::new(), parcel }
+                Delivery { body: Box::pin(body), rest: Bytes::new(), slot, room: Arc::default(), parcel }
             }))
         })
     }
@@ -97,6 +114,9 @@ pub(super) struct Delivery<B> {
     body: Pin<Box<B>>,
     /// What is still to be given of the last frame.
     rest: Bytes,
+    slot: Option<Slot>,
+    /// The room that it takes.
+    room: Arc<Vec<Taken>>,
     /// None of an answer without a body.
     parcel: Option<Arc<Parcel>>,
 }
@@ -116,13 +136,18 @@ impl<B: Body<Data = Bytes>> Body for Delivery<B> {
                 end => return Poll::Ready(end),
             };
             match frame.into_data() {
-                Ok(data) => this.rest = data,
+                Ok(data) => {
+                    this.rest = data;
+                    this.room = Arc::new(this.slot.as_ref().map(Slot::take).unwrap_or_default());
+                }
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
         let bytes = this.rest.split_to(this.rest.len().min(PIECE));
         let piece = match &this.parcel {
-            Some(parcel) if !bytes.is_empty() => Bytes::from_owner(Piece::new(bytes, parcel.clone())),
+            Some(parcel) if !bytes.is_empty() => {
+                Bytes::from_owner(Piece::new(bytes, this.room.clone(), parcel.clone()))
+            }
             _ => bytes,
         };
         Poll::Ready(Some(Ok(Frame::data(piece))))
@@ -193,18 +218,19 @@ async fn watch(given: Arc<Mutex<Given>>, patience: Duration, hang_up: Cancellati
 /// A piece of an answer, which is taken when whoever sends it lets go of it.
 struct Piece {
     bytes: Bytes,
+    _room: Arc<Vec<Taken>>,
     parcel: Arc<Parcel>,
 }
 
 impl Piece {
-    fn new(bytes: Bytes, parcel: Arc<Parcel>) -> Self {
+    fn new(bytes: Bytes, room: Arc<Vec<Taken>>, parcel: Arc<Parcel>) -> Self {
         let mut given = lock(&parcel.given);
         if given.pieces == 0 {
             given.since = Instant::now();
         }
         given.pieces += 1;
         drop(given);
-        Self { bytes, parcel }
+        Self { bytes, _room: room, parcel }
     }
 }
 
@@ -235,7 +261,8 @@ mod tests {
     ) -> (Delivery<Full<Bytes>>, CancellationToken) {
         let hang_up = CancellationToken::new();
         let parcel = Parcel::new(patience, hang_up.clone(), Some(held), None);
-        (Delivery { body: Box::pin(Full::new(bytes)), rest: Bytes::new(), parcel: Some(parcel) }, hang_up)
+        let (body, rest, slot, room) = (Box::pin(Full::new(bytes)), Bytes::new(), None, Arc::default());
+        (Delivery { body, rest, slot, room, parcel: Some(parcel) }, hang_up)
     }
 
     #[tokio::test]

@@ -28,7 +28,12 @@ use tonic::{
 use tower::Service;
 use tracing::error;
 
-use super::{delivery::Behind, methods::Use, rates::Rates, tls::Peer};
+use super::{
+    delivery::{Behind, Slot},
+    methods::Use,
+    rates::Rates,
+    tls::Peer,
+};
 use crate::{
     clock,
     domain::refusal::Refusal,
@@ -149,7 +154,11 @@ impl Door {
         if let Some(reader) = reader {
             let bytes = self.links.read(stored, range).await?.ok_or(Refused::Gone)?;
             *response.body_mut() = Body::new(StreamBody::new(bytes.map(|bytes| bytes.map(Frame::data))));
-            response.extensions_mut().insert(Behind { held: Arc::new(reader), patience: self.stall });
+            response.extensions_mut().insert(Behind {
+                held: Arc::new(reader),
+                room: Slot::default(),
+                patience: self.stall,
+            });
         }
         Ok(response)
     }

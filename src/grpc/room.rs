@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
@@ -13,7 +12,7 @@ pub(super) const SMALL: usize = 64 << 10;
 /// Largest messages that an application may have half received at a time; more of them wait.
 const LARGEST_AT_A_TIME: usize = 8;
 
-/// Bytes of large answers that may wait at a time for one application to take them.
+/// Bytes of large answers that may wait at a time for one application to take them, and as many of streams.
 pub(super) const ANSWER_BYTES: usize = 64 << 20;
 
 /// The room that one application has; cheap to clone.
@@ -32,7 +31,7 @@ impl Rooms {
         let bytes = LARGEST_AT_A_TIME.saturating_mul(message_bytes).min(Semaphore::MAX_PERMITS);
         Self {
             sent: SentRoom { bytes: Arc::new(Semaphore::new(bytes)), largest },
-            answers: AnswerRoom(Arc::new(Semaphore::new(ANSWER_BYTES))),
+            answers: AnswerRoom::new(),
         }
     }
 }
@@ -56,44 +55,49 @@ impl SentRoom {
     }
 }
 
-/// Room for answers until they are taken.
+/// Room for answers until they are taken. That of streams is another one, since they wait for it: who waits comes first.
 #[derive(Clone)]
-pub(super) struct AnswerRoom(Arc<Semaphore>);
+pub(super) struct AnswerRoom {
+    single: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+}
+
+/// Room that was taken, until this is dropped; none by what is small.
+#[derive(Default)]
+pub(super) struct Taken {
+    _room: Option<OwnedSemaphorePermit>,
+}
 
 impl AnswerRoom {
-    /// Puts bytes there, where they stay until the last part of them is let go of; nothing where there is no room.
-    pub(super) fn put(&self, bytes: Bytes) -> Option<Bytes> {
-        let Some(size) = needed(&bytes) else { return Some(bytes) };
-        let room = self.0.clone().try_acquire_many_owned(size).ok()?;
-        Some(Bytes::from_owner(Roomy { bytes, _room: room }))
+    fn new() -> Self {
+        let room = || Arc::new(Semaphore::new(ANSWER_BYTES));
+        Self { single: room(), streams: room() }
     }
 
-    /// Does so as soon as there is room.
-    pub(super) async fn wait(&self, bytes: Bytes) -> Bytes {
-        let Some(size) = needed(&bytes) else { return bytes };
-        match self.0.clone().acquire_many_owned(size).await {
-            Ok(room) => Bytes::from_owner(Roomy { bytes, _room: room }),
+    /// Takes room for a single answer of so many bytes; nothing where there is none.
+    pub(super) fn try_take(&self, bytes: usize) -> Option<Taken> {
+        match needed(bytes) {
+            None => Some(Taken::default()),
+            Some(bytes) => {
+                let room = self.single.clone().try_acquire_many_owned(bytes).ok()?;
+                Some(Taken { _room: Some(room) })
+            }
+        }
+    }
+
+    /// Takes room for so many bytes of a stream as soon as there is some.
+    pub(super) async fn take(&self, bytes: usize) -> Taken {
+        match needed(bytes) {
+            None => Taken::default(),
             // It is never closed.
-            Err(_) => bytes,
+            Some(bytes) => Taken { _room: self.streams.clone().acquire_many_owned(bytes).await.ok() },
         }
     }
 }
 
-/// The room that bytes need; none for small ones.
-fn needed(bytes: &Bytes) -> Option<u32> {
-    (bytes.len() > SMALL).then(|| bytes.len().min(ANSWER_BYTES) as u32)
-}
-
-/// Bytes that take room.
-struct Roomy {
-    bytes: Bytes,
-    _room: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Roomy {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
+/// The room that bytes need; none for a few.
+fn needed(bytes: usize) -> Option<u32> {
+    (bytes > SMALL).then(|| bytes.min(ANSWER_BYTES) as u32)
 }
 
 #[cfg(test)]
@@ -103,19 +107,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_take_room_until_the_last_part_is_let_go_of() {
-        let room = Rooms::new(1).answers;
-        let half = || Bytes::from(vec![7; ANSWER_BYTES / 2]);
-        let mut first = room.put(half()).expect("room");
-        let second = room.put(half()).expect("room");
-        assert!(room.put(half()).is_none() && room.wait(half()).now_or_never().is_none());
-        assert_eq!(room.put(vec![7; SMALL].into()).expect("small ones need none").len(), SMALL);
-        let part = first.split_to(9);
-        drop(first);
-        assert!(room.put(half()).is_none(), "a part of it is left");
-        drop(part);
-        assert_eq!(room.wait(half()).now_or_never().expect("room").len(), ANSWER_BYTES / 2);
-        drop(second);
-        assert!(room.put(vec![7; 2 * ANSWER_BYTES].into()).is_some(), "what is larger takes all of it");
+    fn single_answers_find_room_or_not_and_streams_wait_for_theirs() {
+        const HALF: usize = ANSWER_BYTES / 2;
+        let room = AnswerRoom::new();
+        let held = [room.try_take(HALF).expect("room"), room.try_take(HALF).expect("room")];
+        assert!(room.try_take(HALF).is_none());
+        assert!(room.try_take(SMALL).is_some(), "a small one needs none");
+        let of_stream = room.take(2 * ANSWER_BYTES).now_or_never().expect("what is larger takes all");
+        assert!(room.take(HALF).now_or_never().is_none());
+        drop(held);
+        assert!(room.try_take(ANSWER_BYTES).is_some(), "whoever waits for the other");
+        drop(of_stream);
+        assert!(room.take(HALF).now_or_never().is_some());
     }
 }

@@ -21,21 +21,35 @@ pub(super) struct Folder {
     path: Arc<Path>,
     /// Whether its file system has locks; a few have not.
     pub(super) has_locks: bool,
+    /// Whether nothing was kept in it before.
+    pub(super) is_new: bool,
+}
+
+/// Whether objects are kept in a folder, or have been.
+pub fn is_store(path: &Path) -> bool {
+    path.join(SIGN).exists()
 }
 
 impl Folder {
     /// Makes it if it does not exist.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
+        // A copy may lack the sign.
+        let is_new = !is_store(path) && !path.join("imports").exists();
         // Sources are personal data: nobody else on the machine reads them.
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let sign =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join(SIGN))?;
-        Ok(Self { path: path.into(), has_locks: sign.lock().is_ok() })
+        Ok(Self { path: path.into(), has_locks: sign.lock().is_ok(), is_new })
+    }
+
+    /// Makes a new one what it was before.
+    pub(super) fn disown(&self) -> io::Result<()> {
+        fs::remove_file(self.path.join(SIGN))
     }
 
     /// Whether it is gone, or the disk it is on.
     pub(super) fn is_away(&self) -> bool {
-        !self.path.join(SIGN).exists()
+        !is_store(&self.path)
     }
 
     /// Waits until nobody else holds an object, and holds it until the file is dropped; nothing where it is not there

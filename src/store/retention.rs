@@ -58,6 +58,15 @@ impl Store {
         Ok(expired)
     }
 
+    /// Whether the object store should hold the source of any import.
+    pub async fn keeps_sources(&self) -> Result<bool, Error> {
+        let kept = import::Entity::find()
+            .filter(import::Column::SourceDeletedAt.is_null())
+            .filter(import::Column::SourceBytes.gt(0))
+            .limit(1);
+        Ok(kept.one(&self.db).await?.is_some())
+    }
+
     /// Days that applications keep sources for, of those that have a time of their own.
     async fn own_retentions(&self) -> Result<HashMap<ApplicationId, u64>, Error> {
         let rows = application::Entity::find().filter(application::Column::Limits.is_not_null());

@@ -10,6 +10,7 @@ use crate::{
     limits::set_limits,
     metrics::{scrape, until, value},
     on_both_databases,
+    shell::Shell,
     waits::eventually,
 };
 
@@ -60,6 +61,18 @@ async fn a_source_whose_disk_is_away_is_deleted_when_it_is_back(database: Databa
         .await;
     assert!(tenant.get(&id).await.source_deleted_at.is_none());
     assert!(!objects.exists(), "it is not made anew");
+    // A start in the meantime does not take the empty place for the store.
+    std::fs::create_dir(&objects).expect("a mount point");
+    let path = server.path("");
+    let mut flags = vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", path.to_str().expect("a path")];
+    if let Some(url) = &server.database_url {
+        flags.extend(["--database-url", url]);
+        let output = Shell::new(&server, "").run(&flags).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("is its disk mounted?"), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(&objects).expect("a folder").count(), 0, "it stays empty");
+    std::fs::remove_dir(&objects).expect("the mount point");
     std::fs::rename(&away, &objects).expect("brought back");
     eventually("it is deleted", async || tenant.get(&id).await.source_deleted_at.map(drop)).await;
     assert_eq!(files_with(&objects, "Marker"), 0);

@@ -39,8 +39,8 @@ async fn small_frames_that_wait_do_not_end_the_connection(database: Database) {
     const ROWS: usize = 6500;
     const LARGE: usize = 3 << 20;
     const SMALL: usize = 60_000;
-    /// Fewer fit into half a window.
-    const MANY: usize = 30_000;
+    /// As many as the window of a stream holds, or nearly.
+    const MANY: usize = 20_000;
     let server = Server::start_with(database, &["--segment-rows", "200"]).await;
     let tenant = server.tenant().await;
     let csv = large_rows(ROWS, 2000);

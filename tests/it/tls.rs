@@ -38,7 +38,7 @@ async fn who_trusts_the_certificate_is_served() {
         (&["list"][..], "certificate"),
         (&["list", "--tls-ca", text(&other.file())], "certificate"),
         (&["list", "--tls-ca", text(&other.path("none.pem"))], "none.pem"),
-        (&["list", "--server", &plain], "error"),
+        (&["list", "--server", &plain], "write https://"),
         (&["list", "--server", "ftp://127.0.0.1:21"], "https://"),
     ] {
         let output = shell.run(arguments).await;
@@ -54,6 +54,9 @@ async fn nothing_is_said_in_plain_text_to_who_wants_tls() {
     let address = format!("https://{}", server.app.address);
     let refused = Client::connect(&address, &server.admin_key).await.map(drop);
     assert!(matches!(refused, Err(ConnectError::Unreachable { .. })), "{refused:?}");
+    let output = Shell::new(&server, &server.admin_key).run(&["list", "--server", &address]).await;
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && error.contains("write http://"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -71,7 +71,7 @@ pub async fn send_and_break(
     let (mut stored, mut looks) = (0, 0);
     while looks < 10 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let now = tenant.get(import).await.committed_size;
+        let now = tenant.get(import).await.total_rows;
         looks = if now == stored && now > 0 { looks + 1 } else { 0 };
         stored = now;
     }

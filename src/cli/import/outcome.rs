@@ -26,7 +26,8 @@ pub(in crate::cli) fn show(import: &pb::Import, json: bool) -> Result<(), Failur
 /// Whether an import waits for the rest of a file.
 fn is_half_uploaded(import: &pb::Import) -> bool {
     let is_fetched = import.source_file_url.is_some() || import.parent_import_id.is_some();
-    !(import.upload_finished || is_fetched || transfer::is_terminal(import))
+    let is_over = transfer::is_terminal(import) || import.status() == pb::ImportStatus::Reverting;
+    !(import.upload_finished || is_fetched || is_over)
 }
 
 /// How an import that has ended is told to the caller's shell.
