@@ -207,7 +207,12 @@ async fn segments_that_were_lost_fail_their_import_and_no_other(database: Databa
     .await;
 
     let objects = server.path("objects");
-    let lose = || std::fs::remove_dir_all(&objects).expect("lost");
+    let lose = || {
+        std::fs::remove_dir_all(&objects).expect("lost");
+        // Somebody says that they are, and not on a disk that is not there.
+        std::fs::create_dir(&objects).expect("made");
+        std::fs::write(objects.join("carryover.objects"), "").expect("written");
+    };
     let server = server.restart_after(&["--segment-rows", "10"], lose).await;
     let at =
         |tenant: Tenant| Tenant { client: server.admin.with_key(&tenant.key).expect("a client"), ..tenant };
