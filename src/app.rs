@@ -109,14 +109,7 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
         None => (None, None),
     };
     let metrics = Metrics::default();
-    make_folder(&args.storage.data_dir)?;
-    let objects = open_objects(&args.storage)?.with_keys(keys);
-    objects.try_out().await?;
-    objects.take_up_keys().await?;
-    let settings = args.settings();
-    let store = open_store(&args.storage, settings.segments_in_flight, settings.lease, &metrics).await?;
-    must_be_the_folder(&args.storage, &objects, &store).await?;
-    store.release_abandoned_claims().await.map_err(StartError::Database)?;
+    let (objects, store) = open_storage(args, keys, &metrics).await?;
     let administration = Administration::new(store.clone());
     // A worker answers nobody who would have a key, and its folder may be one that nobody sees.
     let new_admin_key =
@@ -172,6 +165,23 @@ pub async fn start(args: &ServeArgs) -> Result<App, StartError> {
     });
     info!(%address, database, "serving");
     Ok(App { address, metrics_address, new_admin_key, lifecycle, database })
+}
+
+/// Opens what everything stands on, and sees that both can be used and belong together.
+async fn open_storage(
+    args: &ServeArgs,
+    keys: Keys,
+    metrics: &Metrics,
+) -> Result<(Objects, Store), StartError> {
+    make_folder(&args.storage.data_dir)?;
+    let objects = open_objects(&args.storage)?.with_keys(keys);
+    objects.try_out().await?;
+    objects.take_up_keys().await?;
+    let settings = args.settings();
+    let store = open_store(&args.storage, settings.segments_in_flight, settings.lease, metrics).await?;
+    must_be_the_folder(&args.storage, &objects, &store).await?;
+    store.release_abandoned_claims().await.map_err(StartError::Database)?;
+    Ok((objects, store))
 }
 
 /// Refuses the place of a disk that is not there: all that is on it would count as deleted.

@@ -165,7 +165,10 @@ impl Erasure {
         let erasure = self.clone();
         let Erased { sessions, transactions, pending } = erased;
         let finishing = tokio::spawn(async move { erasure.finish(&pending).await });
-        let report = finishing.await.map_err(store::Error::from)??;
+        let report = finishing.await.map_err(store::Error::from)?.map_err(|error| {
+            warn!(error = &error as &dyn std::error::Error, "an erasure is gone on with later");
+            Refusal::ErasureGoesOn { sessions, transactions }
+        })?;
         Ok(Report { sessions, transactions, ..report })
     }
 

@@ -3,11 +3,13 @@
 
 mod accept;
 mod admin_service;
+mod answers;
 mod auth;
 mod bounds;
 pub mod client;
 mod connection;
 mod convert;
+mod deadline;
 mod delivery;
 mod entity_service;
 mod explain;

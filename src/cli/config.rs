@@ -40,11 +40,17 @@ fn check(args: &ServeArgs, program: &clap::Command) -> Result<(), Failure> {
     for warning in config::warnings(args, program) {
         output::note(&output::printable(&format!("warning: {warning}")));
     }
-    if let Err(faults) = app::prepare(args) {
-        for fault in &faults {
-            output::complain(&app::causes(fault));
+    match app::prepare(args) {
+        Err(faults) => {
+            for fault in &faults {
+                output::complain(&app::causes(fault));
+            }
+            return Err(Failure::Usage("a server does not start with these settings".to_owned()));
         }
-        return Err(Failure::Usage("a server does not start with these settings".to_owned()));
+        Ok(prepared) if prepared.has_expired() => {
+            output::note("warning: the certificate of --tls-cert has expired")
+        }
+        Ok(_) => {}
     }
     output::line("a server can use these settings")
 }

@@ -1,6 +1,10 @@
 //! `carryover doctor`: would a server with these flags run, and if not, what is to be done?
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use futures_util::future::BoxFuture;
@@ -9,7 +13,7 @@ use tokio::net::TcpListener;
 use super::{Done, Failure, output};
 use crate::{
     app,
-    config::{self, PlaceOfObjects, ServeArgs},
+    config::{self, PlaceOfObjects, ServeArgs, StorageArgs},
     guard::Guard,
     objects,
     store::{self, Examined, Schema},
@@ -113,24 +117,31 @@ fn check_folder(folder: &Path) -> Finding {
     }
 }
 
+fn database_file(storage: &StorageArgs) -> PathBuf {
+    storage.data_dir.join("carryover.db")
+}
+
+/// Looks at the database; none where a start makes it.
+async fn examine(storage: &StorageArgs) -> Result<Option<Examined>, store::Error> {
+    match &storage.database_url {
+        Some(url) => store::examine_postgres(url).await.map(Some),
+        None => store::examine_sqlite(&database_file(storage)).await,
+    }
+}
+
 async fn check_database(args: &ServeArgs) -> Finding {
-    let storage = &args.storage;
-    let path = storage.data_dir.join("carryover.db");
-    let Some(url) = &storage.database_url else {
-        return match store::examine_sqlite(&path).await {
-            Ok(Some(examined)) => judge_database("SQLite", &examined),
-            Ok(None) => Fine(format!("SQLite: {} is made at the first start", path.display())),
-            Err(error) => Broken(
-                format!("SQLite: {}: {}", path.display(), app::causes(&error)),
-                "look at the rights of the file; if it is damaged, go back to a backup",
-            ),
-        };
-    };
-    match store::examine_postgres(url).await {
-        Ok(examined) => judge_database("PostgreSQL", &examined),
-        Err(error) => Broken(
+    let path = database_file(&args.storage);
+    let name = if args.storage.database_url.is_some() { "PostgreSQL" } else { "SQLite" };
+    match examine(&args.storage).await {
+        Ok(Some(examined)) => judge_database(name, &examined),
+        Ok(None) => Fine(format!("SQLite: {} is made at the first start", path.display())),
+        Err(error) if args.storage.database_url.is_some() => Broken(
             format!("PostgreSQL: {}", app::causes(&error)),
             "look at host, port, name and password in --database-url, and whether the server runs",
+        ),
+        Err(error) => Broken(
+            format!("SQLite: {}: {}", path.display(), app::causes(&error)),
+            "look at the rights of the file; if it is damaged, go back to a backup",
         ),
     }
 }
@@ -175,6 +186,11 @@ async fn check_objects(args: &ServeArgs) -> Finding {
     if let PlaceOfObjects::Folder(folder) = &place
         && !objects::is_store(folder)
     {
+        let examined = examine(&args.storage).await.ok().flatten();
+        if examined.is_some_and(|examined| examined.knows_sources) {
+            let text = format!("{} holds no objects, though the database knows of some", folder.display());
+            return Broken(text, "mount its disk, or name the right folder: a server does not start without");
+        }
         return judge_missing(folder, args.storage.object_store.is_some());
     }
     let tried = async {

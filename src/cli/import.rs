@@ -242,6 +242,9 @@ pub(super) async fn resume(args: ResumeArgs) -> Result<Done, Failure> {
             format!("{} has {size} bytes; the import was begun with a file of {begun}", file.display());
         return Err(Failure::Usage(text));
     }
+    if import.pause_requested || import.status() == pb::ImportStatus::Paused {
+        client.imports().resume_import(pb::ResumeImportRequest { import_id: import.uuid.clone() }).await?;
+    }
     let import = transfer::run(&client, import, source, false, args.json).await?;
     show(&import, args.json)?;
     Ok(outcome(&import))

@@ -260,9 +260,12 @@ pub(super) async fn export(args: ExportArgs) -> Result<Done, Failure> {
         return Ok(Done::Well);
     };
     let write = |source| Failure::Io { what: format!("write {}", path.display()), source };
+    // What is there already is not emptied for an export that comes to nothing.
+    let mut next = parts.message().await?;
     let mut file = std::fs::File::create(&path).map_err(write)?;
-    while let Some(part) = parts.message().await? {
+    while let Some(part) = next {
         file.write_all(&part.data).map_err(write)?;
+        next = parts.message().await?;
     }
     file.sync_all().map_err(write)?;
     Ok(Done::Well)

@@ -79,6 +79,10 @@ fn fraction(import: &pb::Import) -> f64 {
 
 fn text(import: &pb::Import) -> String {
     let eta = import.eta_seconds.map(|eta| format!(", {} left", span(eta))).unwrap_or_default();
+    let updated = match import.updated_count {
+        0 => String::new(),
+        count => format!(", {} updated", grouped(count)),
+    };
     let warnings = match import.warning_count {
         0 => String::new(),
         count => format!(", {} warnings", grouped(count)),
@@ -86,7 +90,7 @@ fn text(import: &pb::Import) -> String {
     let of = if import.upload_finished { "of" } else { "of at least" };
     let media = output::media(import).map(|media| format!("; media: {media}")).unwrap_or_default();
     format!(
-        "{} {of} {} rows: {} created, {} skipped, {} failed{warnings}; {} rows/s{eta}{media}",
+        "{} {of} {} rows: {} created{updated}, {} skipped, {} failed{warnings}; {} rows/s{eta}{media}",
         grouped(import.processed_rows),
         grouped(import.total_rows),
         grouped(import.created_count),

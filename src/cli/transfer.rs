@@ -96,7 +96,18 @@ async fn upload(
     source: Source<'_>,
 ) -> Result<pb::Import, Failure> {
     let path = match source {
-        Source::Stdin => return client.upload(id, offset, tokio::io::stdin()).await.map_err(into_failure),
+        Source::Stdin => {
+            let failed = match client.upload(id, offset, tokio::io::stdin()).await {
+                Ok(import) => return Ok(import),
+                Err(failed) => failed,
+            };
+            if matches!(&failed, UploadError::Call(status) if passes_by_itself(status)) {
+                output::note(&format!(
+                    "standard input cannot be read again: put it into a file, and `carryover resume {id} FILE`"
+                ));
+            }
+            return Err(into_failure(failed));
+        }
         Source::File(path) => path,
     };
     for resume in 1.. {

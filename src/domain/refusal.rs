@@ -151,6 +151,17 @@ pub enum Refusal {
         /// That import.
         import: ImportId,
     },
+    /// Records are erased, and what is stored of their rows is not yet.
+    #[error(
+        "{sessions} sessions and {transactions} transactions are erased; stored sources and media do not answer, and are gone \
+         over by themselves when they do"
+    )]
+    ErasureGoesOn {
+        /// Sessions that were erased.
+        sessions: u64,
+        /// Transactions that were.
+        transactions: u64,
+    },
     /// The import's state does not allow the call.
     #[error("the import is {}, and {needed}", status.as_str())]
     WrongState {

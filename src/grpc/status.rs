@@ -178,6 +178,7 @@ fn code_and_reason(refusal: &Refusal) -> (Code, &str) {
         Refusal::AnswersNotTaken { .. } => (Code::ResourceExhausted, "ANSWERS_NOT_TAKEN"),
         Refusal::RulesInWork { .. } => (Code::FailedPrecondition, "STATUS_RULES_IN_WORK"),
         Refusal::ImportInWork { .. } => (Code::FailedPrecondition, "IMPORT_IN_WORK"),
+        Refusal::ErasureGoesOn { .. } => (Code::Unavailable, "ERASURE_GOES_ON"),
         Refusal::WrongState { .. } => (Code::FailedPrecondition, "WRONG_IMPORT_STATUS"),
         Refusal::ImportFailed { reason, .. } => (Code::FailedPrecondition, reason),
         Refusal::NothingToRetry => (Code::FailedPrecondition, "NOTHING_TO_RETRY"),
@@ -215,6 +216,10 @@ fn metadata(refusal: &Refusal) -> HashMap<String, String> {
         Refusal::CallTooLong { seconds }
         | Refusal::StreamTooLong { seconds }
         | Refusal::AnswersUnread { seconds } => pair("limit_seconds", seconds.to_string()),
+        Refusal::ErasureGoesOn { sessions, transactions } => HashMap::from([
+            ("session_count".to_owned(), sessions.to_string()),
+            ("transaction_count".to_owned(), transactions.to_string()),
+        ]),
         Refusal::TooManyChunks { limit, .. } => pair("limit", limit.to_string()),
         Refusal::WrongState { status, .. } => pair("status", status.as_str().to_owned()),
         Refusal::RowErrorsNotKept { failed, stored } => HashMap::from([

@@ -23,6 +23,7 @@ pub(super) struct Folder {
     pub(super) has_locks: bool,
     /// Whether nothing was kept in it before.
     pub(super) is_new: bool,
+    was_made: bool,
 }
 
 /// Whether objects are kept in a folder, or have been.
@@ -35,16 +36,18 @@ impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         // A copy may lack the sign.
         let is_new = !is_store(path) && !path.join("imports").exists();
+        let was_made = !path.exists();
         // Sources are personal data: nobody else on the machine reads them.
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         let sign =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path.join(SIGN))?;
-        Ok(Self { path: path.into(), has_locks: sign.lock().is_ok(), is_new })
+        Ok(Self { path: path.into(), has_locks: sign.lock().is_ok(), is_new, was_made })
     }
 
     /// Makes a new one what it was before.
     pub(super) fn disown(&self) -> io::Result<()> {
-        fs::remove_file(self.path.join(SIGN))
+        fs::remove_file(self.path.join(SIGN))?;
+        if self.was_made { fs::remove_dir(&self.path) } else { Ok(()) }
     }
 
     /// Whether it is gone, or the disk it is on.

@@ -26,8 +26,8 @@ pub enum Error {
     /// SeaORM said no.
     #[error("query the database")]
     Orm(#[from] DbErr),
-    /// The PostgreSQL driver said no.
-    #[error("write to PostgreSQL")]
+    /// The driver said no.
+    #[error("use the database")]
     Postgres(#[from] sqlx::Error),
     /// SQLite said no.
     #[error("write to SQLite")]

@@ -70,6 +70,9 @@ async fn a_source_whose_disk_is_away_is_deleted_when_it_is_back(database: Databa
         let output = Shell::new(&server, "").run(&flags).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(1) && said.contains("is its disk mounted?"), "{said}");
+        flags[0] = "doctor";
+        let said = Shell::new(&server, "").out(&flags, 1).await;
+        assert!(said.contains("mount its disk"), "{said}");
     }
     assert_eq!(std::fs::read_dir(&objects).expect("a folder").count(), 0, "it stays empty");
     std::fs::remove_dir(&objects).expect("the mount point");
