@@ -261,6 +261,7 @@ impl ServeArgs {
             every: Duration::from_secs(self.work.sweep_seconds),
             upload_ttl: Duration::from_secs(self.limits.upload_ttl_hours.saturating_mul(3600)),
             source_retention_days: self.limits.source_retention_days,
+            lease: self.settings().lease,
         }
     }
 }

@@ -112,7 +112,8 @@ impl Objects {
         self.folder.as_ref().is_some_and(Folder::is_away)
     }
 
-    /// Fails where the folder is away: all that is in it looks like deleted then, and the store would make it anew.
+    /// Fails where the folder is away: all that is in it looks like deleted then, and the store would make it anew. What
+    /// is not there is known to be gone if the folder was there before the look, and is behind it.
     fn must_be_there(&self) -> Result<(), Error> {
         if self.is_away() { Err(Error::Away) } else { Ok(()) }
     }
@@ -166,6 +167,7 @@ impl Objects {
 
     /// Deletes an object; one that is gone already is no error.
     async fn delete(&self, key: &Key, action: &'static str) -> Result<(), Error> {
+        self.must_be_there()?;
         let _held = self.hold(key).await?;
         match self.store.delete(key).await {
             Ok(()) => Ok(()),
@@ -202,6 +204,7 @@ impl Objects {
 
     /// Deletes all that is stored of an import's source, whatever segments it has.
     pub async fn delete_source(&self, application: ApplicationId, import: ImportId) -> Result<(), Error> {
+        self.must_be_there()?;
         let (action, source) = ("delete a source", source_key(application, import));
         let mut objects = self.store.list(Some(&source));
         while let Some(object) = objects.next().await {
@@ -219,6 +222,7 @@ impl Objects {
         named: &[SegmentRange],
         before: DateTime<Utc>,
     ) -> Result<(), Error> {
+        self.must_be_there()?;
         let (action, source) = ("delete what no segment names", source_key(application, import));
         let named: HashSet<Key> = named.iter().map(|range| segment_key(application, import, range)).collect();
         let mut objects = self.store.list(Some(&source));
@@ -261,6 +265,7 @@ impl Objects {
         import: ImportId,
         range: &SegmentRange,
     ) -> Result<Bytes, Error> {
+        self.must_be_there()?;
         let key = segment_key(application, import, range);
         let read = async { self.store.get(&key).await?.bytes().await };
         let object = read.await.map_err(|source| match source {

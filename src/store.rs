@@ -16,6 +16,7 @@ mod erasure;
 mod error;
 mod examine;
 mod fetches;
+mod frozen;
 mod imports;
 mod link_keys;
 mod media;

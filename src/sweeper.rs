@@ -27,6 +27,8 @@ pub struct Settings {
     pub upload_ttl: Duration,
     /// How many days a source is kept behind the end of its import, where its application says nothing.
     pub source_retention_days: u32,
+    /// How long a claim holds.
+    pub lease: Duration,
 }
 
 /// How long a retry stands still before its feeder is taken for dead.
@@ -58,6 +60,7 @@ impl Sweeper {
         tasks.spawn(sweep_media(erasure, metrics, self.settings.every, stop.clone()));
         tasks.spawn(async move {
             while stop.run_until_cancelled(tokio::time::sleep(self.settings.every)).await.is_some() {
+                self.end_frozen_copies().await;
                 self.fail_abandoned_uploads().await;
                 self.delete_expired_sources().await;
                 self.forget_row_tallies().await;
@@ -65,6 +68,19 @@ impl Sweeper {
                 self.feed_standing_retries().await;
             }
         });
+    }
+
+    /// Frees what processes hold locked that are frozen, so that others can take their work over.
+    async fn end_frozen_copies(&self) {
+        match self.store.end_frozen_copies(self.settings.lease).await {
+            Ok(0) => {}
+            Ok(count) => {
+                warn!(copies.ended = count, "a process is frozen amid a COPY; its connection was ended")
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "could not look for frozen processes");
+            }
+        }
     }
 
     /// Fails imports whose upload nobody went on with, so that they do not count as active for ever.

@@ -134,6 +134,8 @@ async fn start(folder: &Path, demo: &DemoArgs) -> Result<App, Failure> {
     args.storage.data_dir = folder.to_path_buf();
     args.storage.database_url = demo.database_url.clone();
     args.admin_key = demo.admin_key.clone();
+    // What earlier demos kept on that database is gone with their folders, and nobody misses it.
+    app::open_objects(&args.storage)?;
     Ok(app::start(&args).await?)
 }
 

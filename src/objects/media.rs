@@ -89,6 +89,7 @@ impl Objects {
     }
 
     async fn find(&self, key: Key) -> Result<Option<MediumObject>, Error> {
+        self.must_be_there()?;
         let Some((found, head)) = self.head(&key).await? else {
             return self.must_be_there().map(|()| None);
         };

