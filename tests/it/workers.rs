@@ -253,23 +253,15 @@ async fn a_worker_that_is_frozen_amid_a_copy_is_fenced_out() {
     let (_api, client, _) = api(&world).await;
     let id = create(&client, world.spec()).await;
     client.upload(&id, 0, std::io::Cursor::new(file())).await.expect("stored");
-    let (frozen, _) = worker(&world).await;
-    let in_copy = "SELECT COUNT(*) AS held FROM pg_stat_activity WHERE datname = current_database() \
-         AND state = 'active' AND wait_event = 'ClientRead' AND query LIKE 'COPY %'";
-    let mut connection = sqlx::PgConnection::connect(&url).await.expect("connects");
-    loop {
-        signal(&frozen, "-STOP");
-        let row = sqlx::query_scalar::<_, i64>(in_copy).fetch_one(&mut connection).await.expect("counted");
-        let settled = get(&client, &id).await.expect("one").processed_rows;
-        if row > 0 || settled == 600 {
-            break;
-        }
-        signal(&frozen, "-CONT");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    let (_second, _) = worker(&world).await;
+    let options: sqlx::postgres::PgConnectOptions = url.parse().expect("a URL");
+    let options = options.application_name("carryover");
+    let mut frozen = sqlx::PgConnection::connect_with(&options).await.expect("connects");
+    sqlx::raw_sql("BEGIN; SELECT * FROM segments FOR UPDATE").execute(&mut frozen).await.expect("locks");
+    let silent = frozen.copy_in_raw("COPY user_sessions FROM STDIN").await.expect("begins");
+    let (_worker, _) = worker(&world).await;
     let import = carry_on(&client, &id, &file()).await.expect("it ends without it");
     assert_eq!((import.status(), counters(&import)), (ImportStatus::Completed, expected()));
+    drop(silent);
 }
 
 /// A segment that takes longer than its lease is not taken from a worker that lives.
