@@ -100,6 +100,7 @@ where
             let behind = answer.extensions_mut().remove::<Behind>();
             let patience = behind.as_ref().map_or(patience, |behind| behind.patience);
             let (held, slot) = behind.map(|behind| (behind.held, behind.room)).unzip();
+            let slot = slot.unwrap_or_default();
             Ok(answer.map(|body| {
                 let is_empty = body.is_end_stream();
                 let parcel = (!is_empty).then(|| Parcel::new(patience, hang_up, held, call));
@@ -114,7 +115,7 @@ pub(super) struct Delivery<B> {
     body: Pin<Box<B>>,
     /// What is still to be given of the last frame.
     rest: Bytes,
-    slot: Option<Slot>,
+    slot: Slot,
     /// The room that it takes.
     room: Arc<Vec<Taken>>,
     /// None of an answer without a body.
@@ -138,7 +139,7 @@ impl<B: Body<Data = Bytes>> Body for Delivery<B> {
             match frame.into_data() {
                 Ok(data) => {
                     this.rest = data;
-                    this.room = Arc::new(this.slot.as_ref().map(Slot::take).unwrap_or_default());
+                    this.room = Arc::new(this.slot.take());
                 }
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
@@ -261,7 +262,8 @@ mod tests {
     ) -> (Delivery<Full<Bytes>>, CancellationToken) {
         let hang_up = CancellationToken::new();
         let parcel = Parcel::new(patience, hang_up.clone(), Some(held), None);
-        let (body, rest, slot, room) = (Box::pin(Full::new(bytes)), Bytes::new(), None, Arc::default());
+        let (body, rest, slot, room) =
+            (Box::pin(Full::new(bytes)), Bytes::new(), Slot::default(), Arc::default());
         (Delivery { body, rest, slot, room, parcel: Some(parcel) }, hang_up)
     }
 

@@ -47,7 +47,11 @@ impl Folder {
     /// Makes a new one what it was before.
     pub(super) fn disown(&self) -> io::Result<()> {
         fs::remove_file(self.path.join(SIGN))?;
-        if self.was_made { fs::remove_dir(&self.path) } else { Ok(()) }
+        if self.was_made {
+            // What was noted of keys may be in it by now, and stays.
+            drop(fs::remove_dir(&self.path));
+        }
+        Ok(())
     }
 
     /// Whether it is gone, or the disk it is on.
